@@ -1,0 +1,22 @@
+"""What every charm of the bundle shares.
+
+A charm subclasses `ComponentCharm`, describes its options as a `Config`, and reads its relations through
+`kubeflow_charm.relations`. What stops it is a `Problem`.
+"""
+
+from kubeflow_charm.charm import ComponentCharm
+from kubeflow_charm.config import YAML, Config
+from kubeflow_charm.problems import Problem, blocked, gather, missing_relation, waiting
+from kubeflow_charm.resources import Manifest
+
+__all__ = [
+    "YAML",
+    "ComponentCharm",
+    "Config",
+    "Manifest",
+    "Problem",
+    "blocked",
+    "gather",
+    "missing_relation",
+    "waiting",
+]

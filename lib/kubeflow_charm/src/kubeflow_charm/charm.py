@@ -1,0 +1,181 @@
+"""The one lifecycle of every charm: gather, render, converge, publish, report."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import ops
+
+from kubeflow_charm import config, images, manifests, readiness, watcher
+from kubeflow_charm.cluster import Cluster
+from kubeflow_charm.problems import Problem, flattened, statuses
+from kubeflow_charm.resources import Manifest
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER = 10.0
+"""Seconds after which the watcher asks again, when a hook ended waiting for what cannot be watched."""
+
+
+class KubernetesChangedEvent(ops.EventBase):
+    """A workload of the application came up, went down, or changed its reason for neither."""
+
+
+class ComponentCharmEvents(ops.CharmEvents):
+    """Juju's events, and the one that the watcher dispatches."""
+
+    kubernetes_changed = ops.EventSource(KubernetesChangedEvent)
+
+
+_RECONCILED = (
+    ops.ConfigChangedEvent,
+    ops.InstallEvent,
+    ops.LeaderElectedEvent,
+    ops.RelationEvent,
+    ops.SecretEvent,
+    ops.StartEvent,
+    ops.UpdateStatusEvent,
+    ops.UpgradeCharmEvent,
+    KubernetesChangedEvent,
+)
+"""All of them do the same. Actions ask, `stop` and `remove` take away."""
+
+
+class ComponentCharm(ops.CharmBase):
+    """Converge the cluster on every event; say why when it cannot.
+
+    A charm says what should exist (`manifests`) and what it tells others (`publish`). Whatever keeps it from
+    that is a `Problem`, raised by the reader that finds it. Only the leader works; other units are active
+    and take over. Templates lie in `src/templates`, beside the charm's module.
+    """
+
+    on = ComponentCharmEvents()  # pyright: ignore[reportAssignmentType] (ops' way to add events)
+    config_type: type[config.Config] = config.Config
+    """The charm's options."""
+
+    def __init__(self, framework: ops.Framework):
+        super().__init__(framework)
+        self._problems: list[Problem] = []
+        self._reconciled = False
+        self.cluster = Cluster(self.app.name, self.namespace)
+        for event in self.on.events().values():
+            if issubclass(event.event_type, _RECONCILED):
+                framework.observe(event, self._reconcile)
+        framework.observe(self.on.remove, self._remove)
+        framework.observe(self.on.collect_unit_status, self._report)
+        if "list-images" in self.meta.actions:
+            framework.observe(self.on["list-images"].action, self._list_images)
+
+    # What a charm says
+
+    def manifests(self) -> list[Manifest]:
+        """Return everything that should exist.
+
+        Raises:
+            Problem: or a group of them, if something is missing for that.
+        """
+        raise NotImplementedError
+
+    def publish(self) -> None:
+        """Write relation data; called on every successful hook of the leader."""
+
+    def active_message(self) -> str:
+        """Return the one fact that `juju status` shows while all is well, or nothing."""
+        return ""
+
+    # What it says it with
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of the model, which has the model's name."""
+        return self.model.name
+
+    def read_config(self) -> Any:
+        """Return the options as `config_type`; raises the problems of each wrong one."""
+        return config.read(self.app.name, self.config, self.config_type)
+
+    @functools.cached_property
+    def images(self) -> images.Images:
+        """The charm's images; raises the problems of those that are missing."""
+        return images.read(self, self.read_config().image_registry)
+
+    def render(self, **values: Any) -> list[Manifest]:
+        """Render the charm's templates with `values`, `app`, `namespace` and `images`.
+
+        Where a registry asks for credentials, the pull secret and its mention in every pod come along.
+        """
+        common = {
+            "app": self.app.name,
+            "namespace": self.namespace,
+            "images": self.images.references,
+        }
+        documents = manifests.render(self._templates, common | values)
+        secret = self.images.pull_secret(self.app.name, self.namespace)
+        return documents if secret is None else [secret, *_pulling_with(secret, documents)]
+
+    @functools.cached_property
+    def _templates(self) -> Path:
+        return Path(self.charm_dir) / "src" / "templates"
+
+    # The loop
+
+    def _reconcile(self, _: ops.EventBase) -> None:
+        if not self.unit.is_leader():
+            self._watcher.stop()
+            return
+        self._reconciled = True
+        try:
+            live = self.cluster.converge(self.manifests())
+            self.publish()
+            self._problems = readiness.problems(live, self.cluster.pods)
+        except* Problem as group:
+            self._problems = flattened(group)
+        for problem in self._problems:
+            logger.info("%s: %s", problem.status.name, problem)
+        self._watch()
+
+    def _watch(self) -> None:
+        waits = any(isinstance(p.status, ops.WaitingStatus) for p in self._problems)
+        self._watcher.ensure(
+            watcher.WatchSpec(
+                namespace=self.namespace,
+                labels=self.cluster.own.selector,
+                retry_after=RETRY_AFTER if waits else None,
+            )
+        )
+
+    @functools.cached_property
+    def _watcher(self) -> watcher.Watcher:
+        return watcher.Watcher(self)
+
+    def _remove(self, _: ops.RemoveEvent) -> None:
+        self._watcher.stop()
+        if self.app.planned_units() == 0:
+            self.cluster.clear()
+
+    def _report(self, event: ops.CollectStatusEvent) -> None:
+        if not self.unit.is_leader():
+            event.add_status(ops.ActiveStatus("standby"))
+            return
+        if not self._reconciled:  # an action, or the end: nothing new is known
+            return
+        for status in statuses(self._problems):
+            event.add_status(status)
+        event.add_status(ops.ActiveStatus(self.active_message()))
+
+    def _list_images(self, event: ops.ActionEvent) -> None:
+        event.set_results({"images": "\n".join(sorted(set(self.images.references.values())))})
+
+
+def _pulling_with(secret: Manifest, documents: Iterable[Manifest]) -> list[Manifest]:
+    """Name the pull secret in every pod template."""
+    documents = list(documents)
+    for document in documents:
+        pod = (document.get("spec") or {}).get("template", {}).get("spec")
+        if pod is not None:
+            pod["imagePullSecrets"] = [{"name": secret["metadata"]["name"]}]
+    return documents

@@ -1,0 +1,95 @@
+"""The one translation of what Kubernetes refuses into what the operator sees.
+
+| what happens | what becomes of it |
+| --- | --- |
+| 401, 403 | blocked, with the `juju trust` command; a full quota is blocked with its own reason |
+| 403 while a namespace is going away | waiting |
+| 404 on apply or list | waiting: the type, or the namespace, is not there yet |
+| 409 | waiting; another writer's object is blocked (`cluster.py`) |
+| 408, 429, 5xx, transport errors and timeouts | waiting for the Kubernetes API |
+| 400, 422, anything else | raised: a bug of the charm |
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import httpx2
+from lightkube.core.exceptions import ApiError
+
+from kubeflow_charm.problems import Problem, blocked, waiting
+
+_SCHEMA_ERROR = "failed to create typed patch object"
+"""The API server answers 500 to a field that its schema does not know in a server-side apply."""
+
+
+@contextlib.contextmanager
+def explained(subject: str, application: str) -> Iterator[None]:
+    """Turn a remote failure within the block into a `Problem`.
+
+    Args:
+        subject: the object or type at hand, such as `Deployment kubeflow/centraldashboard`.
+        application: name of this application, for the command that cures.
+
+    Raises:
+        Problem: for every cause that is not the charm's own.
+        ApiError: for a request that no waiting can mend: a bug.
+    """
+    try:
+        yield
+    except ApiError as error:
+        problem = _of_api_error(error, subject, application)
+        if problem is None:
+            raise
+        raise problem from error
+    except httpx2.HTTPStatusError as error:  # an answer that is not Kubernetes' own: a proxy's
+        code = error.response.status_code
+        raise waiting("Kubernetes API", f"HTTP {code} on {subject}") from error
+    except httpx2.TransportError as error:
+        raise waiting("Kubernetes API", f"{type(error).__name__} on {subject}") from error
+
+
+def is_missing(error: Exception) -> bool:
+    """Whether the API server said that the object or its type does not exist."""
+    return isinstance(error, ApiError) and error.status.code == 404
+
+
+def is_conflict(error: Exception) -> bool:
+    """Whether the API server said that another field manager owns what was applied."""
+    return isinstance(error, ApiError) and error.status.code == 409
+
+
+def _of_api_error(error: ApiError, subject: str, application: str) -> Problem | None:
+    code, message = error.status.code or 0, error.status.message or ""
+    if code in (401, 403):
+        return _of_refusal(message, subject, application)
+    if code == 404:
+        return waiting(subject, _absent(message))
+    if code == 409:
+        return waiting(subject, f"changed by another at the same time: {message}")
+    if code >= 500 and _SCHEMA_ERROR in message:
+        return None
+    if code in (408, 429) or code >= 500:
+        return waiting("Kubernetes API", f"{code} on {subject}: {message}")
+    return None
+
+
+def _of_refusal(message: str, subject: str, application: str) -> Problem:
+    """Tell the reasons apart that hide behind 403 (k8s.io/apiserver, admission plugins)."""
+    if "is being terminated" in message:
+        return waiting(subject, "its namespace is being removed")
+    if "exceeded quota" in message:
+        return blocked(subject, _quota(message))
+    return blocked(f"no rights on {subject}", f"juju trust {application} --scope=cluster")
+
+
+def _quota(message: str) -> str:
+    return "exceeded quota" + message.partition("exceeded quota")[2]
+
+
+def _absent(message: str) -> str:
+    """Say what a 404 misses: the namespace it names, or else the type."""
+    if message.startswith("namespaces "):
+        return message
+    return "its type is not installed yet"

@@ -1,0 +1,67 @@
+"""Templates become documents: Jinja2 with nothing left undefined."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+
+from kubeflow_charm.resources import Manifest
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def render(folder: Path, values: Mapping[str, Any]) -> list[Manifest]:
+    """Render every `*.yaml.j2` of a folder, in the order of names, and return the documents.
+
+    A value goes into YAML through `| to_json`, which quotes whatever it holds; `| b64encode` is for Secrets.
+    Fields that come out as null are left out.
+
+    Raises:
+        jinja2.TemplateError: for a variable that is not given: a bug of the charm.
+        ValueError: for a document that is no Kubernetes object.
+    """
+    environment = _environment(folder)
+    documents: list[Manifest] = []
+    for name in environment.list_templates(filter_func=lambda name: name.endswith(".yaml.j2")):
+        text = environment.get_template(name).render(values)
+        for document in yaml.load_all(text, Loader=_Loader):
+            if document is None:
+                continue
+            documents.append(_checked(_without_nulls(document), name))
+    return documents
+
+
+@functools.cache
+def _environment(folder: Path) -> jinja2.Environment:
+    environment = jinja2.Environment(  # noqa: S701 (YAML is not HTML)
+        loader=jinja2.FileSystemLoader(folder),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["b64encode"] = lambda text: base64.b64encode(text.encode()).decode()
+    # Jinja's own tojson escapes for HTML, which would show in every ConfigMap.
+    environment.filters["to_json"] = functools.partial(json.dumps, ensure_ascii=False)
+    return environment
+
+
+def _checked(document: Any, template: str) -> Manifest:
+    metadata = document.get("metadata") if isinstance(document, dict) else None
+    if not (metadata and metadata.get("name") and document.get("kind")):
+        raise ValueError(f"{template}: a document has no kind or no name")
+    return document
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value]
+    return value

@@ -1,0 +1,95 @@
+"""What keeps a charm from its work: raised where it is found, shown as the unit's status.
+
+A condition is stated once. The reader that finds it raises a `Problem`; that stops the work, and the same
+object becomes the status (`charm.py`). Texts name the object and the cure and fit one line of `juju status`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import ops
+
+LIMIT = 120
+"""Characters of a status message that `juju status` shows (Juju's charm-refresh documentation)."""
+
+
+class Problem(Exception):
+    """Something that the operator should see, and that stops the work.
+
+    Args:
+        status: the state and the text that `juju status` will show.
+        missing: the endpoint, if what is wrong is that nothing is related to it.
+    """
+
+    def __init__(self, status: ops.StatusBase, *, missing: str = ""):
+        super().__init__(status.message)
+        self.status = status
+        self.missing = missing
+
+
+def blocked(what: str, cure: str) -> Problem:
+    """Return the problem that a person must solve: `<what>: <cure>`."""
+    return Problem(ops.BlockedStatus(shortened(f"{what}: {cure}")))
+
+
+def waiting(what: str, reason: str) -> Problem:
+    """Return the problem that heals by itself: `<peer or object>: <reason>`."""
+    return Problem(ops.WaitingStatus(shortened(f"{what}: {reason}")))
+
+
+def missing_relation(application: str, endpoint: str, hint: str) -> Problem:
+    """Return the problem that nothing is related to `endpoint`.
+
+    Args:
+        application: the name of this application.
+        endpoint: its endpoint that should be related.
+        hint: the application that usually provides it, as `juju integrate` takes it.
+    """
+    text = f"relation {endpoint} missing: juju integrate {application}:{endpoint} {hint}"
+    return Problem(ops.BlockedStatus(shortened(text)), missing=endpoint)
+
+
+def gather(*readers: Callable[[], Any]) -> tuple[Any, ...]:
+    """Call every reader and return what they read, in their order.
+
+    Raises:
+        ExceptionGroup: with every `Problem` found, so that the operator learns of all of them at once.
+    """
+    values: list[Any] = []
+    problems: list[Problem] = []
+    for reader in readers:
+        try:
+            values.append(reader())
+        except* Problem as group:
+            problems += flattened(group)
+    if problems:
+        raise ExceptionGroup("the charm cannot work yet", problems)
+    return tuple(values)
+
+
+def flattened(group: BaseExceptionGroup[Any]) -> list[Problem]:
+    """Return the problems of a group, and of the groups within it, in order."""
+    found: list[Problem] = []
+    for error in group.exceptions:
+        found += flattened(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
+
+
+def statuses(problems: Iterable[Problem]) -> list[ops.StatusBase]:
+    """Return what to show for `problems`: missing relations joined in one line, the others as they are."""
+    problems = list(problems)
+    missing = [p for p in problems if p.missing]
+    others = [p.status for p in problems if not p.missing]
+    if len(missing) < 2:
+        return [p.status for p in missing] + others
+    names = ", ".join(p.missing for p in missing)
+    cure = missing[0].status.message.partition(": ")[2]
+    return [ops.BlockedStatus(shortened(f"relations {names} missing: {cure}")), *others]
+
+
+def shortened(text: str) -> str:
+    """Return `text` on one line and within `LIMIT`."""
+    line = " ".join(text.split())
+    return line if len(line) <= LIMIT else line[: LIMIT - 1].rstrip() + "…"

@@ -1,0 +1,106 @@
+"""From live objects to what the operator sees: which workload is not there yet, and the pod's own reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from kubeflow_charm.problems import Problem, blocked, waiting
+from kubeflow_charm.resources import Manifest
+
+PodReader = Callable[[], list[Manifest]]
+"""Returns the application's pods; called only when something is not ready."""
+
+_STARTING = {"ContainerCreating", "PodInitializing", ""}
+
+
+def problems(live: Iterable[Manifest], pods: PodReader) -> list[Problem]:
+    """Return what keeps the objects from being ready, one problem for each, workloads first.
+
+    Args:
+        live: the objects as the API server has them, status included.
+        pods: reads the application's pods.
+    """
+    found: list[Problem] = []
+    seen: list[Manifest] | None = None
+    for item in live:
+        kind = item["kind"]
+        if kind in ("Deployment", "StatefulSet"):
+            shortfall = _shortfall(item)
+            if shortfall:
+                seen = pods() if seen is None else seen
+                found.append(waiting(shortfall, _workload_reason(item, seen)))
+        elif kind == "CustomResourceDefinition":
+            found += _definition_problems(item)
+    return found
+
+
+def _shortfall(workload: Manifest) -> str:
+    """Return `centraldashboard 0/1`, or nothing if the rollout is complete (kubectl rollout status)."""
+    metadata, status = workload["metadata"], workload.get("status") or {}
+    wanted = workload.get("spec", {}).get("replicas", 1)
+    observed = status.get("observedGeneration", 0) >= metadata.get("generation", 1)
+    updated = status.get("updatedReplicas", 0) >= wanted
+    alone = status.get("replicas", 0) <= max(wanted, status.get("updatedReplicas", 0))
+    counter = "availableReplicas" if workload["kind"] == "Deployment" else "readyReplicas"
+    ready = status.get(counter, 0)
+    if observed and updated and alone and ready >= wanted:
+        return ""
+    # A rollout with old pods still serving has enough of them: what is short are the new ones.
+    shown = min(ready, status.get("updatedReplicas", 0)) if observed else 0
+    return f"{metadata['name']} {shown}/{wanted}"
+
+
+def _workload_reason(workload: Manifest, pods: list[Manifest]) -> str:
+    """Return why: a pod's reason, else the controller's own, else that pods are starting."""
+    selector = workload["spec"].get("selector", {}).get("matchLabels", {})
+    own = [pod for pod in pods if selector.items() <= pod["metadata"].get("labels", {}).items()]
+    # The newest pods are those of the present template.
+    own.sort(key=lambda pod: pod["metadata"].get("creationTimestamp", ""), reverse=True)
+    for pod in own:
+        reason = pod_reason(pod)
+        if reason:
+            return reason
+    for condition in workload.get("status", {}).get("conditions", []):
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            return condition.get("message", condition.get("reason", "no pod can be made"))
+    return "starting" if own else "no pods yet"
+
+
+def pod_reason(pod: Manifest) -> str:
+    """Return why a pod is not ready in Kubernetes' own words, or nothing if it only needs time."""
+    status = pod.get("status") or {}
+    for condition in status.get("conditions", []):
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return f"pod {condition.get('reason', 'Unschedulable').lower()}: " + condition.get("message", "")
+    for container in status.get("initContainerStatuses", []) + status.get("containerStatuses", []):
+        reason = _container_reason(container)
+        if reason:
+            return reason
+    if status.get("phase") == "Failed":
+        return f"pod failed: {status.get('reason', '')} {status.get('message', '')}".strip()
+    return ""
+
+
+def _container_reason(container: dict[str, Any]) -> str:
+    state = container.get("state") or {}
+    waits = state.get("waiting") or {}
+    if waits.get("reason", "") not in _STARTING:
+        last = (container.get("lastState") or {}).get("terminated") or {}
+        why = last.get("reason") if waits["reason"] == "CrashLoopBackOff" else waits.get("message")
+        return f"{waits['reason']}: {why}" if why and why != "Error" else waits["reason"]
+    ended = state.get("terminated") or {}
+    if ended and ended.get("exitCode", 0) != 0:
+        return f"{ended.get('reason', 'Error')} (exit code {ended['exitCode']})"
+    return ""
+
+
+def _definition_problems(crd: Manifest) -> list[Problem]:
+    name = crd["metadata"]["name"]
+    conditions = {c["type"]: c for c in (crd.get("status") or {}).get("conditions", [])}
+    accepted = conditions.get("NamesAccepted", {})
+    if accepted.get("status") == "False":
+        return [blocked(f"CRD {name}", accepted.get("message", "its names are taken"))]
+    if conditions.get("Established", {}).get("status") != "True":
+        return [waiting(f"CRD {name}", "not established yet")]
+    return []

@@ -1,0 +1,1 @@
+"""The relation interfaces, one module each: `Requires.get()` reads, `Provides.send()` writes."""

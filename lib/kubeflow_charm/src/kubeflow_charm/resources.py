@@ -1,0 +1,142 @@
+"""Every kind of object a charm may own, declared once.
+
+Objects travel as plain documents (lightkube's generic resources are dicts), because typed models drop a
+field they do not know without a word, and then the API server's strict validation has nothing to refuse.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+from lightkube import generic_resource
+from lightkube.core import resource as lightkube_resource
+
+Manifest = dict[str, Any]
+"""A Kubernetes object as a document."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How one kind is addressed, and when its objects are written."""
+
+    api_version: str
+    kind: str
+    plural: str
+    rank: int
+    namespaced: bool = True
+
+    @property
+    def group(self) -> str:
+        """The API group; empty for the core group."""
+        return self.api_version.rpartition("/")[0]
+
+    @property
+    def group_kind(self) -> str:
+        """`Deployment.apps`, `ConfigMap`: the form that ApplySet parents record."""
+        return f"{self.kind}.{self.group}" if self.group else self.kind
+
+    @functools.cached_property
+    def resource(self) -> type[Any]:
+        """The lightkube class that reads and writes objects of this kind as documents."""
+        version = self.api_version.rpartition("/")[2]
+        definition = lightkube_resource.ResourceDef(self.group, version, self.kind)
+        base = (
+            generic_resource.GenericNamespacedResource
+            if self.namespaced
+            else generic_resource.GenericGlobalResource
+        )
+        verbs = ["delete", "get", "list", "patch", "watch"]
+        info = lightkube_resource.ApiInfo(
+            resource=definition,
+            plural=self.plural,
+            verbs=verbs + (["global_list", "global_watch"] if self.namespaced else []),
+        )
+        return type(self.kind, (base,), {"_api_info": info})
+
+
+NAMESPACE, DEFINITION, RIGHTS, DATA, NETWORK, WORKLOAD, CUSTOM, WEBHOOK = range(8)
+"""The order of writing: what others refer to comes first, what calls a workload last."""
+
+KINDS: tuple[Kind, ...] = (
+    Kind("v1", "Namespace", "namespaces", NAMESPACE, namespaced=False),
+    Kind(
+        "apiextensions.k8s.io/v1",
+        "CustomResourceDefinition",
+        "customresourcedefinitions",
+        DEFINITION,
+        namespaced=False,
+    ),
+    Kind("scheduling.k8s.io/v1", "PriorityClass", "priorityclasses", DEFINITION, namespaced=False),
+    Kind("v1", "ServiceAccount", "serviceaccounts", RIGHTS),
+    Kind("rbac.authorization.k8s.io/v1", "Role", "roles", RIGHTS),
+    Kind("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings", RIGHTS),
+    Kind("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles", RIGHTS, namespaced=False),
+    Kind(
+        "rbac.authorization.k8s.io/v1",
+        "ClusterRoleBinding",
+        "clusterrolebindings",
+        RIGHTS,
+        namespaced=False,
+    ),
+    Kind("v1", "ConfigMap", "configmaps", DATA),
+    Kind("v1", "Secret", "secrets", DATA),
+    Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims", DATA),
+    Kind("v1", "Service", "services", NETWORK),
+    Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", NETWORK),
+    Kind("apps/v1", "Deployment", "deployments", WORKLOAD),
+    Kind("apps/v1", "StatefulSet", "statefulsets", WORKLOAD),
+    Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", WORKLOAD),
+    Kind("networking.istio.io/v1", "Gateway", "gateways", CUSTOM),
+    Kind("networking.istio.io/v1", "VirtualService", "virtualservices", CUSTOM),
+    Kind("networking.istio.io/v1", "DestinationRule", "destinationrules", CUSTOM),
+    Kind("security.istio.io/v1", "AuthorizationPolicy", "authorizationpolicies", CUSTOM),
+    Kind(
+        "admissionregistration.k8s.io/v1",
+        "MutatingWebhookConfiguration",
+        "mutatingwebhookconfigurations",
+        WEBHOOK,
+        namespaced=False,
+    ),
+    Kind(
+        "admissionregistration.k8s.io/v1",
+        "ValidatingWebhookConfiguration",
+        "validatingwebhookconfigurations",
+        WEBHOOK,
+        namespaced=False,
+    ),
+)
+"""A kind stays here when the last template with it goes, so that an upgrade can still prune it."""
+
+_BY_NAME = {(kind.api_version, kind.kind): kind for kind in KINDS}
+_BY_GROUP_KIND = {kind.group_kind: kind for kind in KINDS}
+
+
+def kind_of(manifest: Manifest) -> Kind:
+    """Return the kind of a document.
+
+    Raises:
+        LookupError: if no such kind is declared here; a bug of the charm.
+    """
+    key = (manifest.get("apiVersion"), manifest.get("kind"))
+    if key not in _BY_NAME:
+        raise LookupError(f"{key[1]} of {key[0]} is not declared in kubeflow_charm.resources")
+    return _BY_NAME[key]
+
+
+def by_group_kind(name: str) -> Kind | None:
+    """Return the kind that an ApplySet parent recorded as `Deployment.apps`, if it is declared."""
+    return _BY_GROUP_KIND.get(name)
+
+
+def identity(manifest: Manifest) -> tuple[str, str, str]:
+    """Return what tells objects apart: group and kind, namespace, name. Not the version, which may move."""
+    metadata = manifest["metadata"]
+    return kind_of(manifest).group_kind, metadata.get("namespace", ""), metadata["name"]
+
+
+def described(manifest: Manifest) -> str:
+    """Return `Deployment kubeflow/centraldashboard`, for people."""
+    metadata = manifest["metadata"]
+    return f"{manifest['kind']} " + "/".join(filter(None, (metadata.get("namespace"), metadata["name"])))

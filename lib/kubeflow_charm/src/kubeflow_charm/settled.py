@@ -1,0 +1,76 @@
+"""Whether a live object already is what would be applied, told without writing.
+
+Two facts together are exact. The applied-hash annotation says that what we last applied is what we would
+apply now; `managedFields` says that every field we applied is still ours. Another writer that changes or
+removes one of our fields takes it out of our set, and a field that others add leaves our set alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from kubeflow_charm.resources import Manifest
+
+APPLIED_HASH = "kubeflow-charm/applied-hash"
+
+
+def stamp(manifest: Manifest) -> None:
+    """Write the hash of a document into its own annotations."""
+    annotations = manifest["metadata"].setdefault("annotations", {})
+    annotations.pop(APPLIED_HASH, None)
+    canonical = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
+    annotations[APPLIED_HASH] = hashlib.sha256(canonical.encode()).hexdigest()[:32]
+
+
+def is_settled(desired: Manifest, live: Manifest | None, manager: str) -> bool:
+    """Whether applying `desired`, stamped, as field manager `manager` would change nothing in `live`."""
+    if live is None:
+        return False
+    annotations = live["metadata"].get("annotations") or {}
+    if annotations.get(APPLIED_HASH) != desired["metadata"]["annotations"][APPLIED_HASH]:
+        return False
+    fields = applied_fields(live, manager)
+    body = {key: desired[key] for key in desired if key not in ("apiVersion", "kind")}
+    # The name and the namespace are nobody's field.
+    body["metadata"] = {k: v for k, v in body["metadata"].items() if k in ("labels", "annotations")}
+    return fields is not None and owned(body, fields)
+
+
+def applied_fields(live: Manifest, manager: str) -> dict[str, Any] | None:
+    """Return the `fieldsV1` that server-side apply keeps for `manager`, or None."""
+    for entry in live["metadata"].get("managedFields") or []:
+        if entry.get("manager") == manager and entry.get("operation") == "Apply":
+            if not entry.get("subresource"):
+                return entry.get("fieldsV1") or {}
+    return None
+
+
+def owned(desired: Any, fields: dict[str, Any]) -> bool:
+    """Whether every field of `desired` is in `fields`, a node of `fieldsV1`.
+
+    The format is that of sigs.k8s.io/structured-merge-diff: `f:` a field, `k:` an item of a list by its
+    keys, `v:` an item of a set, `.` the item itself; an empty node is a leaf, owned whole.
+    """
+    if not fields:
+        return True
+    if isinstance(desired, dict):
+        return all(
+            f"f:{key}" in fields and owned(value, fields[f"f:{key}"]) for key, value in desired.items()
+        )
+    if isinstance(desired, list):
+        keyed = [(json.loads(k[2:]), node) for k, node in fields.items() if k.startswith("k:")]
+        if keyed:
+            return all(_owned_item(item, keyed) for item in desired)
+        values = {json.dumps(json.loads(k[2:])) for k in fields if k.startswith("v:")}
+        return all(json.dumps(item) in values for item in desired)
+    return True
+
+
+def _owned_item(item: Any, keyed: list[tuple[dict[str, Any], dict[str, Any]]]) -> bool:
+    """Whether one item of a list with map keys is ours. A key left out of `item` was defaulted."""
+    for keys, node in keyed:
+        if all(item[key] == value for key, value in keys.items() if key in item):
+            return owned(item, node)
+    return False

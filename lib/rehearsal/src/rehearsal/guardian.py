@@ -1,0 +1,265 @@
+"""The process that owns every process of a rehearsal, so that none of them outlives it.
+
+The rehearsal starts the guardian, and asks it to start everything else. The guardian is their *subreaper*
+(prctl(2)): a process that detaches itself, as a charm's watcher does, becomes its child again. When the
+rehearsal goes away in whatever way, kill -9 included, the pipe between them breaks; the guardian ends all
+its descendants, deletes the run folder and ends too. Should the guardian be killed instead, its children
+come to the rehearsal, which ends them.
+
+Where there is no prctl (not Linux), detached processes are out of reach; everything else still ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_PR_SET_CHILD_SUBREAPER = 36
+_GRACE = 4.0
+"""Seconds between SIGTERM and SIGKILL."""
+
+
+class Process:
+    """A process that the guardian started."""
+
+    def __init__(self, pid: int, name: str):
+        self.pid = pid
+        self.name = name
+        self.returncode: int | None = None
+        self.ended = threading.Event()
+
+    def signal(self, number: int) -> None:
+        """Send a signal; a process that has ended is left alone."""
+        if not self.ended.is_set():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def stop(self, grace: float = _GRACE) -> None:
+        """End it: SIGTERM, and SIGKILL after `grace` seconds. Returns when it is gone."""
+        self.signal(signal.SIGTERM)
+        if not self.ended.wait(grace):
+            self.signal(signal.SIGKILL)
+            self.ended.wait(grace)
+
+
+class Guardian:
+    """The rehearsal's side: starts processes, and knows when they end.
+
+    Args:
+        folder: the run folder, deleted with the rehearsal; None if there is nothing to delete.
+    """
+
+    def __init__(self, folder: Path | None = None):
+        _become_subreaper()
+        ours, theirs = socket.socketpair()
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", __file__, str(theirs.fileno()), str(folder or "")],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        theirs.close()
+        self._socket = ours
+        self._lines = ours.makefile("r")
+        self._lock = threading.Lock()
+        self._answers: dict[int, Process | str] = {}
+        self._answered = threading.Condition()
+        self._processes: dict[int, Process] = {}
+        self._next = 0
+        self._closing = False
+        threading.Thread(target=self._listen, name="guardian", daemon=True).start()
+
+    def spawn(
+        self,
+        argv: Sequence[str | os.PathLike[str]],
+        *,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        name: str = "",
+    ) -> Process:
+        """Start a process whose output is appended to `log`.
+
+        Raises:
+            OSError: if it cannot be started.
+        """
+        argv = [os.fspath(part) for part in argv]
+        with self._lock:
+            self._next += 1
+            request = {
+                "id": self._next,
+                "argv": argv,
+                "env": dict(os.environ if env is None else env),
+                "cwd": str(cwd or "/"),
+                "log": str(log),
+                "name": name or Path(argv[0]).name,
+            }
+            self._socket.sendall(json.dumps(request).encode() + b"\n")
+        with self._answered:
+            done = self._answered.wait_for(lambda: request["id"] in self._answers, timeout=30)
+            answer = self._answers.pop(request["id"]) if done else "the guardian does not answer"
+        if isinstance(answer, str):
+            raise OSError(answer)
+        return answer
+
+    def close(self) -> None:
+        """End every process, also detached ones, and the guardian."""
+        self._closing = True
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_GRACE * 4)
+        end_descendants(os.getpid(), only=self._orphans())
+
+    def _orphans(self) -> set[int]:
+        """The processes that came to us because the guardian died before them."""
+        return {pid for pid in self._processes if _parent(pid) == os.getpid()}
+
+    def __enter__(self) -> Guardian:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _listen(self) -> None:
+        for line in self._lines:
+            said = json.loads(line)
+            with self._answered:
+                if "error" in said:
+                    self._answers[said["id"]] = said["error"]
+                elif "id" in said:
+                    process = Process(said["pid"], said["name"])
+                    self._processes[said["pid"]] = self._answers[said["id"]] = process
+                elif process := self._processes.pop(said["ended"], None):
+                    process.returncode = said["code"]
+                    process.ended.set()
+                self._answered.notify_all()
+        if not self._closing:
+            end_descendants(os.getpid(), only=self._orphans())
+        for process in self._processes.values():
+            process.ended.set()
+
+
+def end_descendants(root: int, *, only: set[int] | None = None) -> None:
+    """End the descendants of a process: SIGTERM to all, SIGKILL to what is left, until none is left."""
+    deadline = time.monotonic() + _GRACE
+    number = signal.SIGTERM
+    while found := _descendants(root, only):
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
+        while time.monotonic() < deadline and _descendants(root, only):
+            _reap()
+            time.sleep(0.02)
+        number, deadline = signal.SIGKILL, time.monotonic() + 0.5
+
+
+def _descendants(root: int, only: set[int] | None) -> list[int]:
+    children: dict[int, list[int]] = {}
+    for entry in os.listdir("/proc") if os.path.isdir("/proc") else []:  # noqa: PTH
+        if entry.isdigit() and (parent := _parent(int(entry))):
+            children.setdefault(parent, []).append(int(entry))
+    first = [pid for pid in children.get(root, []) if only is None or pid in only]
+    found: list[int] = []
+    while first:
+        pid = first.pop()
+        found.append(pid)
+        first += children.get(pid, [])
+    return found
+
+
+def _parent(pid: int) -> int:
+    """Return the parent of a living process; 0 for one that is gone or a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return 0 if fields[0] == "Z" else int(fields[1])
+
+
+def _become_subreaper() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _reap() -> list[tuple[int, int]]:
+    ended = []
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                break
+            ended.append((pid, os.waitstatus_to_exitcode(status)))
+    return ended
+
+
+def _guard(channel: socket.socket, folder: str) -> None:
+    """Be the guardian: start what is asked for, tell what ended, end all when the channel breaks."""
+    _become_subreaper()
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)
+    channel.settimeout(0.05)
+    buffer = b""
+    while True:
+        for pid, code in _reap():
+            _tell(channel, {"ended": pid, "code": code})
+        try:
+            received = channel.recv(1 << 20)
+        except TimeoutError:
+            continue
+        except OSError:
+            received = b""
+        if not received:
+            break
+        *lines, buffer = (buffer + received).split(b"\n")
+        for line in lines:
+            _tell(channel, _started(json.loads(line)))
+    end_descendants(os.getpid())
+    if folder:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _started(request: dict) -> dict:
+    try:
+        with open(request["log"], "ab") as log:  # noqa: PTH
+            process = subprocess.Popen(
+                request["argv"],
+                cwd=request["cwd"],
+                env=request["env"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                restore_signals=True,
+                preexec_fn=_default_signals,
+            )
+    except OSError as error:
+        return {"id": request["id"], "error": str(error)}
+    process.returncode = 0  # reaped with all others, by number
+    return {"id": request["id"], "pid": process.pid, "name": request["name"]}
+
+
+def _default_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    # A Ctrl-C in the terminal is for the rehearsal, which ends us in order.
+    os.setpgid(0, 0)
+
+
+def _tell(channel: socket.socket, message: dict) -> None:
+    with contextlib.suppress(OSError):
+        channel.sendall(json.dumps(message).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    _guard(socket.socket(fileno=int(sys.argv[1])), sys.argv[2])

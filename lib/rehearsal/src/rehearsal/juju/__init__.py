@@ -1,0 +1,1 @@
+"""A model of Juju: a server that keeps state, and the `juju` command that asks it."""

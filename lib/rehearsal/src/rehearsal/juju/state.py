@@ -1,0 +1,318 @@
+"""What a Juju model holds.
+
+Plain data, no behaviour beyond looking things up: the engine changes it, the commands read it. Two halves
+face each other. What *is* (`Application.config`, `Relation.application_data`, `Secret.revisions`, ...) and
+what each unit has *seen* of it (`Seen`), as Juju's unit agent keeps it. A hook is due where the two differ
+(`resolver.py`), so nothing is lost when events come late, merge or repeat.
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import uuid
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from rehearsal.juju.charms import Charm
+
+
+def now() -> datetime.datetime:
+    """Return the present time, in UTC, as every `since` is kept."""
+    return datetime.datetime.now(datetime.UTC)
+
+
+class Life(enum.StrEnum):
+    """Juju's three stages of an entity that can be removed."""
+
+    ALIVE = "alive"
+    DYING = "dying"
+    DEAD = "dead"
+
+
+@dataclass
+class Status:
+    """One status as `juju status` shows it: a word, a message, and since when."""
+
+    current: str = "unknown"
+    message: str = ""
+    since: datetime.datetime = field(default_factory=now)
+
+    def set(self, current: str, message: str = "") -> bool:
+        """Change it; `since` moves only on a real change. Returns whether it changed."""
+        if (current, message) == (self.current, self.message):
+            return False
+        self.current, self.message, self.since = current, message, now()
+        return True
+
+
+@dataclass
+class Settings:
+    """One databag with the version that changed events are counted by."""
+
+    data: dict[str, str] = field(default_factory=dict)
+    version: int = 0
+
+    def replace(self, data: dict[str, str]) -> bool:
+        """Put in what a hook left; the version moves only if something differs."""
+        if data == self.data:
+            return False
+        self.data, self.version = dict(data), self.version + 1
+        return True
+
+
+@dataclass
+class Endpoint:
+    """One side of a relation: which application, by which endpoint of its charm."""
+
+    application: str
+    name: str
+    role: str
+    """`provides`, `requires` or `peers`."""
+
+    def __str__(self) -> str:
+        return f"{self.application}:{self.name}"
+
+
+@dataclass
+class Relation:
+    """A relation between two endpoints, or a peer relation with one."""
+
+    id: int
+    interface: str
+    endpoints: list[Endpoint]
+    application_data: dict[str, Settings] = field(default_factory=dict)
+    """By application name."""
+    unit_data: dict[str, Settings] = field(default_factory=dict)
+    """By unit name, for the units in scope."""
+    life: Life = Life.ALIVE
+    suspended: bool = False
+
+    @property
+    def is_peer(self) -> bool:
+        """Whether the relation is among the units of one application."""
+        return len(self.endpoints) == 1
+
+    @property
+    def key(self) -> str:
+        """Juju's key of the relation, `requirer:endpoint provider:endpoint`."""
+        ordered = sorted(self.endpoints, key=lambda end: end.role != "requires")
+        return " ".join(str(end) for end in ordered)
+
+    def end(self, application: str) -> Endpoint | None:
+        """Return the endpoint of `application`, if it takes part."""
+        return next((end for end in self.endpoints if end.application == application), None)
+
+    def remote(self, application: str) -> str:
+        """Return the application on the other side; for a peer relation, the application itself."""
+        if self.is_peer:
+            return application
+        return next(e.application for e in self.endpoints if e.application != application)
+
+    def in_scope(self, application: str) -> list[str]:
+        """Return the units of `application` that have entered the relation's scope."""
+        return [name for name in self.unit_data if name.split("/")[0] == application]
+
+
+@dataclass
+class SeenRelation:
+    """What a unit has been told of one relation."""
+
+    created: bool = False
+    members: dict[str, int | None] = field(default_factory=dict)
+    """Remote unit to the version of its settings last handed over; None between joined and changed."""
+    application_version: int = 0
+    """Version of the remote application's settings last handed over."""
+    broken: bool = False
+
+
+@dataclass
+class Seen:
+    """What a unit's agent knows to be done: the local state of Juju's uniter."""
+
+    installed: bool = False
+    started: bool = False
+    stopped: bool = False
+    removed: bool = False
+    leader: bool = False
+    config_version: int | None = None
+    charm_version: int | None = None
+    pebble_ready: set[str] = field(default_factory=set)
+    relations: dict[int, SeenRelation] = field(default_factory=dict)
+    secrets: dict[str, int] = field(default_factory=dict)
+    """Secret id to the newest revision that a secret-changed told of."""
+    update_status_due: float = 0.0
+    """Monotonic time of the next update-status."""
+
+
+@dataclass
+class Task:
+    """One run of an action, an exec, or an event that the unit's own watcher asked for."""
+
+    id: int
+    kind: str
+    """`action`, `exec` or `dispatch` (a `juju-exec` with JUJU_DISPATCH_PATH)."""
+    unit: str
+    name: str
+    """The action's name, the command line, or the event's name such as `kubernetes_changed`."""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    status: str = "pending"
+    """`pending`, `running`, `completed`, `failed`."""
+    message: str = ""
+    results: dict[str, Any] = field(default_factory=dict)
+    log: list[str] = field(default_factory=list)
+    enqueued: datetime.datetime = field(default_factory=now)
+    started: datetime.datetime | None = None
+    completed: datetime.datetime | None = None
+
+
+@dataclass
+class Unit:
+    """One unit: in Kubernetes a pod, here a process host."""
+
+    number: int
+    application: str
+    life: Life = Life.ALIVE
+    agent: Status = field(default_factory=lambda: Status("allocating"))
+    """`allocating`, `executing`, `idle`, `error` is shown through `workload`, `lost`."""
+    workload: Status = field(default_factory=lambda: Status("waiting", "installing agent"))
+    workload_version: str = ""
+    address: str = ""
+    ports: list[str] = field(default_factory=list)
+    """`8080/tcp`."""
+    failed_hook: str = ""
+    """The hook that failed, while the unit is in error."""
+    retry_at: float | None = None
+    """Monotonic time of the next try of the failed hook; None waits for `juju resolved`."""
+    retries: int = 0
+    stored: bytes = b""
+    """What ops keeps between hooks (StoredState and deferred events), pickled."""
+    seen: Seen = field(default_factory=Seen)
+    tasks: deque[Task] = field(default_factory=deque)
+
+    @property
+    def name(self) -> str:
+        """`application/number`."""
+        return f"{self.application}/{self.number}"
+
+    @property
+    def pod(self) -> str:
+        """Name of its pod."""
+        return f"{self.application}-{self.number}"
+
+
+@dataclass
+class Application:
+    """A deployed charm."""
+
+    name: str
+    charm: Charm
+    origin: str
+    """`local`, `charmhub` (played by a stand-in, or a folder given in its place)."""
+    channel: str = ""
+    revision: int = 0
+    charm_version: int = 0
+    """Grows with every refresh."""
+    config: dict[str, Any] = field(default_factory=dict)
+    """What the user set; defaults are the charm's."""
+    config_version: int = 1
+    trust: bool = False
+    resources: dict[str, str] = field(default_factory=dict)
+    """oci-image reference, or file path, by resource name."""
+    scale: int = 1
+    next_unit: int = 0
+    units: dict[int, Unit] = field(default_factory=dict)
+    leader: str | None = None
+    life: Life = Life.ALIVE
+    status: Status = field(default_factory=Status)
+    """Set by the leader; while `unknown`, the application's status is that of its worst unit."""
+    workload_version: str = ""
+    exposed: bool = False
+    address: str = ""
+
+    @property
+    def stand_in(self) -> bool:
+        """Whether a stand-in plays this Charmhub charm."""
+        return self.charm.stand_in
+
+
+@dataclass
+class Secret:
+    """A Juju secret of a unit, an application or the model's user."""
+
+    id: str
+    """Twenty characters of Juju's xid alphabet, without the `secret:` scheme."""
+    owner: str
+    """`app`, `app/0`, or empty for the user."""
+    label: str = ""
+    description: str = ""
+    name: str = ""
+    """Of a user secret."""
+    revisions: dict[int, dict[str, str]] = field(default_factory=dict)
+    grants: dict[str, int | None] = field(default_factory=dict)
+    """Application or unit to the relation that scopes the grant, None for user secrets."""
+    consumers: dict[str, int] = field(default_factory=dict)
+    """Unit to the revision it tracks."""
+    consumer_labels: dict[str, str] = field(default_factory=dict)
+    """Unit to the label under which it reads the secret."""
+    rotate: str = ""
+    expire: datetime.datetime | None = None
+    created: datetime.datetime = field(default_factory=now)
+    updated: datetime.datetime = field(default_factory=now)
+
+    @property
+    def uri(self) -> str:
+        """`secret:<id>`."""
+        return f"secret:{self.id}"
+
+    @property
+    def latest(self) -> int:
+        """The newest revision."""
+        return max(self.revisions)
+
+
+@dataclass
+class LogLine:
+    """One line of `juju debug-log`."""
+
+    time: datetime.datetime
+    entity: str
+    """`unit-kubeflow-dashboard-0`, `controller-0`."""
+    level: str
+    module: str
+    """`juju.worker.uniter.operation`, `unit.kubeflow-dashboard/0.juju-log`."""
+    message: str
+
+
+@dataclass
+class Model:
+    """A Juju model, which on Kubernetes is a namespace."""
+
+    name: str
+    uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
+    life: Life = Life.ALIVE
+    applications: dict[str, Application] = field(default_factory=dict)
+    relations: dict[int, Relation] = field(default_factory=dict)
+    secrets: dict[str, Secret] = field(default_factory=dict)
+    tasks: dict[int, Task] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    log: deque[LogLine] = field(default_factory=lambda: deque(maxlen=100_000))
+    next_relation: int = 0
+    next_task: int = 1
+    created: datetime.datetime = field(default_factory=now)
+
+    def units(self) -> Iterator[Unit]:
+        """Yield every unit of every application."""
+        for application in self.applications.values():
+            yield from application.units.values()
+
+    def unit(self, name: str) -> Unit:
+        """Return the unit `app/0`; KeyError if there is none."""
+        application, _, number = name.partition("/")
+        return self.applications[application].units[int(number)]
+
+    def relations_of(self, application: str) -> list[Relation]:
+        """Return the relations that `application` takes part in, peers included."""
+        return [r for r in self.relations.values() if r.end(application)]
