@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import lightkube
-from lightkube.core.client import ALL_NS
+from lightkube import ALL_NS
 
 from kubeflow_charm import errors, ownership, settled
 from kubeflow_charm.problems import Problem, blocked, flattened

@@ -128,9 +128,7 @@ def follow(kind: type[Any], spec: dict[str, Any], changes: Changes) -> None:
 def ask_for_hook(spec: dict[str, Any]) -> bool:
     """Have Juju run the event; return whether it did."""
     command = f"JUJU_DISPATCH_PATH=hooks/{spec['event']} {spec['charm_dir']}/dispatch"
-    done = subprocess.run(
-        ["juju-exec", spec["unit"], command], check=False, capture_output=True, text=True
-    )
+    done = subprocess.run(["juju-exec", spec["unit"], command], check=False, capture_output=True, text=True)
     if done.returncode:
         logger.warning("juju-exec: %s", done.stderr.strip())
     return done.returncode == 0

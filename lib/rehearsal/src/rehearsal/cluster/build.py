@@ -72,9 +72,7 @@ def _build(target: Path, on_progress: Progress) -> None:
         # Sources may lie in a package folder that is read-only.
         shutil.copytree(SOURCE, scratch / "source")
         command = [str(go), "build", "-v", "-trimpath", "-ldflags", _linker_flags()]
-        output = _run(
-            [*command, "-o", str(scratch / "cluster"), "."], scratch / "source", on_progress
-        )
+        output = _run([*command, "-o", str(scratch / "cluster"), "."], scratch / "source", on_progress)
         if not (scratch / "cluster").exists():
             raise RehearsalError(
                 f"the control plane could not be built with {toolchain.version(go)} "

@@ -101,9 +101,7 @@ class ControlPlane:
             self._spawn("etcd", *self._etcd(etcd, etcd_peer))
             self._spawn("kube-apiserver", *self._api_server(etcd, api))
             self._wait_ready()
-            self.admin_kubeconfig.write_text(
-                yaml.safe_dump(self.kubeconfig(self.token, "default"))
-            )
+            self.admin_kubeconfig.write_text(yaml.safe_dump(self.kubeconfig(self.token, "default")))
             self.admin_kubeconfig.chmod(0o600)
             self._create_nodes()
             self._spawn("kube-controller-manager", *self._controller_manager())
@@ -257,7 +255,13 @@ class ControlPlane:
                 last = lines[-1][:300] if lines else f"exit status {process.returncode}"
                 raise RehearsalError(f"{name} did not start: {last}")
 
-    def request(self, method: str, path: str, body: bytes | None = None) -> bytes:
+    def apply(self, path: str, body: bytes) -> bytes:
+        """Apply an object on the server side, as the administrator; raises as `request`."""
+        return self.request("PATCH", path, body, "application/apply-patch+yaml")
+
+    def request(
+        self, method: str, path: str, body: bytes | None = None, kind: str = "application/yaml"
+    ) -> bytes:
         """Send one request as the administrator and return the answer's body.
 
         Raises:
@@ -269,7 +273,7 @@ class ControlPlane:
             self.url + path,
             data=body,
             method=method,
-            headers={"Authorization": f"Bearer {self.token}", "Content-Type": "application/yaml"},
+            headers={"Authorization": f"Bearer {self.token}", "Content-Type": kind},
         )
         context = ssl.create_default_context(cafile=str(self.ca))
         with urllib.request.urlopen(request, context=context, timeout=10) as answer:  # noqa: S310

@@ -55,8 +55,12 @@ class Group(pydantic.BaseModel):
             "apiVersion": "v1",
             "kind": "Node",
             "metadata": {"name": name, "labels": labels | self.labels},
-            "spec": {"taints": [taint.model_dump(exclude_defaults=True) | {"effect": taint.effect}
-                                for taint in self.taints]},
+            "spec": {
+                "taints": [
+                    taint.model_dump(exclude_defaults=True) | {"effect": taint.effect}
+                    for taint in self.taints
+                ]
+            },
             "status": {"allocatable": resources, "capacity": resources},
         }
 

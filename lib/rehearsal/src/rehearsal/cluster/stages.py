@@ -84,10 +84,7 @@ def _startable(misbehaviours: tuple[Misbehaviour, ...]) -> list[dict[str, Any]]:
         _exists(".spec.nodeName"),
         {"key": ".status.phase", "operator": "In", "values": ["Pending", "Running"]},
         _not_ready(),
-        *(
-            {"key": each.expression, "operator": "NotIn", "values": ["true"]}
-            for each in misbehaviours
-        ),
+        *({"key": each.expression, "operator": "NotIn", "values": ["true"]} for each in misbehaviours),
     ]
 
 
@@ -134,7 +131,7 @@ def _missing(key: str) -> dict[str, Any]:
 _COMPLETABLE = [
     _missing(".metadata.deletionTimestamp"),
     {"key": ".status.phase", "operator": "In", "values": ["Running"]},
-    {"key": '.metadata.ownerReferences.[].kind', "operator": "In", "values": ["Job"]},
+    {"key": ".metadata.ownerReferences.[].kind", "operator": "In", "values": ["Job"]},
 ]
 
 _BACK_OFF_IMAGE = 'Back-off pulling image \\"{{ .image }}\\"'

@@ -143,8 +143,31 @@ class Seen:
     relations: dict[int, SeenRelation] = field(default_factory=dict)
     secrets: dict[str, int] = field(default_factory=dict)
     """Secret id to the newest revision that a secret-changed told of."""
+    secret_removals: dict[str, int] = field(default_factory=dict)
+    """Secret id to the newest revision that a secret-remove told the owner of."""
     update_status_due: float = 0.0
     """Monotonic time of the next update-status."""
+
+
+@dataclass(frozen=True)
+class Hook:
+    """One hook to run: what Juju calls a hook, and what it tells the charm of it."""
+
+    name: str
+    """As Juju names it: `config-changed`, `gateway-info-relation-changed`, `kubernetes_changed`."""
+    kind: str
+    """`lifecycle`, `relation`, `secret`, `workload`, `task`."""
+    relation: int | None = None
+    step: str = ""
+    """Of a relation hook: `created`, `joined`, `changed`, `departed`, `broken`."""
+    remote_unit: str = ""
+    version: int = 0
+    """Of a changed hook: the version of the settings that it tells of."""
+    departing_unit: str = ""
+    secret: str = ""
+    revision: int | None = None
+    container: str = ""
+    task: int | None = None
 
 
 @dataclass
@@ -182,8 +205,10 @@ class Unit:
     address: str = ""
     ports: list[str] = field(default_factory=list)
     """`8080/tcp`."""
-    failed_hook: str = ""
+    failed: Hook | None = None
     """The hook that failed, while the unit is in error."""
+    running: Hook | None = None
+    """The hook that runs now."""
     retry_at: float | None = None
     """Monotonic time of the next try of the failed hook; None waits for `juju resolved`."""
     retries: int = 0

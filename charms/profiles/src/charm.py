@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""Kubeflow's profiles: namespaces that belong to users, and what users may do in them."""
+
+from typing import Annotated, Literal
+
+import namespace_labels
+import ops
+import pydantic
+from kubeflow_charm import ComponentCharm, Config, Manifest, gather
+from kubeflow_charm.certificates import webhook_certificate
+from kubeflow_charm.relations import gateway_info, k8s_service
+from poddefault_crd import poddefault_definition
+from profile_crd import profile_definition
+
+KFAM = k8s_service.Service(service_name="profiles-kfam", service_port="8081")
+WEBHOOK = "admission-webhook-service"
+
+_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_NAME = rf"{_LABEL}(\.{_LABEL})*"
+
+Name = Annotated[str, pydantic.Field(pattern=f"^{_NAME}$", max_length=253)]
+Namespace = Annotated[str, pydantic.Field(pattern=f"^({_LABEL})?$")]
+ServiceAccount = Annotated[str, pydantic.Field(pattern=f"^(({_LABEL}/)?{_NAME})?$")]
+Header = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9-]+$")]
+User = Annotated[str, pydantic.Field(pattern=r"^[^\s,]*$")]
+
+
+def principal(namespace: str, account: str) -> str:
+    """Return the identity of a service account in Istio's mesh.
+
+    `cluster.local` is Istio's word for its own trust domain, however that and the cluster's DNS are called.
+    """
+    return f"cluster.local/ns/{namespace}/sa/{account}"
+
+
+NOBODY = principal("-", "-")
+"""A principal that cannot exist: no namespace may be called so."""
+
+
+class ProfilesConfig(Config):
+    """The options; `charmcraft.yaml` says what each is for."""
+
+    security_policy: Literal["privileged", "baseline", "restricted"]
+    default_namespace_labels: namespace_labels.Labels
+    userid_header: Header
+    userid_prefix: User
+    cluster_admin: User
+    cluster_domain: Name
+    istio_gateway_namespace: Namespace
+    istio_gateway_service_account: Name
+    notebook_controller_service_account: ServiceAccount
+    kfp_ui_service_account: ServiceAccount
+
+
+class Profiles(ComponentCharm):
+    """Run the profile controller, access management and the PodDefaults webhook."""
+
+    config_type = ProfilesConfig
+
+    def __init__(self, framework: ops.Framework):
+        super().__init__(framework)
+        self.gateway = gateway_info.Requires(self, "gateway-info")
+        self.kfam = k8s_service.Provides(self, "kubeflow-profiles")
+
+    def manifests(self) -> list[Manifest]:
+        """Return what profiles need."""
+        config, gateway, _ = gather(self.read_config, self.gateway.get, lambda: self.images)
+        gateway_namespace = config.istio_gateway_namespace or gateway.gateway_namespace
+        rendered = self.render(
+            config=config,
+            gateway=gateway,
+            gateway_namespace=gateway_namespace,
+            gateway_principal=principal(gateway_namespace, config.istio_gateway_service_account),
+            notebook_controller_principal=self.allowed(config.notebook_controller_service_account),
+            kfp_ui_principal=self.allowed(config.kfp_ui_service_account),
+            callers=self.callers(),
+            labels=namespace_labels.labels(config.security_policy, config.default_namespace_labels),
+            certificate=webhook_certificate(self, WEBHOOK, self.namespace),
+            webhook=WEBHOOK,
+        )
+        return [profile_definition(), poddefault_definition(), *rendered]
+
+    def allowed(self, account: str) -> str:
+        """Return the principal of `[<namespace>/]<service account>`; nobody's for an empty one.
+
+        Upstream's programs take an empty setting for a principal in a namespace called `kubeflow`, which
+        may belong to any user where the platform is called otherwise.
+        """
+        namespace, _, name = account.rpartition("/")
+        return principal(namespace or self.namespace, name) if name else NOBODY
+
+    def callers(self) -> list[str]:
+        """Return the principals that may call access management: the related dashboards'.
+
+        Our dashboard runs as upstream's `centraldashboard`, Charmhub's as the service account that Juju
+        names after the application. Where none is related, nobody may.
+        """
+        related = [relation.app.name for relation in self.kfam.relations]
+        accounts = ["centraldashboard", *related] if related else []
+        return [principal(self.namespace, account) for account in accounts]
+
+    def publish(self) -> None:
+        """Tell dashboards where access management is, and old profiles what the policy is."""
+        self.kfam.send(KFAM)
+        policy = self.read_config().security_policy
+        namespace_labels.enforce(policy, self.app.name, self.namespace)
+
+
+if __name__ == "__main__":  # pragma: no cover
+    ops.main(Profiles)

@@ -1,0 +1,10 @@
+// The modules whose CustomResourceDefinition files a rehearsal reads; nothing of them is compiled.
+module rehearsal/crds
+
+go 1.26.0
+
+require (
+	istio.io/api v1.28.3
+	knative.dev/serving v0.51.0
+	sigs.k8s.io/gateway-api v1.4.0
+)

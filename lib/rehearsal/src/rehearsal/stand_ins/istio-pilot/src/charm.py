@@ -1,0 +1,132 @@
+"""Plays istio-pilot: installs Istio's CRDs, keeps the Gateway, and makes routes of ingress relations."""
+
+from typing import Any
+
+import ops
+from lightkube.core.exceptions import ApiError
+
+from rehearsal.cluster import crds
+from rehearsal.stand_ins.playing import CRD, StandIn, Stop
+
+NETWORKING = "networking.istio.io/v1"
+FILTERS = "networking.istio.io/v1alpha3"
+
+
+class IstioPilot(StandIn):
+    """What other charms rely on of istio-pilot."""
+
+    def play(self) -> None:
+        """Types first, then the gateway (closed while its guard is unknown), then routes."""
+        self.install_types()
+        self.send("istio-pilot", {"service-name": f"istiod.{self.model.name}.svc", "service-port": "15012"})
+        name = str(self.config["default-gateway"])
+        guard = self.guard()
+        if self.related("ingress-auth") and guard is None:
+            # Related is closed: without the guard's address nobody gets in (the real charm, too).
+            self.prune(NETWORKING, "Gateway")
+            self.tell(name, up=False)
+            raise Stop(ops.WaitingStatus("Waiting for auth relation data"))
+        self.keep_guard(guard)
+        self.apply(NETWORKING, "Gateway", name, {"spec": self.gateway()})
+        self.prune(NETWORKING, "Gateway", {name})
+        self.tell(name, up=True)
+        self.keep_routes(name)
+
+    def install_types(self) -> None:
+        """Install the CRDs of Istio that are not there."""
+        client = self.kubernetes
+        for crd in crds.read("istio"):
+            try:
+                client.get(CRD, crd["metadata"]["name"])
+            except ApiError as error:
+                if error.status.code != 404:
+                    raise
+                client.apply(CRD(crd), force=True)
+
+    def tell(self, name: str, *, up: bool) -> None:
+        """Write gateway-info."""
+        for relation in self.related("gateway-info"):
+            relation.data[self.app].update(
+                {
+                    "gateway_name": name,
+                    "gateway_namespace": self.model.name,
+                    "gateway_up": str(up).lower(),
+                }
+            )
+
+    def gateway(self) -> dict[str, Any]:
+        """Return the Gateway: port 80, or 443 with the certificate of `tls-secret-id`."""
+        server: dict[str, Any] = {
+            "hosts": ["*"],
+            "port": {"name": "http", "number": 80, "protocol": "HTTP"},
+        }
+        if self.config.get("tls-secret-id"):
+            name = f"{self.app.name}-tls"
+            server["port"] = {"name": "https", "number": 443, "protocol": "HTTPS"}
+            server["tls"] = {"mode": "SIMPLE", "credentialName": name}
+        return {"selector": {"istio": "ingressgateway"}, "servers": [server]}
+
+    def guard(self) -> dict[str, Any] | None:
+        """Return what the authenticator sent."""
+        if len(self.related("ingress-auth")) > 1:
+            raise Stop(ops.BlockedStatus("Multiple auth relations are not supported"))
+        return next(iter(self.sent("ingress-auth").values()), None)
+
+    def keep_guard(self, guard: dict[str, Any] | None) -> None:
+        """Have every request at the gateway asked about, or none."""
+        name = f"{self.app.name}-authn-filter"
+        if guard is None:
+            self.prune(FILTERS, "EnvoyFilter")
+            return
+        service = f"{guard['service']}.{self.model.name}.svc.cluster.local"
+        authorizer = {
+            "name": "envoy.filters.http.ext_authz",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
+                "http_service": {
+                    "server_uri": {
+                        "uri": f"http://{service}:{guard['port']}",
+                        "cluster": f"outbound|{guard['port']}||{service}",
+                        "timeout": "10s",
+                    }
+                },
+            },
+        }
+        patch = {
+            "applyTo": "HTTP_FILTER",
+            "match": {"context": "GATEWAY"},
+            "patch": {"operation": "INSERT_BEFORE", "value": authorizer},
+        }
+        spec = {
+            "workloadSelector": {"labels": {"istio": "ingressgateway"}},
+            "configPatches": [patch],
+        }
+        self.apply(FILTERS, "EnvoyFilter", name, {"spec": spec})
+
+    def keep_routes(self, gateway: str) -> None:
+        """Make a VirtualService for each application on `ingress`, called after its service."""
+        wanted = set()
+        for said in self.sent("ingress").values():
+            host = f"{said['service']}.{said.get('namespace', self.model.name)}.svc.cluster.local"
+            route = {
+                "match": [{"uri": {"prefix": said["prefix"]}}],
+                "rewrite": {"uri": said.get("rewrite", said["prefix"])},
+                "route": [{"destination": {"host": host, "port": {"number": said["port"]}}}],
+            }
+            spec = {"gateways": [f"{self.model.name}/{gateway}"], "hosts": ["*"], "http": [route]}
+            self.apply(NETWORKING, "VirtualService", said["service"], {"spec": spec})
+            wanted.add(said["service"])
+        self.prune(NETWORKING, "VirtualService", wanted)
+
+    def clear(self) -> None:
+        """Delete everything but the types, which others use."""
+        for api_version, kind in (
+            (NETWORKING, "VirtualService"),
+            (NETWORKING, "Gateway"),
+            (FILTERS, "EnvoyFilter"),
+        ):
+            self.prune(api_version, kind)
+
+
+if __name__ == "__main__":
+    ops.main(IstioPilot)
