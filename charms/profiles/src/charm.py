@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 import namespace_labels
 import ops
 import pydantic
+from poddefault_crd import poddefault_definition
+from profile_crd import profile_definition
+
 from kubeflow_charm import ComponentCharm, Config, Manifest, gather
 from kubeflow_charm.certificates import webhook_certificate
 from kubeflow_charm.relations import gateway_info, k8s_service
-from poddefault_crd import poddefault_definition
-from profile_crd import profile_definition
 
 KFAM = k8s_service.Service(service_name="profiles-kfam", service_port="8081")
 WEBHOOK = "admission-webhook-service"

@@ -12,11 +12,12 @@ from typing import Annotated
 
 import lightkube
 import pydantic
+from lightkube import operators
+from lightkube.types import PatchType
+
 from kubeflow_charm import YAML
 from kubeflow_charm.errors import explained
 from kubeflow_charm.resources import kind_of
-from lightkube import operators
-from lightkube.types import PatchType
 
 PROFILE = {"app.kubernetes.io/part-of": "kubeflow-profile"}
 """What a profile namespace is known by: the PodDefaults webhook is called for these only."""
@@ -30,7 +31,7 @@ DEFAULTS = {
     # What resource-dispatcher looks for (canonical/kubeflow-profiles-operator, namespace-labels.yaml.j2).
     "user.kubeflow.org/enabled": "true",
 }
-"""Upstream's labels (kubeflow/manifests 26.03, applications/profiles/pss/namespace-labels.yaml), and one more."""
+"""Upstream's (kubeflow/manifests 26.03, applications/profiles/pss/namespace-labels.yaml), and one more."""
 
 _PART = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 _KEY = re.compile(rf"([a-z0-9]([a-z0-9.-]{{0,251}}[a-z0-9])?/)?{_PART}")

@@ -9,6 +9,7 @@ API server checks it when the pod is made.
 from __future__ import annotations
 
 import pydantic
+
 from kubeflow_charm import Manifest
 from kubeflow_charm.crds import Embedded, Names, Schema, Version, definition
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import pydantic
+
 from kubeflow_charm import Manifest
 from kubeflow_charm.crds import Embedded, Names, Schema, Version, definition
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import pydantic
+from pydantic.alias_generators import to_camel
 
 from kubeflow_charm.resources import Manifest
 
@@ -33,9 +34,7 @@ _DROPPED = ("title", "$defs", "discriminator", "examples")
 class Schema(pydantic.BaseModel):
     """Base of the models: fields are named as Kubernetes writes them, by alias."""
 
-    model_config = pydantic.ConfigDict(
-        alias_generator=pydantic.alias_generators.to_camel, populate_by_name=True
-    )
+    model_config = pydantic.ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def _workload_reason(workload: Manifest, pods: list[Manifest]) -> str:
         reason = pod_reason(pod)
         if reason:
             return reason
-    for condition in workload.get("status", {}).get("conditions", []):
+    for condition in (workload.get("status") or {}).get("conditions") or []:
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
             return condition.get("message", condition.get("reason", "no pod can be made"))
     return "starting" if own else "no pods yet"
@@ -70,7 +70,7 @@ def _workload_reason(workload: Manifest, pods: list[Manifest]) -> str:
 def pod_reason(pod: Manifest) -> str:
     """Return why a pod is not ready in Kubernetes' own words, or nothing if it only needs time."""
     status = pod.get("status") or {}
-    for condition in status.get("conditions", []):
+    for condition in status.get("conditions") or []:
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             return f"pod {condition.get('reason', 'Unschedulable').lower()}: " + condition.get("message", "")
     for container in status.get("initContainerStatuses", []) + status.get("containerStatuses", []):
@@ -97,7 +97,7 @@ def _container_reason(container: dict[str, Any]) -> str:
 
 def _definition_problems(crd: Manifest) -> list[Problem]:
     name = crd["metadata"]["name"]
-    conditions = {c["type"]: c for c in (crd.get("status") or {}).get("conditions", [])}
+    conditions = {c["type"]: c for c in (crd.get("status") or {}).get("conditions") or []}
     accepted = conditions.get("NamesAccepted", {})
     if accepted.get("status") == "False":
         return [blocked(f"CRD {name}", accepted.get("message", "its names are taken"))]

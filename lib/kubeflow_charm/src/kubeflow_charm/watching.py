@@ -91,7 +91,7 @@ def digest(item: dict[str, Any]) -> Hashable:
             if key.endswith("eplicas") or key in ("observedGeneration", "phase", "reason")
         },
         "conditions": [
-            [c.get("type"), c.get("status"), c.get("reason")] for c in status.get("conditions", [])
+            [c.get("type"), c.get("status"), c.get("reason")] for c in status.get("conditions") or []
         ],
         "containers": [
             [state, detail.get("reason")]

@@ -26,6 +26,7 @@ from typing import Any
 
 import ops
 from ops import testing
+from scenario import _runtime
 
 from rehearsal.guardian import end_descendants
 from rehearsal.juju.state import Hook
@@ -104,6 +105,7 @@ class Hooks:
             unit_id=int(request["unit"].split("/")[1]),
             juju_version=JUJU_VERSION,
         )
+        _exact_environment(request["hook"])
         result: dict[str, Any] = {"ok": True, "traceback": "", "action": None}
         before = _state(request)
         try:
@@ -149,13 +151,29 @@ class Hooks:
                 return getattr(context.on, hook.name.replace("-", "_"))()
 
 
+def _exact_environment(hook: Hook) -> None:
+    """Have ops told of relation events what Juju tells, in this process, which runs one hook only.
+
+    ops-scenario guesses a remote unit for a change of the remote application's settings, where Juju names
+    none, and puts the departing unit into the remote application, though it may be ours.
+    """
+    given = _runtime.Runtime._get_event_env
+
+    def exact(self: Any, *args: Any, **kwargs: Any) -> dict[str, str]:
+        environment = given(self, *args, **kwargs)
+        if hook.kind == "relation":
+            environment["JUJU_REMOTE_UNIT"] = hook.remote_unit
+            environment["JUJU_DEPARTING_UNIT"] = hook.departing_unit
+        return environment
+
+    _runtime.Runtime._get_event_env = exact
+
+
 def _relation_event(context: Any, hook: Hook, state: testing.State) -> Any:
     relation = state.get_relation(hook.relation or 0)
     more: dict[str, Any] = {}
     if hook.remote_unit:
         more["remote_unit"] = int(hook.remote_unit.split("/")[1])
-    if hook.step == "departed" and hook.departing_unit:
-        more["departing_unit"] = int(hook.departing_unit.split("/")[1])
     return getattr(context.on, f"relation_{hook.step}")(relation, **more)
 
 
@@ -269,6 +287,8 @@ def _child(channel: socket.socket, hooks: Hooks) -> None:
     send(channel, os.getpid())
     os.environ.clear()
     os.environ.update(request["environment"])
+    # The state is Juju's, not a test author's: what is odd in it is meant to be.
+    os.environ["SCENARIO_SKIP_CONSISTENCY_CHECKS"] = "true"
     os.chdir(request["charm_root"])
     output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     os.dup2(output, 1)

@@ -6,7 +6,7 @@ as strictly as it will be.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import lightkube
@@ -44,8 +44,11 @@ class StandIn(ops.CharmBase):
                 framework.observe(event, self._reconcile)
         framework.observe(self.on.remove, self._remove)
 
-    def play(self) -> None:
-        """Do everything; raise `Stop` with what is in the way."""
+    def steps(self) -> list[Callable[[], None]]:
+        """Return what is to do, in order. A step raises `Stop` with what is in its way; the others go on.
+
+        So no handshake waits for another one, which may wait for ours.
+        """
         raise NotImplementedError
 
     def clear(self) -> None:
@@ -55,13 +58,16 @@ class StandIn(ops.CharmBase):
         if not self.unit.is_leader():
             self.unit.status = ops.ActiveStatus("stand-in")
             return
-        try:
-            self.play()
-            self.unit.status = ops.ActiveStatus("stand-in")
-        except Stop as stop:
-            self.unit.status = stop.status
-        except ApiError as error:
-            self.unit.status = self._explained(error)
+        found: list[ops.StatusBase] = []
+        for step in self.steps():
+            try:
+                step()
+            except Stop as stop:
+                found.append(stop.status)
+            except ApiError as error:
+                found.append(self._explained(error))
+        found.sort(key=lambda status: status.name != "blocked")
+        self.unit.status = found[0] if found else ops.ActiveStatus("stand-in")
 
     def _explained(self, error: ApiError) -> ops.StatusBase:
         if error.status.code in (401, 403):
@@ -158,4 +164,3 @@ def namespaced(api_version: str, kind: str) -> Any:
 CRD = create_global_resource(
     "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions"
 )
-

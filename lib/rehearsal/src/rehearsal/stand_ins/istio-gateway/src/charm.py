@@ -1,5 +1,6 @@
 """Plays istio-gateway: the proxies at the edge of the mesh."""
 
+from collections.abc import Callable
 from typing import Any
 
 import ops
@@ -10,7 +11,11 @@ from rehearsal.stand_ins.playing import StandIn, Stop
 class IstioGateway(StandIn):
     """What other charms rely on of istio-gateway: its workload and its service account."""
 
-    def play(self) -> None:
+    def steps(self) -> list[Callable[[], None]]:
+        """There is one."""
+        return [self.keep_workload]
+
+    def keep_workload(self) -> None:
         """Make the workload, once the control plane's address is known."""
         kind = self.config["kind"]
         if kind not in ("ingress", "egress"):

@@ -1,5 +1,6 @@
 """Plays istio-pilot: installs Istio's CRDs, keeps the Gateway, and makes routes of ingress relations."""
 
+from collections.abc import Callable
 from typing import Any
 
 import ops
@@ -15,22 +16,29 @@ FILTERS = "networking.istio.io/v1alpha3"
 class IstioPilot(StandIn):
     """What other charms rely on of istio-pilot."""
 
-    def play(self) -> None:
-        """Types first, then the gateway (closed while its guard is unknown), then routes."""
-        self.install_types()
-        self.send("istio-pilot", {"service-name": f"istiod.{self.model.name}.svc", "service-port": "15012"})
+    def steps(self) -> list[Callable[[], None]]:
+        """Types first; then the control plane's address, the gateway, and routes."""
+        return [self.install_types, self.tell_address, self.keep_gateway, self.keep_routes]
+
+    def tell_address(self) -> None:
+        """Tell gateways where the control plane is."""
+        name = f"istiod.{self.model.name}.svc"
+        self.send("istio-pilot", {"service-name": name, "service-port": "15012"})
+
+    def keep_gateway(self) -> None:
+        """Keep the gateway, closed while its guard is unknown."""
         name = str(self.config["default-gateway"])
-        guard = self.guard()
-        if self.related("ingress-auth") and guard is None:
+        try:
+            guard = self.guard()
+        except Stop:
             # Related is closed: without the guard's address nobody gets in (the real charm, too).
             self.prune(NETWORKING, "Gateway")
             self.tell(name, up=False)
-            raise Stop(ops.WaitingStatus("Waiting for auth relation data"))
+            raise
         self.keep_guard(guard)
         self.apply(NETWORKING, "Gateway", name, {"spec": self.gateway()})
         self.prune(NETWORKING, "Gateway", {name})
         self.tell(name, up=True)
-        self.keep_routes(name)
 
     def install_types(self) -> None:
         """Install the CRDs of Istio that are not there."""
@@ -70,7 +78,10 @@ class IstioPilot(StandIn):
         """Return what the authenticator sent."""
         if len(self.related("ingress-auth")) > 1:
             raise Stop(ops.BlockedStatus("Multiple auth relations are not supported"))
-        return next(iter(self.sent("ingress-auth").values()), None)
+        sent = next(iter(self.sent("ingress-auth").values()), None)
+        if self.related("ingress-auth") and sent is None:
+            raise Stop(ops.WaitingStatus("Waiting for auth relation data"))
+        return sent
 
     def keep_guard(self, guard: dict[str, Any] | None) -> None:
         """Have every request at the gateway asked about, or none."""
@@ -103,8 +114,9 @@ class IstioPilot(StandIn):
         }
         self.apply(FILTERS, "EnvoyFilter", name, {"spec": spec})
 
-    def keep_routes(self, gateway: str) -> None:
+    def keep_routes(self) -> None:
         """Make a VirtualService for each application on `ingress`, called after its service."""
+        gateway = f"{self.model.name}/{self.config['default-gateway']}"
         wanted = set()
         for said in self.sent("ingress").values():
             host = f"{said['service']}.{said.get('namespace', self.model.name)}.svc.cluster.local"
@@ -113,7 +125,7 @@ class IstioPilot(StandIn):
                 "rewrite": {"uri": said.get("rewrite", said["prefix"])},
                 "route": [{"destination": {"host": host, "port": {"number": said["port"]}}}],
             }
-            spec = {"gateways": [f"{self.model.name}/{gateway}"], "hosts": ["*"], "http": [route]}
+            spec = {"gateways": [gateway], "hosts": ["*"], "http": [route]}
             self.apply(NETWORKING, "VirtualService", said["service"], {"spec": spec})
             wanted.add(said["service"])
         self.prune(NETWORKING, "VirtualService", wanted)

@@ -1,6 +1,7 @@
 """Plays oidc-gatekeeper: the client of dex that guards the gateway."""
 
 import secrets
+from collections.abc import Callable
 
 import ops
 
@@ -12,10 +13,17 @@ PORT = 8080
 class OidcGatekeeper(StandIn):
     """What other charms rely on of oidc-gatekeeper."""
 
-    def play(self) -> None:
-        """Shake all hands; the client's secret is kept among the peers."""
+    def steps(self) -> list[Callable[[], None]]:
+        """Ask for the route, guard the gateway, tell the client, read the issuer."""
+        return [self.ask_for_route, self.guard_gateway, self.tell_client, self.read_issuer]
+
+    def ask_for_route(self) -> None:
+        """Ask for /authservice."""
         route = {"service": self.app.name, "port": PORT, "prefix": "/authservice", "rewrite": "/"}
         self.send("ingress", route)
+
+    def guard_gateway(self) -> None:
+        """Have the gateway ask us."""
         guard = {
             "service": self.app.name,
             "port": PORT,
@@ -23,6 +31,9 @@ class OidcGatekeeper(StandIn):
             "allowed-response-headers": ["kubeflow-userid"],
         }
         self.send("ingress-auth", guard)
+
+    def tell_client(self) -> None:
+        """Tell dex who we are."""
         client = {
             "id": self.config["client-id"],
             "name": self.config["client-name"],
@@ -30,6 +41,9 @@ class OidcGatekeeper(StandIn):
             "secret": self.client_secret(),
         }
         self.send("oidc-client", client)
+
+    def read_issuer(self) -> None:
+        """Wait for dex."""
         self.required("dex-oidc-config")
         if not list(self.received("dex-oidc-config", "issuer-url")):
             raise Stop(ops.WaitingStatus("Waiting for dex-oidc-config data"))

@@ -1,0 +1,136 @@
+"""The charm of this folder, run by ops' testing framework, with or without a real API server."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import lightkube
+import pytest
+import yaml
+from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.resources.core_v1 import Namespace
+from ops import testing
+
+from kubeflow_charm import watcher
+from kubeflow_charm.resources import Manifest, kind_of
+from rehearsal.cluster import crds
+from rehearsal.cluster.controlplane import ControlPlane
+
+ROOT = Path(__file__).parents[1]
+GATEWAY = {"gateway_name": "kubeflow-gateway", "gateway_namespace": "istio", "gateway_up": "true"}
+
+
+def _charm_type() -> Any:
+    """Import `src/charm.py` under a name that no other charm's module has."""
+    name = "profiles_charm"
+    if name not in sys.modules:
+        sys.path.insert(0, str(ROOT / "src"))
+        spec = importlib.util.spec_from_file_location(name, ROOT / "src" / "charm.py")
+        assert spec and spec.loader
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name].Profiles
+
+
+@dataclasses.dataclass
+class Harness:
+    """The charm in a model of some name."""
+
+    folder: Path
+
+    def context(self) -> testing.Context[Any]:
+        document = yaml.safe_load((ROOT / "charmcraft.yaml").read_text())
+        config, actions = document.pop("config"), document.pop("actions")
+        root = self.folder / "charm"
+        if not root.exists():
+            root.mkdir()
+            (root / "src").symlink_to(ROOT / "src")
+        return testing.Context(_charm_type(), meta=document, config=config, actions=actions, charm_root=root)
+
+    def state(
+        self,
+        model: str,
+        config: dict[str, Any],
+        *,
+        gateway: dict[str, str] | None = GATEWAY,
+        dashboards: tuple[str, ...] = ("kubeflow-dashboard",),
+        leader: bool = True,
+    ) -> testing.State:
+        relations = [testing.Relation("kubeflow-profiles", remote_app_name=name) for name in dashboards]
+        if gateway is not None:
+            relations.append(testing.Relation("gateway-info", remote_app_data=gateway))
+        return testing.State(
+            leader=leader,
+            model=testing.Model(name=model, type="kubernetes"),
+            config=config,
+            relations=relations,
+            resources=[testing.Resource(name=n, path=self._image(n)) for n in self._images()],
+        )
+
+    def run(self, model: str, config: dict[str, Any] | None = None, **others: Any) -> testing.State:
+        """Run one hook and return the state after it."""
+        context = self.context()
+        return context.run(context.on.config_changed(), self.state(model, config or {}, **others))
+
+    def render(self, config: dict[str, Any] | None = None, **others: Any) -> dict[str, Manifest]:
+        """Return what the charm wants there to be in the model `mlops`, by kind and name."""
+        context = self.context()
+        state = self.state("mlops", config or {}, **others)
+        with context(context.on.action("list-images"), state) as manager:
+            documents = manager.charm.manifests()
+        return {f"{item['kind']}/{item['metadata']['name']}": item for item in documents}
+
+    def _images(self) -> dict[str, str]:
+        resources = yaml.safe_load((ROOT / "charmcraft.yaml").read_text())["resources"]
+        return {name: resource["upstream-source"] for name, resource in resources.items()}
+
+    def _image(self, name: str) -> Path:
+        path = self.folder / f"{name}.yaml"
+        path.write_text(yaml.safe_dump({"registrypath": self._images()[name]}))
+        return path
+
+
+@pytest.fixture(scope="module")
+def profiles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    """The charm, without the process that would ask Juju for hooks: there is no Juju."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(watcher.Watcher, "ensure", lambda *_: None)
+        yield Harness(tmp_path_factory.mktemp("profiles"))
+
+
+@pytest.fixture(scope="module")
+def apply(client: lightkube.Client) -> Callable[[Manifest], Any]:
+    """Write an object as a user does who has the API server check every field."""
+
+    def apply(manifest: Manifest) -> Any:
+        resource = kind_of(manifest).resource
+        namespace = manifest["metadata"].get("namespace")
+        where = {"namespace": namespace} if namespace else {}
+        return client.apply(resource(manifest), manifest["metadata"]["name"], force=True, **where)
+
+    return apply
+
+
+@pytest.fixture(scope="module")
+def deployed(
+    profiles: Harness,
+    cluster: ControlPlane,
+    client: lightkube.Client,
+    apply: Callable[[Manifest], Any],
+) -> Iterator[testing.State]:
+    """The state after one hook in the model `mlops` of a cluster with Istio's types."""
+    for definition in crds.read("istio", ["networking.istio.io", "security.istio.io"]):
+        apply(definition)
+    client.create(Namespace(metadata=ObjectMeta(name="mlops")))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUBECONFIG", str(cluster.admin_kubeconfig))
+        yield profiles.run("mlops")
+        context = profiles.context()
+        state = profiles.state("mlops", {})
+        context.run(context.on.remove(), dataclasses.replace(state, planned_units=0))
+    client.delete(Namespace, "mlops")

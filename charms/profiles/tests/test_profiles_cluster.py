@@ -1,0 +1,79 @@
+"""The charm against a real API server: what only shows there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import lightkube
+import ops
+import pytest
+import yaml
+from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.resources.apps_v1 import Deployment
+from lightkube.resources.core_v1 import Namespace
+from lightkube.types import PatchType
+
+ENFORCE = "pod-security.kubernetes.io/enforce"
+PROFILE = {"app.kubernetes.io/part-of": "kubeflow-profile"}
+
+
+@pytest.fixture
+def labelled(client: lightkube.Client) -> Any:
+    """Make namespaces with labels; they go when the test ends."""
+    made = []
+
+    def labelled(name: str, labels: dict[str, str]) -> Callable[[], str | None]:
+        client.create(Namespace(metadata=ObjectMeta(name=name, labels=labels)))
+        made.append(name)
+        return lambda: client.get(Namespace, name).metadata.labels.get(ENFORCE)  # type: ignore[union-attr]
+
+    yield labelled
+    for name in made:
+        client.delete(Namespace, name)
+
+
+def test_everything_is_taken_by_the_api_server(deployed):
+    assert isinstance(deployed.unit_status, ops.WaitingStatus)
+    assert "0/1" in deployed.unit_status.message
+
+
+def test_the_dashboard_is_told_the_services_name_and_port(deployed):
+    (relation,) = deployed.get_relations("kubeflow-profiles")
+    assert yaml.safe_load(relation.local_app_data["data"]) == {
+        "service-name": "profiles-kfam",
+        "service-port": "8081",
+    }
+    assert yaml.safe_load(relation.local_app_data["_supported_versions"]) == ["v1"]
+
+
+def test_security_policy_reaches_profiles_that_exist(profiles, deployed, labelled):
+    with_another = labelled("team-a", PROFILE | {ENFORCE: "privileged"})
+    with_none = labelled("team-b", PROFILE)
+    not_a_profile = labelled("tools", {ENFORCE: "privileged"})
+    profiles.run("mlops", {"security-policy": "baseline"})
+    assert (with_another(), with_none(), not_a_profile()) == ("baseline", "baseline", "privileged")
+
+
+def test_security_policy_leaves_the_platforms_own_namespace_alone(profiles, deployed, client):
+    client.patch(Namespace, "mlops", {"metadata": {"labels": PROFILE}}, patch_type=PatchType.MERGE)
+    try:
+        profiles.run("mlops", {"security-policy": "baseline"})
+        assert ENFORCE not in client.get(Namespace, "mlops").metadata.labels
+    finally:
+        clear = {"metadata": {"labels": dict.fromkeys(PROFILE)}}
+        client.patch(Namespace, "mlops", clear, patch_type=PatchType.MERGE)
+
+
+def test_a_change_of_labels_restarts_nothing(profiles, deployed, client):
+    before = client.get(Deployment, "profiles-deployment", namespace="mlops").metadata.generation
+    profiles.run("mlops", {"default-namespace-labels": "team: ml"})
+    assert client.get(Deployment, "profiles-deployment", namespace="mlops").metadata.generation == before
+
+
+def test_a_wrong_option_leaves_the_cluster_as_it_was(profiles, deployed, client):
+    before = client.get(Deployment, "profiles-deployment", namespace="mlops").metadata.resourceVersion
+    status = profiles.run("mlops", {"security-policy": "none"}).unit_status
+    after = client.get(Deployment, "profiles-deployment", namespace="mlops").metadata.resourceVersion
+    assert isinstance(status, ops.BlockedStatus)
+    assert after == before
