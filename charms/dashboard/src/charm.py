@@ -7,34 +7,30 @@ import links
 import ops
 import pydantic
 
-from kubeflow_charm import YAML, ComponentCharm, Config, Manifest, gather
+from kubeflow_charm import ComponentCharm, Manifest, gather
 from kubeflow_charm.relations import dashboard_links, gateway_info, k8s_service
 
-Name = Annotated[str, pydantic.Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=253)]
-Links = Annotated[list[links.ConfiguredLink], YAML, links.EMPTY_IS_NONE]
-Order = Annotated[list[str], YAML, links.EMPTY_IS_NONE]
+_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+
+Name = Annotated[str, pydantic.Field(pattern=rf"^{_LABEL}(\.{_LABEL})*$", max_length=253)]
+Namespace = Annotated[str, pydantic.Field(pattern=f"^({_LABEL})?$")]
+Header = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9-]+$")]
+Prefix = Annotated[str, pydantic.Field(pattern=r"^[!-~]*$")]
+Url = Annotated[str, pydantic.Field(pattern=r"^(/|https?://)[!-~]*$")]
 
 
-class DashboardConfig(Config):
+class DashboardConfig(links.LinkOptions):
     """The options; `charmcraft.yaml` says what each is for."""
 
-    additional_menu_links: Links
-    additional_external_links: Links
-    additional_quick_links: Links
-    additional_documentation_links: Links
-    menu_link_order: Order
-    external_link_order: Order
-    quick_link_order: Order
-    documentation_link_order: Order
     dashboard_configmap: Name
     port: Annotated[int, pydantic.Field(ge=1024, le=65535)]
     registration_flow: bool
-    replicas: Annotated[int, pydantic.Field(ge=1, le=100)]
-    userid_header: Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9-]+$")]
-    userid_prefix: str
-    logout_url: str
+    replicas: Annotated[int, pydantic.Field(ge=1)]
+    userid_header: Header
+    userid_prefix: Prefix
+    logout_url: Url
     cluster_domain: Name
-    istio_gateway_namespace: Name | Annotated[str, pydantic.Field(max_length=0)]
+    istio_gateway_namespace: Namespace
     istio_gateway_service_account: Name
 
 
@@ -58,15 +54,13 @@ class Dashboard(ComponentCharm):
             self.links.get,
             lambda: self.images,
         )
-        namespace = config.istio_gateway_namespace or gateway.gateway_namespace
-        account = config.istio_gateway_service_account
         return self.render(
             config=config,
             gateway=gateway,
-            gateway_principal=f"cluster.local/ns/{namespace}/sa/{account}",
-            profiles=profiles,
+            gateway_namespace=config.istio_gateway_namespace or gateway.gateway_namespace,
+            links=config.document(offered),
             profiles_host=profiles.host(self.namespace),
-            links=links.merged(offered, config),
+            profiles_port=profiles.service_port,
         )
 
 

@@ -1,65 +1,98 @@
 """The dashboard's menus: what related applications and the operator offer, in one order.
 
 In each menu come first the links whose text the order option names, in its order, then the others by their
-text. Of links with the same text and target one is shown (as in canonical/kubeflow-dashboard-operator,
-src/dashboard_links.py, which shows all).
+text (canonical/kubeflow-dashboard-operator, README and src/dashboard_links.py). The result depends on what is
+offered and not on who was related first, so that any order of events gives the same ConfigMap.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Generic, Literal, TypeVar
 
 import pydantic
 
-from kubeflow_charm.relations.dashboard_links import Link
+from kubeflow_charm import YAML, Config
+from kubeflow_charm.relations.dashboard_links import Link, Location
 
-EMPTY_IS_NONE = pydantic.BeforeValidator(lambda value: [] if value in (None, "") else value)
-"""An option that is set to nothing is an empty list. Runs before YAML is read and after."""
+Where = TypeVar("Where")
 
-_MENUS = {
-    "menu": "menuLinks",
-    "external": "externalLinks",
-    "quick": "quickLinks",
-    "documentation": "documentationItems",
+_ITEM = ("type", "text", "link", "icon")
+_CARD = ("text", "desc", "link")
+_MENUS: dict[Location, tuple[str, tuple[str, ...]]] = {
+    "menu": ("menuLinks", _ITEM),
+    "external": ("externalLinks", _ITEM),
+    "quick": ("quickLinks", _CARD),
+    "documentation": ("documentationItems", _CARD),
 }
-"""Location of a link to the key of upstream's ConfigMap (kubeflow/dashboard, centraldashboard v1.10)."""
+"""Location to the key in upstream's ConfigMap and the fields that upstream's frontend reads there.
+
+From kubeflow/kubeflow v1.10.0, components/centraldashboard, public/components/main-page.pug and
+dashboard-view.pug.
+"""
 
 
-class ConfiguredLink(pydantic.BaseModel):
-    """A link in an option. Its location is the option's, whatever it says."""
+class ConfiguredLink(pydantic.BaseModel, Generic[Where]):
+    """A link in an option, which may repeat the location that the option is for.
+
+    A link of type `section` has items of its own, which no option and no relation can carry: without them
+    upstream's frontend shows no menu at all.
+    """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
-    text: str = pydantic.Field(min_length=1)
-    link: str = pydantic.Field(min_length=1)
+    text: Annotated[str, pydantic.Field(min_length=1, max_length=200)]
+    link: Annotated[str, pydantic.Field(min_length=1, max_length=2000)]
     icon: str = "icons:link"
-    type: str = "item"
+    type: Literal["item"] = "item"
     desc: str = ""
-    location: str = ""
+    location: Where | None = None
 
 
-def merged(offered: Iterable[Link], config: Any) -> dict[str, list[dict[str, str]]]:
-    """Return the four menus as upstream's ConfigMap has them.
+_MAYBE_EMPTY = pydantic.BeforeValidator(lambda value: [] if value is None else value)
+"""Empty text, which YAML reads as null, is an empty list."""
 
-    Args:
-        offered: what related applications offer.
-        config: has `additional_<location>_links` and `<location>_link_order`.
-    """
-    offered = list(offered)
-    menus: dict[str, list[dict[str, str]]] = {}
-    for location, key in _MENUS.items():
-        entries = [_entry(link) for link in offered if link.location == location]
-        entries += [_entry(link) for link in getattr(config, f"additional_{location}_links")]
-        unique = {(entry["text"], entry["link"]): entry for entry in reversed(entries)}
-        menus[key] = _ordered(list(unique.values()), getattr(config, f"{location}_link_order"))
-    return menus
+Order = Annotated[list[str], _MAYBE_EMPTY, YAML]
+"""Texts of links."""
+
+
+class LinkOptions(Config):
+    """The options that say which links the dashboard has, and in what order."""
+
+    additional_menu_links: Annotated[list[ConfiguredLink[Literal["menu"]]], _MAYBE_EMPTY, YAML]
+    additional_external_links: Annotated[list[ConfiguredLink[Literal["external"]]], _MAYBE_EMPTY, YAML]
+    additional_quick_links: Annotated[list[ConfiguredLink[Literal["quick"]]], _MAYBE_EMPTY, YAML]
+    additional_documentation_links: Annotated[
+        list[ConfiguredLink[Literal["documentation"]]], _MAYBE_EMPTY, YAML
+    ]
+    menu_link_order: Order
+    external_link_order: Order
+    quick_link_order: Order
+    documentation_link_order: Order
+
+    def document(self, offered: Iterable[Link]) -> str:
+        """Return what upstream's ConfigMap has under `links`: JSON, in ASCII whatever the links hold."""
+        return json.dumps(self.menus(list(offered)), indent=2)
+
+    def menus(self, offered: list[Link]) -> dict[str, list[dict[str, str]]]:
+        """Return the four menus by their keys in the ConfigMap.
+
+        Two offers with the same text and target are one entry; the operator's own goes before an application's.
+        """
+        menus = {}
+        for location, (key, fields) in _MENUS.items():
+            own: list[ConfiguredLink[str]] = getattr(self, f"additional_{location}_links")
+            entries = [link.model_dump(include=set(fields)) for link in own]
+            theirs = (link.model_dump(include=set(fields)) for link in offered if link.location == location)
+            entries += sorted(theirs, key=lambda entry: [entry[field] for field in fields])
+            menus[key] = _ordered(entries, getattr(self, f"{location}_link_order"))
+        return menus
 
 
 def _ordered(entries: list[dict[str, str]], order: list[str]) -> list[dict[str, str]]:
-    rank = {text: number for number, text in reversed(list(enumerate(order)))}
-    return sorted(entries, key=lambda e: (rank.get(e["text"], len(order)), e["text"], e["link"]))
-
-
-def _entry(link: Link | ConfiguredLink) -> dict[str, str]:
-    return link.model_dump(include={"text", "link", "icon", "type", "desc"})
+    unique: dict[tuple[str, str], dict[str, str]] = {}
+    for entry in entries:
+        unique.setdefault((entry["text"], entry["link"]), entry)
+    rank = {text: place for place, text in reversed(list(enumerate(order)))}
+    return sorted(unique.values(), key=lambda e: (rank.get(e["text"], len(order)), e["text"], e["link"]))

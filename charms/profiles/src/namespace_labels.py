@@ -80,11 +80,14 @@ def enforce(policy: str, application: str, namespace: str) -> None:
         Problem: if the API server does not answer or refuses.
     """
     kind = kind_of({"apiVersion": "v1", "kind": "Namespace"})
-    client = lightkube.Client(namespace=namespace, field_manager=f"juju.{namespace}.{application}"[:128])
-    with explained("profile namespaces", application):
-        behind = list(client.list(kind.resource, labels={**PROFILE, ENFORCE: operators.not_equal(policy)}))
-    for name in (item["metadata"]["name"] for item in behind):
-        if name != namespace:
-            with explained(f"Namespace {name}", application):
-                patch = {"metadata": {"labels": {ENFORCE: policy}}}
-                client.patch(kind.resource, name, patch, patch_type=PatchType.MERGE)
+    others = {**PROFILE, ENFORCE: operators.not_equal(policy)}
+    patch = {"metadata": {"labels": {ENFORCE: policy}}}
+    with lightkube.Client(
+        namespace=namespace, field_manager=f"juju.{namespace}.{application}"[:128]
+    ) as client:
+        with explained("profile namespaces", application):
+            names = [item["metadata"]["name"] for item in client.list(kind.resource, labels=others)]
+        for name in names:
+            if name != namespace:
+                with explained(f"Namespace {name}", application):
+                    client.patch(kind.resource, name, patch, patch_type=PatchType.MERGE)

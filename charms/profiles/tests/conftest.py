@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
 import sys
@@ -11,13 +12,14 @@ from typing import Any
 
 import lightkube
 import pytest
+import tenacity
 import yaml
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import Namespace
 from ops import testing
 
 from kubeflow_charm import watcher
-from kubeflow_charm.resources import Manifest, kind_of
+from kubeflow_charm.resources import KINDS, Kind, Manifest, kind_of
 from rehearsal.cluster import crds
 from rehearsal.cluster.controlplane import ControlPlane
 
@@ -75,7 +77,8 @@ class Harness:
     def run(self, model: str, config: dict[str, Any] | None = None, **others: Any) -> testing.State:
         """Run one hook and return the state after it."""
         context = self.context()
-        return context.run(context.on.config_changed(), self.state(model, config or {}, **others))
+        with closing_clients():
+            return context.run(context.on.config_changed(), self.state(model, config or {}, **others))
 
     def render(self, config: dict[str, Any] | None = None, **others: Any) -> dict[str, Manifest]:
         """Return what the charm wants there to be in the model `mlops`, by kind and name."""
@@ -103,17 +106,27 @@ def profiles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
         yield Harness(tmp_path_factory.mktemp("profiles"))
 
 
+def where(manifest: Manifest) -> dict[str, Any]:
+    """Return lightkube's arguments that say in which namespace an object is, if in any."""
+    namespace = manifest["metadata"].get("namespace")
+    return {"namespace": namespace} if namespace else {}
+
+
 @pytest.fixture(scope="module")
 def apply(client: lightkube.Client) -> Callable[[Manifest], Any]:
-    """Write an object as a user does who has the API server check every field."""
+    """Write an object; the API server checks every field."""
 
     def apply(manifest: Manifest) -> Any:
-        resource = kind_of(manifest).resource
-        namespace = manifest["metadata"].get("namespace")
-        where = {"namespace": namespace} if namespace else {}
-        return client.apply(resource(manifest), manifest["metadata"]["name"], force=True, **where)
+        resource = kind_of(manifest).resource(manifest)
+        return client.apply(resource, manifest["metadata"]["name"], force=True, **where(manifest))
 
     return apply
+
+
+@pytest.fixture(scope="module")
+def model(request: pytest.FixtureRequest) -> str:
+    """A model of its own for each file, which may be called anything."""
+    return request.path.stem.removeprefix("test_").replace("_", "-")
 
 
 @pytest.fixture(scope="module")
@@ -122,15 +135,43 @@ def deployed(
     cluster: ControlPlane,
     client: lightkube.Client,
     apply: Callable[[Manifest], Any],
+    model: str,
 ) -> Iterator[testing.State]:
-    """The state after one hook in the model `mlops` of a cluster with Istio's types."""
+    """The state after one hook, in a cluster with Istio's types; all is removed in the end."""
     for definition in crds.read("istio", ["networking.istio.io", "security.istio.io"]):
         apply(definition)
-    client.create(Namespace(metadata=ObjectMeta(name="mlops")))
+    for kind in KINDS:
+        if kind.group in ("networking.istio.io", "security.istio.io"):
+            served(client, kind)
+    client.create(Namespace(metadata=ObjectMeta(name=model)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KUBECONFIG", str(cluster.admin_kubeconfig))
-        yield profiles.run("mlops")
+        yield profiles.run(model)
         context = profiles.context()
-        state = profiles.state("mlops", {})
-        context.run(context.on.remove(), dataclasses.replace(state, planned_units=0))
-    client.delete(Namespace, "mlops")
+        state = dataclasses.replace(profiles.state(model, {}), planned_units=0)
+        with closing_clients():
+            context.run(context.on.remove(), state)
+    client.delete(Namespace, model)
+
+
+@tenacity.retry(stop=tenacity.stop_after_delay(20), wait=tenacity.wait_fixed(0.1))
+def served(client: lightkube.Client, kind: Kind) -> None:
+    """Return when objects of a kind can be listed, which is a moment after its definition is there."""
+    list(client.list(kind.resource, **({"namespace": "default"} if kind.namespaced else {})))
+
+
+@contextlib.contextmanager
+def closing_clients() -> Iterator[None]:
+    """Close the connections that a hook's process would close by its end."""
+    made: list[lightkube.Client] = []
+
+    class Closed(lightkube.Client):
+        def __init__(self, *positional: Any, **named: Any):
+            super().__init__(*positional, **named)
+            made.append(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lightkube, "Client", Closed)
+        yield
+    for client in made:
+        client.close()

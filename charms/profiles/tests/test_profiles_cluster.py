@@ -47,33 +47,33 @@ def test_the_dashboard_is_told_the_services_name_and_port(deployed):
     assert yaml.safe_load(relation.local_app_data["_supported_versions"]) == ["v1"]
 
 
-def test_security_policy_reaches_profiles_that_exist(profiles, deployed, labelled):
+def test_security_policy_reaches_profiles_that_exist(profiles, deployed, model, labelled):
     with_another = labelled("team-a", PROFILE | {ENFORCE: "privileged"})
     with_none = labelled("team-b", PROFILE)
     not_a_profile = labelled("tools", {ENFORCE: "privileged"})
-    profiles.run("mlops", {"security-policy": "baseline"})
+    profiles.run(model, {"security-policy": "baseline"})
     assert (with_another(), with_none(), not_a_profile()) == ("baseline", "baseline", "privileged")
 
 
-def test_security_policy_leaves_the_platforms_own_namespace_alone(profiles, deployed, client):
-    client.patch(Namespace, "mlops", {"metadata": {"labels": PROFILE}}, patch_type=PatchType.MERGE)
+def test_security_policy_leaves_the_platforms_own_namespace_alone(profiles, deployed, model, client):
+    client.patch(Namespace, model, {"metadata": {"labels": PROFILE}}, patch_type=PatchType.MERGE)
     try:
-        profiles.run("mlops", {"security-policy": "baseline"})
-        assert ENFORCE not in client.get(Namespace, "mlops").metadata.labels
+        profiles.run(model, {"security-policy": "baseline"})
+        assert ENFORCE not in client.get(Namespace, model).metadata.labels
     finally:
         clear = {"metadata": {"labels": dict.fromkeys(PROFILE)}}
-        client.patch(Namespace, "mlops", clear, patch_type=PatchType.MERGE)
+        client.patch(Namespace, model, clear, patch_type=PatchType.MERGE)
 
 
-def test_a_change_of_labels_restarts_nothing(profiles, deployed, client):
-    before = client.get(Deployment, "profiles-deployment", namespace="mlops").metadata.generation
-    profiles.run("mlops", {"default-namespace-labels": "team: ml"})
-    assert client.get(Deployment, "profiles-deployment", namespace="mlops").metadata.generation == before
+def test_a_change_of_labels_restarts_nothing(profiles, deployed, model, client):
+    before = client.get(Deployment, "profiles-deployment", namespace=model).metadata.generation
+    profiles.run(model, {"default-namespace-labels": "team: ml"})
+    assert client.get(Deployment, "profiles-deployment", namespace=model).metadata.generation == before
 
 
-def test_a_wrong_option_leaves_the_cluster_as_it_was(profiles, deployed, client):
-    before = client.get(Deployment, "profiles-deployment", namespace="mlops").metadata.resourceVersion
-    status = profiles.run("mlops", {"security-policy": "none"}).unit_status
-    after = client.get(Deployment, "profiles-deployment", namespace="mlops").metadata.resourceVersion
+def test_a_wrong_option_leaves_the_cluster_as_it_was(profiles, deployed, model, client):
+    before = client.get(Deployment, "profiles-deployment", namespace=model).metadata.resourceVersion
+    status = profiles.run(model, {"security-policy": "none"}).unit_status
+    after = client.get(Deployment, "profiles-deployment", namespace=model).metadata.resourceVersion
     assert isinstance(status, ops.BlockedStatus)
     assert after == before

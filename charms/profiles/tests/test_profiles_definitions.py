@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import lightkube
@@ -20,25 +21,22 @@ PODDEFAULT = Kind("kubeflow.org/v1alpha1", "PodDefault", "poddefaults", CUSTOM)
 OWNER = {"kind": "User", "name": "ada@example.com"}
 
 
+@tenacity.retry(stop=tenacity.stop_after_delay(20), wait=tenacity.wait_fixed(0.1))
+def served(client: lightkube.Client, kind: Kind, **where: str) -> None:
+    """Return when objects of a kind can be listed, which is a moment after its definition is there."""
+    list(client.list(kind.resource, **where))
+
+
 @pytest.fixture(scope="module")
-def submit(client: lightkube.Client, deployed: object) -> Any:
+def submit(client: lightkube.Client, deployed: object, model: str) -> Callable[[Kind, Any], Any]:
     """Apply a spec with strict validation, as a dry run, and return what would be stored."""
-    for kind in (PROFILES["v1"], PODDEFAULT):
-        # What is established is served a moment later.
-        for attempt in tenacity.Retrying(stop=tenacity.stop_after_delay(10), wait=tenacity.wait_fixed(0.1)):
-            with attempt:
-                list(client.list(kind.resource, **({"namespace": "mlops"} if kind.namespaced else {})))
+    served(client, PROFILES["v1"])
+    served(client, PODDEFAULT, namespace=model)
 
     def submit(kind: Kind, spec: Any) -> Any:
-        document = {
-            "apiVersion": kind.api_version,
-            "kind": kind.kind,
-            "metadata": {"name": "x"},
-            "spec": spec,
-        }
-        where = {"namespace": "mlops"} if kind.namespaced else {}
-        done = client.apply(kind.resource(document), "x", dry_run=True, **where)
-        return done["spec"]
+        document = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": "x"}}
+        where: dict[str, Any] = {"namespace": model} if kind.namespaced else {}
+        return client.apply(kind.resource(document | {"spec": spec}), "x", dry_run=True, **where)["spec"]
 
     return submit
 
@@ -99,7 +97,7 @@ def test_profile_is_taken_and_kept_whole(submit, version, spec):
     ],
 )
 def test_profile_is_refused(submit, spec, said):
-    with pytest.raises(ApiError, match="(?s).*") as refused:
+    with pytest.raises(ApiError) as refused:
         submit(PROFILES["v1"], spec)
     assert said in str(refused.value)
 

@@ -227,12 +227,12 @@ def test_what_people_may_do_in_a_profile(may, people, verb, resource, allowed):
 
 @pytest.mark.parametrize("resource", ["pods", "profiles.kubeflow.org", "namespaces", "secrets"])
 def test_what_people_may_not_do_elsewhere(may, people, resource):
-    assert not may("admin", "list", resource, "mlops")
+    assert not may("admin", "list", resource, "kube-system")
     assert not may("admin", "list", resource)
 
 
-CONTROLLER = "system:serviceaccount:mlops:profiles-controller-service-account"
-WEBHOOK = "system:serviceaccount:mlops:admission-webhook-service-account"
+CONTROLLER = "profiles-controller-service-account"
+WEBHOOK = "admission-webhook-service-account"
 RBAC = "rbac.authorization.k8s.io"
 
 
@@ -244,19 +244,20 @@ RBAC = "rbac.authorization.k8s.io"
         (CONTROLLER, "create", "namespaces", "", "", True),
         (CONTROLLER, "create", f"rolebindings.{RBAC}", "ada", "", True),
         (CONTROLLER, "bind", f"clusterroles.{RBAC}", "", "kubeflow-admin", True),
-        (CONTROLLER, "update", "leases.coordination.k8s.io", "mlops", "kubeflow-profile-controller", True),
+        (CONTROLLER, "update", "leases.coordination.k8s.io", "<model>", "kubeflow-profile-controller", True),
         (CONTROLLER, "bind", f"clusterroles.{RBAC}", "", "cluster-admin", False),
         (CONTROLLER, "escalate", f"clusterroles.{RBAC}", "", "kubeflow-admin", False),
         (CONTROLLER, "create", f"clusterrolebindings.{RBAC}", "", "", False),
         (CONTROLLER, "get", "secrets", "ada", "", False),
         (CONTROLLER, "create", "pods", "ada", "", False),
         (CONTROLLER, "delete", "namespaces", "", "ada", False),
-        (CONTROLLER, "update", "configmaps", "mlops", "", False),
-        (CONTROLLER, "update", "leases.coordination.k8s.io", "mlops", "another", False),
+        (CONTROLLER, "update", "configmaps", "<model>", "", False),
+        (CONTROLLER, "update", "leases.coordination.k8s.io", "<model>", "another", False),
         (WEBHOOK, "list", "poddefaults.kubeflow.org", "ada", "", True),
         (WEBHOOK, "create", "poddefaults.kubeflow.org", "ada", "", False),
         (WEBHOOK, "list", "pods", "ada", "", False),
     ],
 )
-def test_what_the_programs_may_do(may, who, verb, resource, where, name, expected):
-    assert may(who, verb, resource, where, name) is expected
+def test_what_the_programs_may_do(may, model, who, verb, resource, where, name, expected):
+    user = f"system:serviceaccount:{model}:{who}"
+    assert may(user, verb, resource, where.replace("<model>", model), name) is expected

@@ -52,5 +52,5 @@ def namespace(client: lightkube.Client) -> Iterator[str]:
 @pytest.fixture
 def gate(cluster: ControlPlane) -> Iterator[Gate]:
     """A gate of its own for a test: counts requests, puts in faults."""
-    with Gate(cluster.url, cluster.ca) as gate:
+    with Gate(cluster.url, cluster.tls()) as gate:
         yield gate

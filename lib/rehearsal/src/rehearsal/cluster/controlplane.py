@@ -13,7 +13,6 @@ import socket
 import ssl
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from rehearsal.cluster import build, nodes, stages
+from rehearsal.cluster import build, existing, nodes, stages
 from rehearsal.errors import RehearsalError
 from rehearsal.guardian import Guardian, Process
 
@@ -146,15 +145,11 @@ class ControlPlane:
         if cluster["server"].startswith("https:"):
             authority = base64.b64encode(self.ca.read_bytes()).decode()
             cluster["certificate-authority-data"] = authority
-        context = {"cluster": "rehearsal", "user": "rehearsal", "namespace": namespace}
-        return {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "rehearsal", "cluster": cluster}],
-            "users": [{"name": "rehearsal", "user": {"token": token}}],
-            "contexts": [{"name": "rehearsal", "context": context}],
-            "current-context": "rehearsal",
-        }
+        return existing.kubeconfig(cluster, token, namespace)
+
+    def tls(self) -> ssl.SSLContext:
+        """Return how to speak to the API server."""
+        return ssl.create_default_context(cafile=str(self.ca))
 
     # The parts
 
@@ -269,15 +264,8 @@ class ControlPlane:
         """
         if not self.ca.exists():
             raise OSError("the API server has no certificate yet")
-        request = urllib.request.Request(  # noqa: S310 (our own URL)
-            self.url + path,
-            data=body,
-            method=method,
-            headers={"Authorization": f"Bearer {self.token}", "Content-Type": kind},
-        )
-        context = ssl.create_default_context(cafile=str(self.ca))
-        with urllib.request.urlopen(request, context=context, timeout=10) as answer:  # noqa: S310
-            return answer.read()
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": kind}
+        return existing.send(self.url + path, method, body, headers, self.tls())
 
     def _create_nodes(self) -> None:
         for node in self._nodes:

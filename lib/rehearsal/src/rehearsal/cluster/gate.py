@@ -17,7 +17,6 @@ import time
 import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 _READS = {"get", "list", "watch"}
@@ -71,15 +70,14 @@ class Gate:
 
     Args:
         url: the API server.
-        ca: the certificate it shows.
+        context: how to speak to it.
     """
 
-    def __init__(self, url: str, ca: Path):
+    def __init__(self, url: str, context: ssl.SSLContext):
         self.faults: list[Fault] = []
         self._requests: list[Request] = []
         self._lock = threading.Lock()
         target = urllib.parse.urlsplit(url)
-        context = ssl.create_default_context(cafile=str(ca))
         handler = type("Handler", (_Handler,), {"gate": self, "target": target, "context": context})
         self._server = _Server(("127.0.0.1", 0), handler)
         self._thread = threading.Thread(target=self._server.serve_forever, name="gate", daemon=True)

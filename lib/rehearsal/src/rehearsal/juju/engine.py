@@ -61,6 +61,7 @@ class Engine:
         cluster: the Kubernetes cluster; None for models without one.
         server: the address by which charms reach the API server: the gate.
         path: what charms' PATH begins with: the folder with `juju-exec`.
+        environment: what else charms' processes need, to reach this engine.
         chooser: which hook runs next.
         update_status_interval: seconds between update-status hooks.
     """
@@ -73,10 +74,13 @@ class Engine:
         cluster: Cluster | None = None,
         server: str | None = None,
         path: Path | None = None,
+        environment: Mapping[str, str] | None = None,
         chooser: Chooser = first_ready,
         update_status_interval: float = 300.0,
     ):
         self.models: dict[str, Model] = {}
+        self.current: str | None = None
+        """The model that `juju switch` chose."""
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
         self.stopping = False
@@ -84,6 +88,7 @@ class Engine:
         self._guardian = guardian
         self._namespace = Namespace(cluster, server)
         self._path = path
+        self._environment = dict(environment or {})
         self._chooser = chooser
         self._interval = update_status_interval
         self._hosts: dict[tuple[str, str], Host] = {}
@@ -133,11 +138,11 @@ class Engine:
         self.log(model, "controller-0", "INFO", "juju.controller", f"added model {name}")
         return model
 
-    def destroy_model(self, model: Model) -> None:
+    def destroy_model(self, model: Model, *, force: bool = False) -> None:
         """Let a model go: its applications first."""
         model.life = Life.DYING
         for application in list(model.applications.values()):
-            self.remove_application(model, application)
+            self.remove_application(model, application, force=force)
         self.poke()
 
     def add_application(
@@ -353,6 +358,8 @@ class Engine:
     def _admit_pods(self) -> None:
         """Give their addresses to units whose pods have come up: their agents start."""
         for model in list(self.models.values()):
+            if model.life is Life.DYING:
+                self._clean(model)
             waiting = [unit for unit in model.units() if not unit.address]
             if not waiting:
                 continue
@@ -423,7 +430,7 @@ class Engine:
 
     def _start_host(self, model: Model, application: Application) -> None:
         folder = self._application_folder(model, application.name)
-        environment = {"KUBECONFIG": str(folder / "kubeconfig")}
+        environment = self._environment | {"KUBECONFIG": str(folder / "kubeconfig")}
         if self._path is not None:
             environment["PATH"] = f"{self._path}{os.pathsep}{os.environ['PATH']}"
         host = Host(folder, application.charm, self._guardian, environment)

@@ -1,0 +1,166 @@
+"""`rehearse`: deploy a bundle on a real control plane, and see whether everything comes up."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from rehearsal.cluster import nodes
+from rehearsal.cluster.stages import Misbehaviour
+from rehearsal.errors import RehearsalError
+from rehearsal.juju.state import Model
+from rehearsal.juju.tabular import render_status
+from rehearsal.progress import Progress
+from rehearsal.stage import Stage
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; return 0 only if every unit became active."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    # A terminal that closes, and a service manager that stops us, mean what Ctrl-C means.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    progress = Progress()
+    try:
+        return _rehearse(arguments, progress)
+    except RehearsalError as error:
+        progress.end()
+        print(f"rehearse: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        progress.end()
+        print("rehearse: interrupted; everything is stopped", file=sys.stderr)
+        return 130
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rehearse",
+        description="Deploy a Juju bundle on a real Kubernetes control plane made of local processes.",
+    )
+    add = parser.add_argument
+    add("bundle", nargs="?", type=Path, default=Path("bundle.yaml"), help="the bundle (./bundle.yaml)")
+    add("--overlay", type=Path, action="append", default=[], help="an overlay on it; several are possible")
+    add("--model", default="kubeflow", help="the model, which is the namespace (kubeflow)")
+    add("--keep", action="store_true", help="stay up, with a shell in which juju and kubectl work")
+    add("--env-file", type=Path, help="stay up until Ctrl-C, and write there what to source")
+    add("--charm", action="append", default=[], metavar="NAME=DIR", help="run DIR in the place of NAME")
+    add("--kubeconfig", type=Path, help="use this cluster instead of a local control plane")
+    add("--nodes", type=Path, default=nodes.DEFAULT, help="a file of nodes for the local one")
+    add("--misbehave", action="append", default=[], metavar="POD=WAY",
+        help="pods that do not come up: image-pull, crash-loop, oom, slow:SECONDS")  # fmt: skip
+    add("--timeout", type=float, default=300, help="seconds until everything must be active (300)")
+    return parser
+
+
+def _rehearse(arguments: argparse.Namespace, progress: Progress) -> int:
+    if not arguments.bundle.exists():
+        raise RehearsalError(f"there is no bundle at {arguments.bundle}")
+    replacements = {}
+    for word in arguments.charm:
+        name, sign, folder = word.partition("=")
+        if not sign or not Path(folder).is_dir():
+            raise RehearsalError(f"--charm takes NAME=DIR, and DIR must be a folder: {word}")
+        replacements[name] = Path(folder).resolve()
+    progress.phase("control plane")
+    stage = Stage(
+        kubeconfig=arguments.kubeconfig,
+        node_file=arguments.nodes,
+        misbehaviours=tuple(map(Misbehaviour.parse, arguments.misbehave)),
+        replacements=replacements,
+        on_phase=progress.tell,
+    )
+    with stage:
+        active = _deploy(stage, arguments, progress)
+        model = stage.engine.models[arguments.model]
+        with stage.engine.lock:
+            print(render_status(model))
+        progress.console.print(progress.summary())
+        if arguments.keep or arguments.env_file:
+            _stay(stage, arguments.env_file)
+        progress.phase("taking down")
+    progress.end()
+    if not active:
+        print("rehearse: not everything is active", file=sys.stderr)
+    return 0 if active else 1
+
+
+def _deploy(stage: Stage, arguments: argparse.Namespace, progress: Progress) -> bool:
+    """Deploy with the commands that a user would type; return whether all became active in time."""
+    progress.phase("juju deploy")
+    overlays = [part for path in arguments.overlay for part in ("--overlay", path)]
+    _juju(stage, "add-model", arguments.model)
+    bundle = arguments.bundle.resolve()
+    said = _juju(stage, "deploy", bundle, *overlays, "--trust")
+    progress.console.print(said.strip(), soft_wrap=True)
+    progress.phase("all active")
+    model = stage.engine.models[arguments.model]
+    deadline = time.monotonic() + arguments.timeout
+    while time.monotonic() < deadline:
+        with stage.engine.changed:
+            waiting = _not_active(model)
+            if not waiting and stage.engine.idle(1.0):
+                return True
+            stage.engine.changed.wait(0.5)
+        if waiting:
+            progress.tell("; ".join(waiting))
+    return not _not_active(model)
+
+
+def _not_active(model: Model) -> list[str]:
+    return [
+        f"{unit.name} {unit.workload.current}: {unit.workload.message}".rstrip(": ")
+        for unit in model.units()
+        if unit.workload.current != "active"
+    ]
+
+
+def _juju(stage: Stage, *words: object) -> str:
+    done = subprocess.run(
+        [stage.bin / "juju", *map(str, words)],
+        env=os.environ | stage.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RehearsalError(f"juju {words[0]} failed:\n{done.stderr.strip()}")
+    return done.stderr
+
+
+def _stay(stage: Stage, env_file: Path | None) -> None:
+    """Stay up: with a shell of the user's, or until Ctrl-C."""
+    environment = stage.environment
+    if env_file is None and sys.stdin.isatty():
+        print("juju and kubectl speak to the rehearsal; leave this shell to end it.")
+        subprocess.run([os.environ.get("SHELL", "/bin/sh")], env=os.environ | environment, check=False)
+        return
+    lines = "".join(f"export {key}={shlex.quote(value)}\n" for key, value in environment.items())
+    if env_file is not None:
+        env_file.write_text(lines)
+        print(f"The rehearsal stays up until Ctrl-C. In another terminal: . {env_file}", flush=True)
+    else:
+        print(f"{lines}The rehearsal stays up until Ctrl-C.", flush=True)
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        print()
+    finally:
+        if env_file is not None:
+            env_file.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

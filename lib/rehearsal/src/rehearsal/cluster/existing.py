@@ -1,0 +1,126 @@
+"""A cluster of the user's own, in the place of the local control plane."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import ssl
+import tempfile
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rehearsal.cluster import build
+from rehearsal.errors import RehearsalError
+
+
+class ExistingCluster:
+    """The cluster of a kubeconfig's current context; nothing in it is started or stopped.
+
+    Args:
+        path: the kubeconfig file.
+
+    Raises:
+        RehearsalError: if it cannot be read, or has no credentials of a kind that is known here.
+    """
+
+    def __init__(self, path: Path):
+        self.admin_kubeconfig = path.resolve()
+        try:
+            said = yaml.safe_load(path.read_text())
+            context = _named(said, "contexts", said["current-context"])["context"]
+            self._cluster = _named(said, "clusters", context["cluster"])["cluster"]
+            self._user = _named(said, "users", context["user"])["user"]
+        except (OSError, yaml.YAMLError, KeyError, TypeError, StopIteration) as error:
+            raise RehearsalError(f"{path} is no kubeconfig with a current context: {error}") from None
+        if not {"token", "client-certificate", "client-certificate-data"} & self._user.keys():
+            raise RehearsalError(f"{path}: the user has neither a token nor a client certificate")
+        self.url: str = self._cluster["server"].rstrip("/")
+
+    @property
+    def kubectl(self) -> list[str]:
+        """The command line that kubectl's arguments follow: the machine's own, or ours."""
+        found = shutil.which("kubectl")
+        return [found] if found else [str(build.binary()), "kubectl"]
+
+    def processes(self) -> dict[str, int]:
+        """Nothing here is ours."""
+        return {}
+
+    def start(self) -> None:
+        """Check that the API server answers; raises RehearsalError if not."""
+        try:
+            self.request("GET", "/readyz")
+        except OSError as error:
+            raise RehearsalError(f"the cluster at {self.url} does not answer: {error}") from None
+
+    def stop(self) -> None:
+        """Leave everything as it is."""
+
+    def tls(self, *, identified: bool = False) -> ssl.SSLContext:
+        """Return how to speak to the API server, as the user or as nobody."""
+        if self._cluster.get("insecure-skip-tls-verify"):
+            context = ssl._create_unverified_context()  # noqa: S323 (the kubeconfig says so)
+        else:
+            authority = _content(self._cluster, "certificate-authority")
+            context = ssl.create_default_context(cadata=authority.decode() or None)
+        if identified and "token" not in self._user:
+            with tempfile.TemporaryDirectory() as folder:
+                pair = [Path(folder) / "certificate", Path(folder) / "key"]
+                for file, key in zip(pair, ("client-certificate", "client-key"), strict=True):
+                    file.write_bytes(_content(self._user, key))
+                context.load_cert_chain(*pair)
+        return context
+
+    def kubeconfig(self, token: str, namespace: str, *, server: str | None = None) -> dict[str, Any]:
+        """Return a kubeconfig document for the bearer of `token`; `server` is another way in."""
+        cluster = {"server": server} if server else dict(self._cluster)
+        return kubeconfig(cluster, token, namespace)
+
+    def apply(self, path: str, body: bytes) -> bytes:
+        """Apply an object on the server side."""
+        return self.request("PATCH", path, body, "application/apply-patch+yaml")
+
+    def request(
+        self, method: str, path: str, body: bytes | None = None, kind: str = "application/yaml"
+    ) -> bytes:
+        """Send one request as the kubeconfig's user; raises OSError for a refusal."""
+        headers = {"Content-Type": kind}
+        if "token" in self._user:
+            headers["Authorization"] = f"Bearer {self._user['token']}"
+        return send(self.url + path, method, body, headers, self.tls(identified=True))
+
+
+def send(
+    url: str, method: str, body: bytes | None, headers: dict[str, str], context: ssl.SSLContext
+) -> bytes:
+    """Send one request to an API server and return the answer's body; raises OSError."""
+    request = urllib.request.Request(url, data=body, method=method, headers=headers)  # noqa: S310
+    with urllib.request.urlopen(request, context=context, timeout=20) as answer:  # noqa: S310
+        return answer.read()
+
+
+def kubeconfig(cluster: dict[str, Any], token: str, namespace: str) -> dict[str, Any]:
+    """Return a kubeconfig document with one cluster, one bearer and one context."""
+    context = {"cluster": "rehearsal", "user": "rehearsal", "namespace": namespace}
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "rehearsal", "cluster": cluster}],
+        "users": [{"name": "rehearsal", "user": {"token": token}}],
+        "contexts": [{"name": "rehearsal", "context": context}],
+        "current-context": "rehearsal",
+    }
+
+
+def _named(said: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
+    return next(item for item in said[kind] if item["name"] == name)
+
+
+def _content(holder: dict[str, Any], key: str) -> bytes:
+    """Return a certificate or key that is in the file itself, or in one that it names."""
+    if f"{key}-data" in holder:
+        return base64.b64decode(holder[f"{key}-data"])
+    return Path(holder[key]).read_bytes() if key in holder else b""

@@ -1,0 +1,125 @@
+"""Everything that a rehearsal consists of, put together and taken apart again."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from rehearsal.cluster import nodes
+from rehearsal.cluster.controlplane import ControlPlane
+from rehearsal.cluster.existing import ExistingCluster
+from rehearsal.cluster.gate import Gate
+from rehearsal.cluster.stages import Misbehaviour
+from rehearsal.errors import RehearsalError
+from rehearsal.guardian import Guardian
+from rehearsal.juju import client
+from rehearsal.juju.engine import Chooser, Engine, first_ready
+from rehearsal.juju.server import Server
+
+
+class Stage:
+    """A cluster, a model of Juju on it, and the commands to use both.
+
+    Args:
+        kubeconfig: of a cluster to use instead of a local control plane.
+        node_file: the nodes of the local control plane.
+        misbehaviours: pods that do not come up.
+        replacements: folders that run in the place of Charmhub charms.
+        chooser: which hook runs next.
+        on_phase: told what is being done.
+    """
+
+    def __init__(
+        self,
+        *,
+        kubeconfig: Path | None = None,
+        node_file: Path = nodes.DEFAULT,
+        misbehaviours: tuple[Misbehaviour, ...] = (),
+        replacements: Mapping[str, Path] | None = None,
+        chooser: Chooser = first_ready,
+        on_phase: Callable[[str], None] = lambda _: None,
+    ):
+        try:
+            self.folder = Path(tempfile.mkdtemp(prefix="rehearsal-"))
+        except OSError as error:
+            raise RehearsalError(f"no folder for temporary files can be written: {error}") from None
+        self._guardian = Guardian(self.folder)
+        if kubeconfig is not None:
+            self.cluster: ControlPlane | ExistingCluster = ExistingCluster(kubeconfig)
+        else:
+            self.cluster = ControlPlane(
+                self.folder / "cluster",
+                self._guardian,
+                node_file=node_file,
+                misbehaviours=misbehaviours,
+                on_phase=on_phase,
+            )
+        self._replacements = dict(replacements or {})
+        self._chooser = chooser
+        self.bin = self.folder / "bin"
+        """Holds `juju`, `juju-exec` and `kubectl`."""
+
+    def __enter__(self) -> Stage:
+        try:
+            self.cluster.start()
+            self._write_commands()
+            self.gate = Gate(self.cluster.url, self.cluster.tls())
+            self.engine = Engine(
+                self.folder / "juju",
+                self._guardian,
+                cluster=self.cluster,
+                server=self.gate.url,
+                path=self.bin,
+                environment={"REHEARSAL_SOCKET": str(self._socket)},
+                chooser=self._chooser,
+            )
+            self.server = Server(self.engine, self._socket, self._replacements)
+            self.engine.start()
+        except BaseException:
+            self._guardian.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.server.close()
+            self.engine.stop()
+            self.gate.close()
+            self.cluster.stop()
+        finally:
+            self._guardian.close()
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What to set so that `juju` and `kubectl` mean this rehearsal."""
+        return {
+            "PATH": f"{self.bin}{os.pathsep}{os.environ.get('PATH', '')}",
+            "KUBECONFIG": str(self.cluster.admin_kubeconfig),
+            "REHEARSAL_SOCKET": str(self._socket),
+        }
+
+    @property
+    def _socket(self) -> Path:
+        return self.folder / "juju.sock"
+
+    def _write_commands(self) -> None:
+        self.bin.mkdir()
+        python, program = shlex.quote(sys.executable), shlex.quote(client.__file__)
+        for name in ("juju", "juju-exec"):
+            # -S and -E spare the start-up of what the client does not use.
+            line = (
+                f'REHEARSAL_SOCKET="${{REHEARSAL_SOCKET:-{self._socket}}}" exec {python} -SE {program} {name}'
+            )
+            self._write_command(name, line)
+        self._write_command("kubectl", f"exec {shlex.join(self.cluster.kubectl)}")
+
+    def _write_command(self, name: str, line: str) -> None:
+        path = self.bin / name
+        path.write_text(f'#!/bin/sh\n{line} "$@"\n')
+        path.chmod(0o755)
