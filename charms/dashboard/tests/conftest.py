@@ -75,7 +75,7 @@ class Harness:
             config: the options that are set.
             profiles: what the provider of access management wrote; None if none is related.
             gateway: what the gateway's charm wrote; None if none is related.
-            offered: application to what it wrote as `dashboard_links`, as text or as what JSON makes of it.
+            offered: application to its `dashboard_links`: text, what becomes JSON, None for nothing yet.
             leader: whether the unit is the leader.
         """
         relations = []
@@ -89,7 +89,7 @@ class Harness:
             )
         for name, links in (offered or {}).items():
             text = links if isinstance(links, str) else json.dumps(links)
-            data = {"dashboard_links": text}
+            data = {} if links is None else {"dashboard_links": text}
             relations.append(testing.Relation("links", remote_app_name=name, remote_app_data=data))
         return testing.State(
             leader=leader,
@@ -104,6 +104,14 @@ class Harness:
         context = self.context()
         with closing_clients():
             return context.run(context.on.config_changed(), self.state(model, config or {}, **others))
+
+    def unrelate(self, model: str, application: str, **others: Any) -> testing.State:
+        """Run the hook that says that the relation with an application's links is no more."""
+        context = self.context()
+        state = self.state(model, {}, **others)
+        (relation,) = (r for r in state.get_relations("links") if r.remote_app_name == application)
+        with closing_clients():
+            return context.run(context.on.relation_broken(relation), state)
 
     def render(
         self, config: dict[str, Any] | None = None, model: str = "mlops", **others: Any

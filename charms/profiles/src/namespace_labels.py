@@ -17,6 +17,7 @@ from lightkube.types import PatchType
 
 from kubeflow_charm import YAML
 from kubeflow_charm.errors import explained
+from kubeflow_charm.ownership import ApplySet
 from kubeflow_charm.resources import kind_of
 
 PROFILE = {"app.kubernetes.io/part-of": "kubeflow-profile"}
@@ -65,7 +66,7 @@ def labels(policy: str, further: dict[str, str]) -> dict[str, str]:
     return DEFAULTS | {ENFORCE: policy} | further
 
 
-def enforce(policy: str, application: str, namespace: str) -> None:
+def enforce(policy: str, application: str, own: ApplySet) -> None:
     """Bring the Pod Security Standard to the profile namespaces that have another, or none.
 
     The controller leaves a label that is there alone, so `juju config` would have no effect on the profiles
@@ -74,7 +75,7 @@ def enforce(policy: str, application: str, namespace: str) -> None:
     Args:
         policy: the standard.
         application: name of this application, for the command in a status.
-        namespace: of the platform itself, which is left alone.
+        own: what is ours; the platform's namespace is left alone.
 
     Raises:
         Problem: if the API server does not answer or refuses.
@@ -82,12 +83,10 @@ def enforce(policy: str, application: str, namespace: str) -> None:
     kind = kind_of({"apiVersion": "v1", "kind": "Namespace"})
     others = {**PROFILE, ENFORCE: operators.not_equal(policy)}
     patch = {"metadata": {"labels": {ENFORCE: policy}}}
-    with lightkube.Client(
-        namespace=namespace, field_manager=f"juju.{namespace}.{application}"[:128]
-    ) as client:
+    with lightkube.Client(namespace=own.namespace, field_manager=own.field_manager) as client:
         with explained("profile namespaces", application):
             names = [item["metadata"]["name"] for item in client.list(kind.resource, labels=others)]
         for name in names:
-            if name != namespace:
+            if name != own.namespace:
                 with explained(f"Namespace {name}", application):
                     client.patch(kind.resource, name, patch, patch_type=PatchType.MERGE)

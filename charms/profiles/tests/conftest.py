@@ -130,11 +130,24 @@ def model(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
+def served(client: lightkube.Client) -> Callable[[Kind], None]:
+    """Return when objects of a kind can be listed, which is a moment after its definition is there."""
+
+    @tenacity.retry(stop=tenacity.stop_after_delay(20), wait=tenacity.wait_fixed(0.1), reraise=True)
+    def served(kind: Kind) -> None:
+        everywhere: dict[str, Any] = {"namespace": lightkube.ALL_NS} if kind.namespaced else {}
+        list(client.list(kind.resource, **everywhere))
+
+    return served
+
+
+@pytest.fixture(scope="module")
 def deployed(
     profiles: Harness,
     cluster: ControlPlane,
     client: lightkube.Client,
     apply: Callable[[Manifest], Any],
+    served: Callable[[Kind], None],
     model: str,
 ) -> Iterator[testing.State]:
     """The state after one hook, in a cluster with Istio's types; all is removed in the end."""
@@ -142,7 +155,7 @@ def deployed(
         apply(definition)
     for kind in KINDS:
         if kind.group in ("networking.istio.io", "security.istio.io"):
-            served(client, kind)
+            served(kind)
     client.create(Namespace(metadata=ObjectMeta(name=model)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KUBECONFIG", str(cluster.admin_kubeconfig))
@@ -152,12 +165,6 @@ def deployed(
         with closing_clients():
             context.run(context.on.remove(), state)
     client.delete(Namespace, model)
-
-
-@tenacity.retry(stop=tenacity.stop_after_delay(20), wait=tenacity.wait_fixed(0.1))
-def served(client: lightkube.Client, kind: Kind) -> None:
-    """Return when objects of a kind can be listed, which is a moment after its definition is there."""
-    list(client.list(kind.resource, **({"namespace": "default"} if kind.namespaced else {})))
 
 
 @contextlib.contextmanager

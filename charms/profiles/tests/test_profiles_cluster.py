@@ -8,6 +8,7 @@ from typing import Any
 import lightkube
 import ops
 import pytest
+import tenacity
 import yaml
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.apps_v1 import Deployment
@@ -33,9 +34,10 @@ def labelled(client: lightkube.Client) -> Any:
         client.delete(Namespace, name)
 
 
-def test_everything_is_taken_by_the_api_server(deployed):
-    assert isinstance(deployed.unit_status, ops.WaitingStatus)
-    assert "0/1" in deployed.unit_status.message
+def test_it_becomes_active(profiles, deployed, model):
+    for attempt in tenacity.Retrying(stop=tenacity.stop_after_delay(30), wait=tenacity.wait_fixed(0.5)):
+        with attempt:
+            assert profiles.run(model).unit_status == ops.ActiveStatus()
 
 
 def test_the_dashboard_is_told_the_services_name_and_port(deployed):

@@ -7,7 +7,6 @@ from typing import Any
 
 import lightkube
 import pytest
-import tenacity
 from lightkube.core.exceptions import ApiError
 from lightkube.types import PatchType
 
@@ -21,17 +20,13 @@ PODDEFAULT = Kind("kubeflow.org/v1alpha1", "PodDefault", "poddefaults", CUSTOM)
 OWNER = {"kind": "User", "name": "ada@example.com"}
 
 
-@tenacity.retry(stop=tenacity.stop_after_delay(20), wait=tenacity.wait_fixed(0.1))
-def served(client: lightkube.Client, kind: Kind, **where: str) -> None:
-    """Return when objects of a kind can be listed, which is a moment after its definition is there."""
-    list(client.list(kind.resource, **where))
-
-
 @pytest.fixture(scope="module")
-def submit(client: lightkube.Client, deployed: object, model: str) -> Callable[[Kind, Any], Any]:
+def submit(
+    client: lightkube.Client, deployed: object, served: Callable[[Kind], None], model: str
+) -> Callable[[Kind, Any], Any]:
     """Apply a spec with strict validation, as a dry run, and return what would be stored."""
-    served(client, PROFILES["v1"])
-    served(client, PODDEFAULT, namespace=model)
+    served(PROFILES["v1"])
+    served(PODDEFAULT)
 
     def submit(kind: Kind, spec: Any) -> Any:
         document = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": "x"}}

@@ -134,6 +134,8 @@ class ComponentCharm(ops.CharmBase):
             self._problems = readiness.problems(live, self.cluster.pods)
         except* Problem as group:
             self._problems = flattened(group)
+        finally:
+            self.cluster.close()
         for problem in self._problems:
             logger.info("%s: %s", problem.status.name, problem)
         self._watch()
@@ -156,6 +158,7 @@ class ComponentCharm(ops.CharmBase):
         self._watcher.stop()
         if self.app.planned_units() == 0:
             self.cluster.clear()
+            self.cluster.close()
 
     def _report(self, event: ops.CollectStatusEvent) -> None:
         if not self.unit.is_leader():

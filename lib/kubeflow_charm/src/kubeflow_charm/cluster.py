@@ -50,6 +50,12 @@ class Cluster:
     def _client(self) -> lightkube.Client:
         return lightkube.Client(namespace=self.own.namespace, field_manager=self.own.field_manager)
 
+    def close(self) -> None:
+        """Close the connections to the API server, if there are any."""
+        if "_client" in self.__dict__:
+            self._client.close()
+            del self.__dict__["_client"]
+
     def converge(self, desired: Iterable[Manifest]) -> list[Manifest]:
         """Apply what differs in the order of kinds, prune what is not desired, return the live objects.
 
@@ -88,10 +94,9 @@ class Cluster:
         try:
             recorded = self.own.recorded(self._list({_PARENT_KIND}).values()) or set()
             live = self._list(recorded | {_PARENT_KIND})
-            failed = self._prune(live, {}, everything=True)
+            self._prune(live, {}, everything=True)
             with errors.explained(f"ConfigMap {self.own.name}", self._application):
-                if not failed:
-                    self._delete_quietly(self.own.parent(()))
+                self._delete_quietly(self.own.parent(()))
         except* Problem as group:
             for problem in flattened(group):
                 logger.error("could not clear the cluster: %s", problem)

@@ -78,7 +78,8 @@ class Guardian:
         self._processes: dict[int, Process] = {}
         self._next = 0
         self._closing = False
-        threading.Thread(target=self._listen, name="guardian", daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, name="guardian", daemon=True)
+        self._listener.start()
 
     def spawn(
         self,
@@ -120,6 +121,9 @@ class Guardian:
             self._socket.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_GRACE * 4)
+        self._listener.join(_GRACE)
+        self._lines.close()
+        self._socket.close()
         end_descendants(os.getpid(), only=self._orphans())
 
     def _orphans(self) -> set[int]:

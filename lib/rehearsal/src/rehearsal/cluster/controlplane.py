@@ -7,12 +7,12 @@ Kubernetes v1.36 and KWOK v0.8.
 from __future__ import annotations
 
 import base64
+import functools
 import os
 import secrets
 import socket
 import ssl
 import time
-import urllib.error
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,8 @@ class ControlPlane:
         for name in ("kwok", "kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd"):
             if process := self._processes.pop(name, None):
                 process.stop(2.0)
+        if "_connection" in self.__dict__:
+            self._connection.close()
 
     def __enter__(self) -> ControlPlane:
         self.start()
@@ -239,7 +241,7 @@ class ControlPlane:
             try:
                 if self.request("GET", "/readyz") == b"ok":
                     return
-            except (OSError, urllib.error.URLError):
+            except OSError:
                 time.sleep(0.05)
         raise RehearsalError(f"the API server was not ready after {READY_WITHIN:.0f} s: see {self.folder}")
 
@@ -260,12 +262,15 @@ class ControlPlane:
         """Send one request as the administrator and return the answer's body.
 
         Raises:
-            OSError: (urllib.error.URLError, HTTPError) if there is none, or it is a refusal.
+            OSError: if there is none; `existing.Refused` if it is a refusal.
         """
         if not self.ca.exists():
             raise OSError("the API server has no certificate yet")
-        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": kind}
-        return existing.send(self.url + path, method, body, headers, self.tls())
+        return self._connection.send(method, path, body, kind)
+
+    @functools.cached_property
+    def _connection(self) -> existing.Connection:
+        return existing.Connection(self.url, self.tls(), {"Authorization": f"Bearer {self.token}"})
 
     def _create_nodes(self) -> None:
         for node in self._nodes:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import functools
+import http.client
 import shutil
 import ssl
 import tempfile
-import urllib.request
+import threading
+import urllib.parse
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +61,7 @@ class ExistingCluster:
 
     def stop(self) -> None:
         """Leave everything as it is."""
+        self._connection.close()
 
     def tls(self, *, identified: bool = False) -> ssl.SSLContext:
         """Return how to speak to the API server, as the user or as nobody."""
@@ -87,19 +91,78 @@ class ExistingCluster:
         self, method: str, path: str, body: bytes | None = None, kind: str = "application/yaml"
     ) -> bytes:
         """Send one request as the kubeconfig's user; raises OSError for a refusal."""
-        headers = {"Content-Type": kind}
+        return self._connection.send(method, path, body, kind)
+
+    @functools.cached_property
+    def _connection(self) -> Connection:
+        headers = {}
         if "token" in self._user:
             headers["Authorization"] = f"Bearer {self._user['token']}"
-        return send(self.url + path, method, body, headers, self.tls(identified=True))
+        return Connection(self.url, self.tls(identified=True), headers)
 
 
-def send(
-    url: str, method: str, body: bytes | None, headers: dict[str, str], context: ssl.SSLContext
-) -> bytes:
-    """Send one request to an API server and return the answer's body; raises OSError."""
-    request = urllib.request.Request(url, data=body, method=method, headers=headers)  # noqa: S310
-    with urllib.request.urlopen(request, context=context, timeout=20) as answer:  # noqa: S310
-        return answer.read()
+class Connection:
+    """Requests to an API server as its administrator, over one kept connection for each thread.
+
+    Args:
+        url: the API server.
+        context: how to speak to it.
+        headers: sent with every request.
+    """
+
+    def __init__(self, url: str, context: ssl.SSLContext, headers: dict[str, str]):
+        self._target = urllib.parse.urlsplit(url)
+        self._context = context
+        self._headers = headers
+        self._threads = threading.local()
+        self._opened: list[http.client.HTTPConnection] = []
+
+    def close(self) -> None:
+        """Close every thread's connection."""
+        for connection in self._opened:
+            connection.close()
+
+    def send(self, method: str, path: str, body: bytes | None, kind: str) -> bytes:
+        """Send one request and return the answer's body.
+
+        Raises:
+            Refused: if the answer is a refusal.
+            OSError: if there is no answer.
+        """
+        headers = self._headers | {"Content-Type": kind}
+        for fresh in (False, True):
+            connection = None if fresh else getattr(self._threads, "connection", None)
+            if connection is None:
+                connection = self._threads.connection = self._open()
+                self._opened.append(connection)
+                fresh = True
+            try:
+                connection.request(method, path, body, headers)
+                answer = connection.getresponse()
+                said = answer.read()
+            except (http.client.HTTPException, OSError) as error:
+                self._threads.connection = None
+                if fresh:
+                    raise OSError(f"{type(error).__name__}: {error}") from error
+                continue
+            if answer.status >= 400:
+                raise Refused(answer.status, said.decode(errors="replace"))
+            return said
+        raise AssertionError("unreachable")
+
+    def _open(self) -> http.client.HTTPConnection:
+        name, port = self._target.hostname or "", self._target.port
+        if self._target.scheme == "http":
+            return http.client.HTTPConnection(name, port, timeout=20)
+        return http.client.HTTPSConnection(name, port, context=self._context, timeout=20)
+
+
+class Refused(OSError):
+    """An API server said no."""
+
+    def __init__(self, status: int, message: str):
+        super().__init__(f"HTTP {status}: {message}")
+        self.status = status
 
 
 def kubeconfig(cluster: dict[str, Any], token: str, namespace: str) -> dict[str, Any]:

@@ -283,6 +283,16 @@ class Engine:
         """Add a line to the model's log."""
         model.log.append(LogLine(now(), entity, level, module, message))
 
+    def run_now(self, model: Model, unit: Unit, hook: Hook) -> dict[str, Any]:
+        """Run one hook and return what it left: for benches that choose every hook themselves."""
+        with self.lock:
+            host, asked = self._prepare(model, unit, hook)
+        result = host.run(asked)
+        with self.lock:
+            unit.running = None
+            self._commit(model, unit, hook, result)
+        return result
+
     # The loop
 
     def _loop(self) -> None:
@@ -315,13 +325,16 @@ class Engine:
         return ready
 
     def _begin(self, model: Model, unit: Unit, hook: Hook) -> None:
+        host, asked = self._prepare(model, unit, hook)
+        self._running += 1
+        self._pool.submit(self._run, model, unit, hook, host, asked)
+
+    def _prepare(self, model: Model, unit: Unit, hook: Hook) -> tuple[Host, dict[str, Any]]:
         commit.before(model, unit, hook)
         asked = request.build(model, unit, hook)
         folder = self._application_folder(model, unit.application) / "resources"
         asked["resources"] = {name: folder / name for name in asked["resources"]}
-        host = self._hosts[model.name, unit.application]
-        self._running += 1
-        self._pool.submit(self._run, model, unit, hook, host, asked)
+        return self._hosts[model.name, unit.application], asked
 
     def _run(self, model: Model, unit: Unit, hook: Hook, host: Host, asked: dict[str, Any]) -> None:
         try:

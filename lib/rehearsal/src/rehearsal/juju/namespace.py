@@ -6,14 +6,13 @@ juju/juju, internal/provider/kubernetes/application/application.go and the objec
 
 from __future__ import annotations
 
-import contextlib
 import json
-import urllib.error
 from pathlib import Path
 from typing import Any, Protocol
 
 import yaml
 
+from rehearsal.cluster.existing import Refused
 from rehearsal.juju.state import Application, Model
 
 _FOREVER = 10 * 365 * 24 * 3600
@@ -150,9 +149,11 @@ class Namespace:
     def _delete(self, path: str) -> bool:
         """Delete an object; return whether it is gone already."""
         if self._cluster is not None:
-            with contextlib.suppress(urllib.error.HTTPError):
+            try:
                 self._cluster.request("DELETE", path)
-                return False
+            except Refused as refusal:
+                return refusal.status == 404
+            return False
         return True
 
 

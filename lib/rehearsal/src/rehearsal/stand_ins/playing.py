@@ -6,6 +6,7 @@ as strictly as it will be.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -128,7 +129,7 @@ class StandIn(ops.CharmBase):
 
     # Kubernetes
 
-    @property
+    @functools.cached_property
     def kubernetes(self) -> lightkube.Client:
         """The cluster, with this application's own rights."""
         return lightkube.Client(namespace=self.model.name, field_manager=self.app.name)

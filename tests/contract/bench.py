@@ -1,0 +1,155 @@
+"""One charm on a bench: in a namespace of its own, with the rights that Juju gives, its neighbours made up.
+
+Every hook is a process of its own, as in the rehearsal; which hook runs is the test's choice.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from rehearsal.cluster.controlplane import ControlPlane
+from rehearsal.cluster.existing import Refused
+from rehearsal.cluster.gate import Gate, Request
+from rehearsal.guardian import Guardian
+from rehearsal.juju import charms
+from rehearsal.juju.engine import Engine
+from rehearsal.juju.state import Endpoint, Hook, Life, Relation, SeenRelation, Settings
+
+ROOT = Path(__file__).parents[2]
+CHARMS = sorted(path.parents[1] for path in ROOT.glob("charms/*/src/charm.py"))
+
+NEIGHBOURS: dict[str, dict[str, str]] = {
+    "istio-gateway-info": {
+        "gateway_name": "kubeflow-gateway",
+        "gateway_namespace": "istio",
+        "gateway_up": "true",
+    },
+    "k8s-service": {
+        "_supported_versions": "- v1\n",
+        "data": "service-name: profiles-kfam\nservice-port: '8081'\n",
+    },
+}
+"""Interface to what the other application has written, for every required endpoint of every charm."""
+
+
+class Bench:
+    """A charm, its model, and what it may see of its neighbours."""
+
+    def __init__(
+        self,
+        source: Path,
+        model: str,
+        *,
+        cluster: ControlPlane,
+        gate: Gate,
+        guardian: Guardian,
+        folder: Path,
+        trust: bool = True,
+    ):
+        self.cluster, self.gate = cluster, gate
+        self.charm = charms.load(source)
+        self._engine = Engine(folder, guardian, cluster=cluster, server=gate.url)
+        self.model = self._engine.add_model(model)
+        name = self.charm.name
+        self.application = self._engine.add_application(self.model, name, self.charm, trust=trust)
+        self.unit = self.application.units[0]
+        self.unit.address = "10.1.0.1"
+        self.caller = f"system:serviceaccount:{model}:{name}"
+
+    @property
+    def required(self) -> list[str]:
+        """The endpoints that must be related."""
+        specs = self.charm.endpoints.values()
+        return [spec.name for spec in specs if spec.role == "requires" and not spec.optional]
+
+    def relate(self, *endpoints: str) -> None:
+        """Relate these endpoints to neighbours that have said all they have to say."""
+        for name in endpoints or self.required:
+            spec = self.charm.endpoints[name]
+            other = "provides" if spec.role == "requires" else "requires"
+            ends = [Endpoint(self.charm.name, name, spec.role), Endpoint(f"{name}-app", "there", other)]
+            relation = Relation(self.model.next_relation, spec.interface, ends)
+            self.model.next_relation += 1
+            settings = Settings(dict(NEIGHBOURS[spec.interface]), 1)
+            relation.application_data[f"{name}-app"] = settings
+            relation.unit_data[self.unit.name] = Settings()
+            self.model.relations[relation.id] = relation
+            self.unit.seen.relations[relation.id] = SeenRelation(created=True)
+
+    def hook(self, name: str = "config-changed") -> list[Request]:
+        """Run a hook; return the requests it made, the long watches left out."""
+        since = time.monotonic()
+        result = self._engine.run_now(self.model, self.unit, Hook(name, "lifecycle"))
+        assert result["ok"], result["traceback"]
+        made = self.gate.requests(caller=self.caller, since=since)
+        return [request for request in made if request.verb != "watch"]
+
+    @property
+    def status(self) -> tuple[str, str]:
+        """State and text of the unit's status, which must fit its line."""
+        assert len(self.unit.workload.message) <= 120
+        return self.unit.workload.current, self.unit.workload.message
+
+    def converge(self, within: float = 30.0) -> None:
+        """Relate everything, and run hooks until the unit is active, as the watcher would have it."""
+        self.relate()
+        deadline = time.monotonic() + within
+        self.hook("install")
+        while self.status[0] != "active":
+            assert time.monotonic() < deadline, self.status
+            time.sleep(0.3)
+            self.hook()
+
+    def remove(self) -> None:
+        """Run the last unit's last hook; Juju's own objects go with it."""
+        self.application.life = Life.DYING
+        result = self._engine.run_now(self.model, self.unit, Hook("remove", "lifecycle"))
+        assert result["ok"], result["traceback"]
+
+    def objects(self) -> list[dict[str, Any]]:
+        """Return every object in the cluster that says it is this application's, of every kind there is."""
+        found = []
+        selector = f"app.kubernetes.io%2Finstance={self.model.name}.{self.application.name}"
+        for group in ["/api/v1", *self._groups()]:
+            for kind in self._read(group).get("resources", []):
+                if "list" not in kind["verbs"] or "/" in kind["name"] or kind["name"] in ("pods", "events"):
+                    continue
+                answer = self._read(f"{group}/{kind['name']}?labelSelector={selector}")
+                version = group.removeprefix("/apis/").removeprefix("/api/")
+                for item in answer.get("items", []):
+                    if item["metadata"].get("ownerReferences") or kind["kind"] == "EndpointSlice":
+                        continue  # made by Kubernetes from ours
+                    path = f"{group}/{kind['name']}/{item['metadata']['name']}"
+                    if kind["namespaced"]:
+                        path = path.replace(
+                            f"/{kind['name']}/",
+                            f"/namespaces/{item['metadata']['namespace']}/{kind['name']}/",
+                        )
+                    found.append({"apiVersion": version, "kind": kind["kind"], **item, "path": path})
+        return [item for item in found if item["kind"] not in ("Endpoints", "ReplicaSet")]
+
+    def _read(self, path: str) -> dict[str, Any]:
+        """Return what is there; a type that comes or goes just now is asked for again, or is nothing."""
+        while True:
+            try:
+                return json.loads(self.cluster.request("GET", path))
+            except Refused as refusal:
+                if refusal.status == 404:
+                    return {}
+                if refusal.status != 429:
+                    raise
+                time.sleep(0.3)
+
+    def _groups(self) -> list[str]:
+        said = json.loads(self.cluster.request("GET", "/apis"))
+        return [f"/apis/{group['preferredVersion']['groupVersion']}" for group in said["groups"]]
+
+    def close(self) -> None:
+        """Remove the application as Juju does, and its model."""
+        if self.application.life is Life.ALIVE:
+            self.remove()
+        self._engine.stop()
+        self.cluster.request("DELETE", f"/api/v1/namespaces/{self.model.name}")

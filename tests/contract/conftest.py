@@ -1,0 +1,61 @@
+"""Benches for the contract: one for each charm in `charms/`."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from bench import CHARMS, Bench
+
+from rehearsal.cluster import crds
+from rehearsal.cluster.controlplane import ControlPlane
+from rehearsal.cluster.gate import Gate
+from rehearsal.guardian import Guardian
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def istio(cluster: ControlPlane) -> None:
+    """The types that a mesh brings."""
+
+    for crd in crds.read("istio", ("networking.istio.io", "security.istio.io")):
+        name = crd["metadata"]["name"]
+        path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}?fieldManager=test&force=true"
+        cluster.apply(path, json.dumps(crd).encode())
+
+
+@pytest.fixture(params=CHARMS, ids=lambda path: path.name)
+def source(request: pytest.FixtureRequest) -> Path:
+    """The source folder of a charm: each in its turn."""
+    return request.param
+
+
+@pytest.fixture
+def make_bench(
+    source: Path, cluster: ControlPlane, gate: Gate, guardian: Guardian, tmp_path: Path, istio: None
+) -> Iterator[Callable[..., Bench]]:
+    """Make benches for the charm in its turn."""
+    made: list[Bench] = []
+
+    def make(**options: bool) -> Bench:
+        model = f"mlops-{next(_numbers)}"
+        bench = Bench(
+            source, model, cluster=cluster, gate=gate, guardian=guardian, folder=tmp_path, **options
+        )
+        made.append(bench)
+        return bench
+
+    yield make
+    gate.faults.clear()
+    for bench in made:
+        bench.close()
+
+
+@pytest.fixture
+def bench(make_bench: Callable[..., Bench]) -> Bench:
+    """The charm in its turn, deployed and related to nothing."""
+    return make_bench()

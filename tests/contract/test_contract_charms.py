@@ -1,0 +1,260 @@
+"""What holds for every charm, on a real API server."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from bench import Bench
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from rehearsal.cluster.existing import Refused
+from rehearsal.cluster.gate import Fault
+
+
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+
+def test_nothing_related_is_blocked_and_names_every_required_endpoint(bench: Bench) -> None:
+    requests = bench.hook("install")
+    state, text = bench.status
+    assert state == "blocked"
+    for endpoint in bench.required:
+        assert endpoint in text
+    assert f"juju integrate {bench.application.name}:" in text
+    assert not [request for request in requests if request.writes]
+
+
+def test_everything_there_is_active_and_a_settled_hook_only_lists(bench: Bench) -> None:
+    bench.converge()
+    requests = bench.hook()
+    assert bench.status[0] == "active"
+    assert {request.verb for request in requests} == {"list"}
+    listed = [(request.group, request.resource) for request in requests]
+    assert len(listed) == len(set(listed))
+    kinds = {(item["apiVersion"], item["kind"]) for item in bench.objects()}
+    # One more is what a charm follows that is not its own, such as the namespaces of profiles.
+    assert len(kinds) <= len(listed) <= len(kinds) + 1
+
+
+def test_the_first_hook_costs_a_write_for_each_object_and_a_constant(bench: Bench) -> None:
+    bench.relate()
+    requests = bench.hook("install")
+    objects = bench.objects()
+    writes = [request for request in requests if request.writes]
+    assert len(writes) <= len(objects) + 1
+    kinds = {(item["apiVersion"], item["kind"]) for item in objects}
+    assert len(requests) - len(writes) <= len(kinds) + 2
+
+
+def test_deleted_objects_come_back(bench: Bench) -> None:
+    bench.converge()
+    before = {item["path"] for item in bench.objects()}
+    for path in before:
+        bench.cluster.request("DELETE", path)
+    _until(lambda: not bench.objects())
+    bench.hook()
+    assert {item["path"] for item in bench.objects()} == before
+
+
+def test_drift_in_any_owned_field_is_healed_and_what_others_add_stays(bench: Bench) -> None:
+    bench.converge()
+    before = {item["path"]: item for item in bench.objects()}
+    changed = 0
+    for path, item in before.items():
+        for place in _scalars(item, ()):
+            changed += _meddle(bench, path, item, place)
+        extra = {"metadata": {"annotations": {"example.com/added": "by another"}}}
+        _patch(bench, path, extra)
+    assert changed > len(before)
+    bench.hook()
+    for path, item in before.items():
+        now = json.loads(bench.cluster.request("GET", path))
+        for place in _scalars(item, ()):
+            if "revision" in place[-1]:
+                continue  # a Deployment's own count of its changes
+            assert _at(now, place) == _at(item, place), (path, place)
+        assert now["metadata"]["annotations"]["example.com/added"] == "by another"
+    assert not [request for request in bench.hook() if request.writes]
+
+
+def test_a_standby_unit_is_active_and_asks_nothing(bench: Bench) -> None:
+    bench.relate()
+    bench.application.leader = "another/7"
+    assert bench.hook("install") == []
+    assert bench.status == ("active", "standby")
+
+
+def test_removal_leaves_nothing_but_types_that_still_have_objects(bench: Bench) -> None:
+    bench.converge()
+    kept = {_make_object_of(bench, item) for item in bench.objects() if _is_definition(item)}
+    bench.remove()
+    left = {item["metadata"]["name"] for item in bench.objects()}
+    assert left == {name for name, _ in kept}
+    for _, path in kept:
+        bench.cluster.request("DELETE", path)
+    for name, _ in kept:
+        bench.cluster.request("DELETE", f"{DEFINITIONS}/{name}")
+
+
+def test_without_trust_it_is_blocked_with_the_command_and_nothing_is_written(
+    make_bench: Callable[..., Bench],
+) -> None:
+    bench = make_bench(trust=False)
+    bench.relate()
+    bench.hook("install")
+    state, text = bench.status
+    assert state == "blocked"
+    assert f"juju trust {bench.application.name} --scope=cluster" in text
+    assert bench.objects() == []
+
+
+@pytest.mark.parametrize("status", [0, 429, 500, 503], ids=lambda code: f"answer-{code}")
+def test_an_api_server_in_trouble_means_waiting_and_it_heals(bench: Bench, status: int) -> None:
+    bench.relate()
+    bench.gate.faults.append(Fault(lambda request: request.caller == bench.caller, status))
+    bench.hook("install")
+    assert bench.status[0] == "waiting"
+    assert "Kubernetes API" in bench.status[1]
+    bench.gate.faults.clear()
+    _until(lambda: not bench.hook() or bench.status[0] == "active")
+
+
+def test_a_failed_apply_is_never_active_and_prunes_nothing(bench: Bench) -> None:
+    bench.converge()
+    before = {item["path"] for item in bench.objects()}
+    bench.cluster.request("DELETE", sorted(before)[0])
+    bench.gate.faults.append(
+        Fault(lambda request: request.caller == bench.caller and request.verb == "apply", 500)
+    )
+    bench.hook()
+    assert bench.status[0] == "waiting"
+    assert {item["path"] for item in bench.objects()} >= before - {sorted(before)[0]}
+
+
+def test_platform_pods_pass_restricted_pod_security(bench: Bench) -> None:
+    bench.converge()
+    label = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
+    _patch(bench, f"/api/v1/namespaces/{bench.model.name}", label)
+    workloads = [i for i in bench.objects() if i["kind"] in ("Deployment", "StatefulSet")]
+    assert workloads, bench.status
+    for item in workloads:
+        template = copy.deepcopy(item["spec"]["template"])
+        pod = {"apiVersion": "v1", "kind": "Pod", **template}
+        pod["metadata"]["name"] = "probe"
+        path = f"/api/v1/namespaces/{bench.model.name}/pods?dryRun=All"
+        bench.cluster.request("POST", path, json.dumps(pod).encode())
+
+
+def test_every_webhook_is_served_with_a_certificate_that_its_caller_trusts(bench: Bench) -> None:
+    bench.converge()
+    objects = bench.objects()
+    services = {item["metadata"]["name"]: item for item in objects if item["kind"] == "Service"}
+    served = [
+        x509.load_pem_x509_certificate(base64.b64decode(item["data"]["tls.crt"]))
+        for item in objects
+        if item["kind"] == "Secret" and "tls.crt" in item.get("data", {})
+    ]
+    for item in (each for each in objects if each["kind"].endswith("WebhookConfiguration")):
+        for webhook in item["webhooks"]:
+            target = webhook["clientConfig"]["service"]
+            ports = [port["port"] for port in services[target["name"]]["spec"]["ports"]]
+            assert target["port"] in ports
+            authority = x509.load_pem_x509_certificate(base64.b64decode(webhook["clientConfig"]["caBundle"]))
+            name = f"{target['name']}.{target['namespace']}.svc"
+            matching = [c for c in served if name in _names(c)]
+            assert matching
+            for certificate in matching:
+                certificate.verify_directly_issued_by(authority)
+                assert isinstance(certificate.public_key(), ec.EllipticCurvePublicKey)
+
+
+def test_wrong_data_of_a_neighbour_is_blocked_naming_it(bench: Bench) -> None:
+    bench.relate()
+    for relation in bench.model.relations.values():
+        remote = relation.remote(bench.application.name)
+        good = dict(relation.application_data[remote].data)
+        for key in good:
+            relation.application_data[remote].data = good | {key: "\x00 { not [ data"}
+            bench.hook()
+            state, text = bench.status
+            assert state == "blocked", (key, text)
+            assert remote in text
+        relation.application_data[remote].data = good
+
+
+def _names(certificate: x509.Certificate) -> list[str]:
+    extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    return extension.value.get_values_for_type(x509.DNSName)
+
+
+def _is_definition(item: dict[str, Any]) -> bool:
+    return item["kind"] == "CustomResourceDefinition"
+
+
+def _make_object_of(bench: Bench, crd: dict[str, Any]) -> tuple[str, str]:
+    """Make an object of a type; return the type's name, and the object's path."""
+    spec = crd["spec"]
+    version = next(each for each in spec["versions"] if each["storage"])
+    where = f"namespaces/{bench.model.name}/" if spec["scope"] == "Namespaced" else ""
+    path = f"/apis/{spec['group']}/{version['name']}/{where}{spec['names']['plural']}"
+    item = {
+        "apiVersion": f"{spec['group']}/{version['name']}",
+        "kind": spec["names"]["kind"],
+        "metadata": {"name": "somebodys"},
+    }
+    bench.cluster.request("POST", path, json.dumps(item).encode())
+    return crd["metadata"]["name"], f"{path}/somebodys"
+
+
+def _scalars(value: Any, place: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Yield the places of fields that the charm applied and a merge patch reaches."""
+    if (place and place[0] in ("apiVersion", "kind", "path", "status")) or place[:2] == ("metadata", "name"):
+        return
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if place == ("metadata",) and key not in ("labels", "annotations"):
+                continue
+            yield from _scalars(item, (*place, key))
+    elif isinstance(value, str | int | bool) and not isinstance(value, list):
+        yield place
+
+
+def _meddle(bench: Bench, path: str, item: dict[str, Any], place: tuple[str, ...]) -> bool:
+    """Change one field as somebody else; return whether the API server let us."""
+    if place[:2] == ("metadata", "labels") and "instance" in place[2]:
+        return False  # without it the object is not found as ours, which the ownership tests look at
+    value = _at(item, place)
+    other: Any = not value if isinstance(value, bool) else value + 1 if isinstance(value, int) else "other"
+    change: Any = other
+    for key in reversed(place):
+        change = {key: change}
+    try:
+        _patch(bench, path, change)
+    except Refused:
+        return False  # immutable, or not a value that the type takes
+    return True
+
+
+def _patch(bench: Bench, path: str, change: dict[str, Any]) -> None:
+    kind = "application/merge-patch+json"
+    bench.cluster.request("PATCH", f"{path}?fieldManager=somebody", json.dumps(change).encode(), kind)
+
+
+def _at(item: dict[str, Any], place: tuple[str, ...]) -> Any:
+    for key in place:
+        item = item.get(key) or {}
+    return item
+
+
+def _until(condition: Callable[[], bool], within: float = 30.0) -> None:
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
