@@ -12,7 +12,9 @@ from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.core_v1 import ConfigMap, Namespace, Pod
 
-OFFERED = [{"text": "Feast", "link": "/feast/", "location": "external", "icon": "a", "type": "item", "desc": ""}]
+OFFERED = [
+    {"text": "Feast", "link": "/feast/", "location": "external", "icon": "a", "type": "item", "desc": ""}
+]
 
 
 _NUMBERS = itertools.count(2026)

@@ -130,7 +130,9 @@ def test_an_option_that_says_nothing_is_no_link(dashboard, value):
     assert dashboard.menus({"additional-documentation-links": value})["documentationItems"] == []
 
 
-@pytest.mark.parametrize("text", ["日本語 😀", "a\x7fb", "a\u2028b\x85c", "{{ app }}", '"quoted" \\ \n---\n', "#"])
+@pytest.mark.parametrize(
+    "text", ["日本語 😀", "a\x7fb", "a\u2028b\x85c", "{{ app }}", '"quoted" \\ \n---\n', "#"]
+)
 def test_any_text_of_an_application_reaches_the_menu_as_it_is(dashboard, text):
     assert texts(dashboard.menus(offered={"app": [offer(text)]})["menuLinks"]) == [text]
 

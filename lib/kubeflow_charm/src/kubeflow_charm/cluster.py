@@ -92,8 +92,9 @@ class Cluster:
         that could try again is going away.
         """
         try:
-            recorded = self.own.recorded(self._list({_PARENT_KIND}).values()) or set()
-            live = self._list(recorded | {_PARENT_KIND})
+            recorded = self.own.recorded(self._list({_PARENT_KIND}).values())
+            # Without the record, whatever a charm may own is looked through.
+            live = self._list(set(KINDS) if recorded is None else recorded | {_PARENT_KIND})
             self._prune(live, {}, everything=True)
             with errors.explained(f"ConfigMap {self.own.name}", self._application):
                 self._delete_quietly(self.own.parent(()))
