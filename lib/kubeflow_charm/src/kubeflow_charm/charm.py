@@ -17,8 +17,9 @@ from kubeflow_charm.resources import Manifest
 
 logger = logging.getLogger(__name__)
 
-RETRY_AFTER = 10.0
-"""Seconds after which the watcher asks again, when a hook ended waiting for what cannot be watched."""
+RETRY_AFTER = 1.0
+"""Seconds after which the watcher asks again, when a hook ended waiting for what it does not follow; each
+time it asks later than before."""
 
 
 class KubernetesChangedEvent(ops.EventBase):

@@ -43,19 +43,21 @@ def explained(subject: str, application: str) -> Iterator[None]:
         if problem is None:
             raise
         raise problem from error
-    except httpx2.HTTPStatusError as error:  # an answer that is not Kubernetes' own: a proxy's
+    except httpx2.HTTPStatusError as error:  # an answer without a Status: of a proxy, or for no type
         code = error.response.status_code
+        if code == 404:
+            raise waiting(subject, _absent("")) from error
         raise waiting("Kubernetes API", f"HTTP {code} on {subject}") from error
     except httpx2.TransportError as error:
         raise waiting("Kubernetes API", f"{type(error).__name__} on {subject}") from error
 
 
-def is_missing(error: Exception) -> bool:
+def is_missing(error: BaseException | None) -> bool:
     """Whether the API server said that the object or its type does not exist."""
-    return isinstance(error, ApiError) and error.status.code == 404
+    return isinstance(error, httpx2.HTTPStatusError) and error.response.status_code == 404
 
 
-def is_conflict(error: Exception) -> bool:
+def is_conflict(error: BaseException | None) -> bool:
     """Whether the API server said that another field manager owns what was applied."""
     return isinstance(error, ApiError) and error.status.code == 409
 

@@ -84,6 +84,7 @@ def _rehearse(arguments: argparse.Namespace, progress: Progress) -> int:
     )
     with stage:
         active = _deploy(stage, arguments, progress)
+        progress.end()
         model = stage.engine.models[arguments.model]
         with stage.engine.lock:
             print(render_status(model))

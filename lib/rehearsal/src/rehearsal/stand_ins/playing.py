@@ -10,11 +10,11 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx2
 import lightkube
 import ops
 import serialized_data_interface as sdi
 import yaml
-from lightkube.core.exceptions import ApiError
 from lightkube.generic_resource import (
     create_global_resource,
     create_namespaced_resource,
@@ -65,15 +65,15 @@ class StandIn(ops.CharmBase):
                 step()
             except Stop as stop:
                 found.append(stop.status)
-            except ApiError as error:
+            except httpx2.HTTPStatusError as error:
                 found.append(self._explained(error))
         found.sort(key=lambda status: status.name != "blocked")
         self.unit.status = found[0] if found else ops.ActiveStatus("stand-in")
 
-    def _explained(self, error: ApiError) -> ops.StatusBase:
-        if error.status.code in (401, 403):
+    def _explained(self, error: httpx2.HTTPStatusError) -> ops.StatusBase:
+        if error.response.status_code in (401, 403):
             return ops.BlockedStatus(f"no rights: juju trust {self.app.name} --scope=cluster")
-        return ops.WaitingStatus(f"Kubernetes API: {error.status.message}")
+        return ops.WaitingStatus(f"Kubernetes API: {error.args[0]}"[:120])
 
     def _remove(self, _: ops.RemoveEvent) -> None:
         if self.app.planned_units() == 0:
@@ -150,8 +150,8 @@ class StandIn(ops.CharmBase):
             for item in self.kubernetes.list(resource, labels=labels):
                 if item["metadata"]["name"] not in keep:
                     self.kubernetes.delete(resource, item["metadata"]["name"])
-        except ApiError as error:
-            if error.status.code != 404:
+        except httpx2.HTTPStatusError as error:
+            if error.response.status_code != 404:
                 raise
 
 

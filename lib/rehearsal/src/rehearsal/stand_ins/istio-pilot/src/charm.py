@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import httpx2
 import ops
-from lightkube.core.exceptions import ApiError
 
 from rehearsal.cluster import crds
 from rehearsal.stand_ins.playing import CRD, StandIn, Stop
@@ -41,14 +41,16 @@ class IstioPilot(StandIn):
         self.tell(name, up=True)
 
     def install_types(self) -> None:
-        """Install the CRDs of Istio that are not there."""
-        client = self.kubernetes
-        for crd in crds.read("istio"):
-            try:
-                client.get(CRD, crd["metadata"]["name"])
-            except ApiError as error:
-                if error.status.code != 404:
-                    raise
+        """Install the CRDs of Istio; the one of gateways comes last, and says that all are there."""
+        client, last = self.kubernetes, "gateways.networking.istio.io"
+        try:
+            client.get(CRD, last)
+        except httpx2.HTTPStatusError as error:
+            if error.response.status_code != 404:
+                raise
+            definitions = crds.read("istio")
+            definitions.sort(key=lambda crd: crd["metadata"]["name"] == last)
+            for crd in definitions:
                 client.apply(CRD(crd), force=True)
 
     def tell(self, name: str, *, up: bool) -> None:
