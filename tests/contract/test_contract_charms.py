@@ -17,7 +17,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from rehearsal.cluster.existing import Refused
 from rehearsal.cluster.gate import Fault
 
-
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 

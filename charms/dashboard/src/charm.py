@@ -9,11 +9,10 @@ import pydantic
 
 from kubeflow_charm import ComponentCharm, Manifest, gather
 from kubeflow_charm.relations import dashboard_links, gateway_info, k8s_service
+from kubeflow_charm.relations.kubernetes_names import DnsName, Namespace
 
-_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_EMPTY_IS_NONE = pydantic.BeforeValidator(lambda value: value or None)
 
-Name = Annotated[str, pydantic.Field(pattern=rf"^{_LABEL}(\.{_LABEL})*$", max_length=253)]
-Namespace = Annotated[str, pydantic.Field(pattern=f"^({_LABEL})?$")]
 Header = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9-]+$")]
 Prefix = Annotated[str, pydantic.Field(pattern=r"^[!-~]*$")]
 Url = Annotated[str, pydantic.Field(pattern=r"^(/|https?://)[!-~]*$")]
@@ -22,16 +21,16 @@ Url = Annotated[str, pydantic.Field(pattern=r"^(/|https?://)[!-~]*$")]
 class DashboardConfig(links.LinkOptions):
     """The options; `charmcraft.yaml` says what each is for."""
 
-    dashboard_configmap: Name
+    dashboard_configmap: DnsName
     port: Annotated[int, pydantic.Field(ge=1024, le=65535)]
     registration_flow: bool
     replicas: Annotated[int, pydantic.Field(ge=1)]
     userid_header: Header
     userid_prefix: Prefix
     logout_url: Url
-    cluster_domain: Name
-    istio_gateway_namespace: Namespace
-    istio_gateway_service_account: Name
+    cluster_domain: DnsName
+    istio_gateway_namespace: Annotated[Namespace | None, _EMPTY_IS_NONE]
+    istio_gateway_service_account: DnsName
 
 
 class Dashboard(ComponentCharm):

@@ -36,8 +36,7 @@ dashboard-view.pug.
 class ConfiguredLink(pydantic.BaseModel, Generic[Where]):
     """A link in an option, which may repeat the location that the option is for.
 
-    A link of type `section` has items of its own, which no option and no relation can carry: without them
-    upstream's frontend shows no menu at all.
+    It has the fields that travel on the relation, and the limits of those.
     """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
@@ -78,7 +77,7 @@ class LinkOptions(Config):
     def menus(self, offered: list[Link]) -> dict[str, list[dict[str, str]]]:
         """Return the four menus by their keys in the ConfigMap.
 
-        Two offers with the same text and target are one entry; the operator's own goes before an application's.
+        Two offers with the same text and target are one entry, the operator's rather than an application's.
         """
         menus = {}
         for location, (key, fields) in _MENUS.items():

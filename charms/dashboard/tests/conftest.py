@@ -100,7 +100,7 @@ class Harness:
         )
 
     def run(self, model: str, config: dict[str, Any] | None = None, **others: Any) -> testing.State:
-        """Run one hook and return the state after it."""
+        """Run a hook and return the state after it."""
         context = self.context()
         with closing_clients():
             return context.run(context.on.config_changed(), self.state(model, config or {}, **others))
@@ -109,7 +109,11 @@ class Harness:
         """Run the hook that says that the relation with an application's links is no more."""
         context = self.context()
         state = self.state(model, {}, **others)
-        (relation,) = (r for r in state.get_relations("links") if r.remote_app_name == application)
+        (relation,) = (
+            relation
+            for relation in state.get_relations("links")
+            if isinstance(relation, testing.Relation) and relation.remote_app_name == application
+        )
         with closing_clients():
             return context.run(context.on.relation_broken(relation), state)
 
@@ -183,7 +187,7 @@ def deployed(
 @tenacity.retry(stop=tenacity.stop_after_delay(20), wait=tenacity.wait_fixed(0.1))
 def _served(client: lightkube.Client, kind: Kind) -> None:
     """Return when objects of a kind can be listed, which is a moment after its definition is there."""
-    list(client.list(kind.resource, **({"namespace": "default"} if kind.namespaced else {})))
+    list(client.list(kind.resource, namespace="default"))
 
 
 @contextlib.contextmanager

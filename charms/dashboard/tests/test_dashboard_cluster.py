@@ -12,9 +12,7 @@ from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.core_v1 import ConfigMap, Namespace, Pod
 
-OFFERED = [
-    {"text": "Feast", "link": "/feast/", "location": "external", "icon": "a", "type": "item", "desc": ""}
-]
+FEAST = {"text": "Feast", "link": "/feast/", "location": "external", "icon": "a", "type": "item", "desc": ""}
 
 
 _NUMBERS = itertools.count(2026)
@@ -62,11 +60,11 @@ def test_a_change_of_links_restarts_nothing_and_an_application_takes_its_links_a
     dashboard, deployed, model, client
 ):
     before = version(client, model)
-    dashboard.run(model, offered={"feast-ui": OFFERED, "feast-ui-too": OFFERED})
+    dashboard.run(model, offered={"feast-ui": [FEAST], "feast-ui-too": [FEAST]})
     assert external(client, model) == ["Feast"]
-    dashboard.run(model, offered={"feast-ui": OFFERED})
+    dashboard.run(model, offered={"feast-ui": [FEAST]})
     assert external(client, model) == ["Feast"]
-    dashboard.unrelate(model, "feast-ui", offered={"feast-ui": OFFERED})
+    dashboard.unrelate(model, "feast-ui", offered={"feast-ui": [FEAST]})
     assert external(client, model) == []
     assert version(client, model) == before
 

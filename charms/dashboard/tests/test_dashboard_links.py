@@ -145,7 +145,7 @@ def test_an_application_that_offers_nothing_yet_does_not_hold_the_others_up(dash
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("additional-menu-links", "[{", "not YAML or JSON: "),
+        ("additional-menu-links", "[{", "not YAML"),
         ("additional-menu-links", "text: A", "Input should be a valid list"),
         ("additional-menu-links", "[A]", "[0]: Input should be"),
         ("additional-menu-links", "[{text: A}]", "[0].link: Field required"),
@@ -176,6 +176,9 @@ def test_an_application_that_offers_nothing_yet_does_not_hold_the_others_up(dash
         ("quick-link-order", "[A, 7]", "[1]: Input should be a valid string"),
         ("external-link-order", "[A, [B]]", "[1]: Input should be a valid string"),
         ("documentation-link-order", "{A: 1}", "Input should be a valid list"),
+        ("menu-link-order", "[&a A, *a]", "not YAML: aliases (*name) are not allowed"),
+        ("menu-link-order", "[" * 60_000, "not YAML: nested too deeply"),
+        ("menu-link-order", "[!!bool A]", "not YAML"),
     ],
 )
 def test_a_wrong_option_is_named_with_the_place_and_the_reason(dashboard, option, value, said):

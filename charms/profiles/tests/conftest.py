@@ -61,13 +61,12 @@ class Harness:
         *,
         gateway: dict[str, str] | None = GATEWAY,
         dashboards: tuple[str, ...] = ("kubeflow-dashboard",),
-        leader: bool = True,
     ) -> testing.State:
         relations = [testing.Relation("kubeflow-profiles", remote_app_name=name) for name in dashboards]
         if gateway is not None:
             relations.append(testing.Relation("gateway-info", remote_app_data=gateway))
         return testing.State(
-            leader=leader,
+            leader=True,
             model=testing.Model(name=model, type="kubernetes"),
             config=config,
             relations=relations,

@@ -158,7 +158,7 @@ def test_poddefault_is_taken_and_kept_whole(submit, spec):
         ({"selector": {"matchLabel": {}}}, "field not declared in schema"),
         ({"selector": {"matchExpressions": [{"key": "a"}]}}, "operator: Required value"),
         ({"selector": SELECTOR, "env": [{"value": "1"}]}, "name: Required value"),
-        ({"selector": SELECTOR, "env": [{"name": "A", "valeu": "1"}]}, "field not declared in schema"),
+        ({"selector": SELECTOR, "env": [{"name": "A", "text": "1"}]}, "field not declared in schema"),
         ({"selector": SELECTOR, "volumes": [{"emptyDir": {}}]}, "name: Required value"),
         ({"selector": SELECTOR, "volumeMounts": [{"name": "v"}]}, "mountPath: Required value"),
         ({"selector": SELECTOR, "tolerations": [{"tolerationSeconds": "1"}]}, "tolerationSeconds"),

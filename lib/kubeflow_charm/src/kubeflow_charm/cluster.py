@@ -47,7 +47,7 @@ class Cluster:
         self.own = ownership.ApplySet(application, namespace)
 
     @functools.cached_property
-    def _client(self) -> lightkube.Client:
+    def _client(self) -> Any:  # its overloads do not know generic resources made at run time
         return lightkube.Client(namespace=self.own.namespace, field_manager=self.own.field_manager)
 
     def close(self) -> None:

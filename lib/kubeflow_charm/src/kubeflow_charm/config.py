@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
 import pydantic
-import yaml
 
+from kubeflow_charm import foreign_yaml
 from kubeflow_charm.problems import Problem, blocked
 
 ConfigType = TypeVar("ConfigType", bound="Config")
@@ -51,31 +51,13 @@ def _problems(error: pydantic.ValidationError) -> list[Problem]:
     return list(found.values())
 
 
-class _NoAliases(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """YAML without aliases, which a few lines could blow up into gigabytes."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases (*name) are not allowed")
-        return super().compose_node(parent, index)
-
-
 def parse_yaml(value: Any) -> Any:
     """Return what an option's YAML or JSON text says; what is no text is returned as it is.
 
     Raises:
-        ValueError: with line and column, for text that is not YAML or has aliases.
+        ValueError: for text that `foreign_yaml.load` refuses.
     """
-    if not isinstance(value, str):
-        return value
-    try:
-        return yaml.load(value, Loader=_NoAliases)  # noqa: S506 (a safe loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ValueError(f"not YAML or JSON: {error.problem or error.context}{place}") from None
-    except yaml.YAMLError as error:
-        raise ValueError(f"not YAML or JSON: {error}") from None
+    return foreign_yaml.load(value) if isinstance(value, str) else value
 
 
 YAML = pydantic.BeforeValidator(parse_yaml)

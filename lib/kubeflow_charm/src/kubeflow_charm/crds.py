@@ -1,17 +1,21 @@
-"""Pydantic models become CustomResourceDefinitions with structural schemas.
+"""Pydantic models become CustomResourceDefinitions.
 
-The rules of a structural schema are those of Kubernetes' documentation "Extend the Kubernetes API with
-CustomResourceDefinitions": every node has a type, no `$ref`, nothing nullable by `anyOf`.
+What a charm writes is a model for each version of its kind, with the fields of `spec` and `status`; what
+comes out has a structural schema, which `schemas.py` makes of it. The same models always give the same
+document.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import base64
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import pydantic
 from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
 
+from kubeflow_charm import schemas
 from kubeflow_charm.resources import Manifest
 
 Embedded = Annotated[
@@ -19,6 +23,20 @@ Embedded = Annotated[
     pydantic.WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
 ]
 """A piece of another API, kept whole and not checked here: an affinity, a volume."""
+
+PodTemplate = Annotated[
+    dict[str, Any],
+    pydantic.WithJsonSchema(
+        {
+            "type": "object",
+            "properties": {
+                "metadata": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+                "spec": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+            },
+        }
+    ),
+]
+"""A core/v1 PodTemplateSpec, the two halves of which are kept whole; the API server checks the pod itself."""
 
 IntOrString = Annotated[
     int | str,
@@ -28,13 +46,78 @@ IntOrString = Annotated[
 ]
 """`80` or `http`, `1` or `500m`."""
 
-_DROPPED = ("title", "$defs", "discriminator", "examples")
+
+def keyed(*keys: str) -> FieldInfo:
+    """Mark a list whose items these fields tell apart, so that server-side apply merges it item by item.
+
+    `Annotated[list[Port], keyed("name")]`: the fields are required in `Port`, or have defaults.
+    """
+    return pydantic.Field(
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
+    )
+
+
+def atomic() -> FieldInfo:
+    """Mark a list that has one owner and is replaced whole."""
+    return pydantic.Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})
+
+
+def rules(*said: tuple[str, str]) -> dict[str, Any]:
+    """Return validations in CEL, as pairs of rule and message, for the `json_schema_extra` of field or model.
+
+    `self` is the field or the model, `oldSelf` what it was before an update.
+    """
+    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in said]}
 
 
 class Schema(pydantic.BaseModel):
-    """Base of the models: fields are named as Kubernetes writes them, by alias."""
+    """Base of the models: the field `pod_template` is `podTemplate` in the resource."""
 
     model_config = pydantic.ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+@dataclass(frozen=True)
+class Column:
+    """What `kubectl get` prints beside the name.
+
+    Args:
+        name: the heading.
+        type: integer, number, string, boolean or date.
+        path: the JSON path from the object, such as `.status.phase`.
+        description: what it means.
+        priority: above 0, it is printed for `-o wide` only.
+    """
+
+    name: str
+    type: str
+    path: str
+    description: str = ""
+    priority: int = 0
+
+    def document(self) -> dict[str, Any]:
+        """Return it as the API has it."""
+        said = {"name": self.name, "type": self.type, "jsonPath": self.path}
+        return said | _given(description=self.description, priority=self.priority)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The subresource that `kubectl scale` and autoscalers use.
+
+    Args:
+        spec: the JSON path of the wanted replicas.
+        status: the JSON path of the present replicas.
+        selector: the JSON path of the pods' label selector in its text form; without it no autoscaler works.
+    """
+
+    spec: str = ".spec.replicas"
+    status: str = ".status.replicas"
+    selector: str = ""
+
+    def document(self) -> dict[str, Any]:
+        """Return it as the API has it."""
+        said = {"specReplicasPath": self.spec, "statusReplicasPath": self.status}
+        return said | _given(labelSelectorPath=self.selector)
 
 
 @dataclass(frozen=True)
@@ -44,113 +127,140 @@ class Version:
     Args:
         name: `v1`, `v1alpha1`.
         model: a model with `spec` and, if there is one, `status`.
+        served: whether the API server answers for it.
         storage: whether objects are stored in this version.
-        columns: what `kubectl get` prints: name, type, JSON path.
+        columns: what `kubectl get` prints.
         status: whether `status` is a subresource.
+        scale: the subresource `scale`, if there is one.
     """
 
     name: str
     model: type[pydantic.BaseModel]
     served: bool = True
     storage: bool = False
-    columns: tuple[tuple[str, str, str], ...] = ()
+    columns: tuple[Column, ...] = ()
     status: bool = True
+    scale: Scale | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the entry of `spec.versions`."""
-        schema = structural(self.model)
-        schema["properties"] = {
+        schema = schemas.structural(self.model)
+        common = {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
-        } | schema.get("properties", {})
-        entry: dict[str, Any] = {
+        }
+        schema["properties"] = common | schema.get("properties", {})
+        subresources = _given(status={} if self.status else None, scale=self.scale and self.scale.document())
+        entry = {
             "name": self.name,
             "served": self.served,
             "storage": self.storage,
             "schema": {"openAPIV3Schema": schema},
         }
-        if self.status:
-            entry["subresources"] = {"status": {}}
-        if self.columns:
-            entry["additionalPrinterColumns"] = [
-                {"name": name, "type": kind, "jsonPath": path} for name, kind, path in self.columns
-            ]
-        return entry
+        return entry | _given(
+            subresources=subresources or None,
+            additionalPrinterColumns=[column.document() for column in self.columns] or None,
+        )
 
 
 @dataclass(frozen=True)
 class Names:
-    """What a kind is called."""
+    """What a kind is called.
+
+    Args:
+        kind: `PodDefault`.
+        plural: `poddefaults`.
+        group: `kubeflow.org`.
+        short: what people type instead, such as `pd`.
+        categories: what `kubectl get` takes for several kinds at once, such as `all`.
+    """
 
     kind: str
     plural: str
     group: str
     short: tuple[str, ...] = ()
-    categories: tuple[str, ...] = field(default=())
+    categories: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """Return it as the API has it."""
+        said = {
+            "kind": self.kind,
+            "listKind": f"{self.kind}List",
+            "plural": self.plural,
+            "singular": self.kind.lower(),
+        }
+        return said | _given(shortNames=list(self.short) or None, categories=list(self.categories) or None)
 
 
-def definition(names: Names, versions: list[Version], *, namespaced: bool = True) -> Manifest:
-    """Return the CustomResourceDefinition of a kind; exactly one version must be the stored one."""
+@dataclass(frozen=True)
+class Converter:
+    """The webhook that converts between versions; without one, only the version's name changes.
+
+    Args:
+        service: name of its Service.
+        namespace: of the Service.
+        path: of the request.
+        ca: PEM text, as of `certificates.Certificate`.
+        port: of the Service.
+    """
+
+    service: str
+    namespace: str
+    path: str
+    ca: str
+    port: int = 443
+
+    def document(self) -> dict[str, Any]:
+        """Return `spec.conversion`."""
+        service = {
+            "name": self.service,
+            "namespace": self.namespace,
+            "path": self.path,
+            "port": self.port,
+        }
+        client = {"service": service, "caBundle": base64.b64encode(self.ca.encode()).decode()}
+        return {
+            "strategy": "Webhook",
+            "webhook": {"clientConfig": client, "conversionReviewVersions": ["v1"]},
+        }
+
+
+def definition(
+    names: Names,
+    versions: list[Version],
+    *,
+    namespaced: bool = True,
+    converter: Converter | None = None,
+) -> Manifest:
+    """Return the CustomResourceDefinition of a kind.
+
+    Args:
+        names: what it is called.
+        versions: its versions; one of them is the stored one.
+        namespaced: whether its objects live in namespaces.
+        converter: the webhook that converts between versions, if there is one.
+
+    Raises:
+        ValueError: if none or several versions are stored.
+        TypeError: with the place, for a field that no structural schema can have.
+    """
     if [version.storage for version in versions].count(True) != 1:
         raise ValueError(f"{names.kind}: one version is stored, no more and no less")
-    spoken: dict[str, Any] = {
-        "kind": names.kind,
-        "listKind": f"{names.kind}List",
-        "plural": names.plural,
-        "singular": names.kind.lower(),
+    spec = {
+        "group": names.group,
+        "names": names.document(),
+        "scope": "Namespaced" if namespaced else "Cluster",
+        "versions": [version.document() for version in versions],
     }
-    if names.short:
-        spoken["shortNames"] = list(names.short)
-    if names.categories:
-        spoken["categories"] = list(names.categories)
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": {"name": f"{names.plural}.{names.group}"},
-        "spec": {
-            "group": names.group,
-            "names": spoken,
-            "scope": "Namespaced" if namespaced else "Cluster",
-            "versions": [version.document() for version in versions],
-        },
+        "spec": spec | _given(conversion=converter and converter.document()),
     }
 
 
-def structural(model: type[pydantic.BaseModel]) -> dict[str, Any]:
-    """Return the structural schema of a model."""
-    schema = model.model_json_schema(by_alias=True)
-    return _node(schema, schema.get("$defs", {}))
-
-
-def _node(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    if "$ref" in node:
-        target = definitions[node["$ref"].rpartition("/")[2]]
-        node = target | {key: value for key, value in node.items() if key != "$ref"}
-    if "anyOf" in node and not node.get("x-kubernetes-int-or-string"):
-        # What is optional is left out in Kubernetes, never null.
-        kinds = [kind for kind in node["anyOf"] if kind.get("type") != "null"]
-        if len(kinds) != 1:
-            raise TypeError(f"no structural schema for a choice of {len(kinds)} types")
-        rest = {key: value for key, value in node.items() if key != "anyOf"}
-        return _node(kinds[0] | rest, definitions)
-    result = {key: value for key, value in node.items() if key not in _DROPPED}
-    if result.get("default", ...) is None or result.get("default") in ([], {}):
-        del result["default"]
-    if "const" in result:
-        result["enum"] = [result.pop("const")]
-    for key, strict in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
-        if key in result:
-            result[strict], result[key] = result[key], True
-    if "properties" in result:
-        result["properties"] = {
-            name: _node(value, definitions) for name, value in result["properties"].items()
-        }
-        result.pop("additionalProperties", None)
-    elif isinstance(result.get("additionalProperties"), dict):
-        result["additionalProperties"] = _node(result["additionalProperties"], definitions)
-    elif result.pop("additionalProperties", False):
-        result["x-kubernetes-preserve-unknown-fields"] = True
-    if "items" in result:
-        result["items"] = _node(result["items"], definitions)
-    return result
+def _given(**fields: Any) -> dict[str, Any]:
+    """Return what is given: no field has an empty text, a zero or None, but an empty object is one."""
+    return {name: value for name, value in fields.items() if value or value == {}}

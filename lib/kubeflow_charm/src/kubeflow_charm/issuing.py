@@ -6,6 +6,7 @@ import datetime
 from typing import NamedTuple
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -21,38 +22,39 @@ class Pair(NamedTuple):
     key: str
 
 
-def authority(name: str, now: datetime.datetime, days: int) -> Pair:
+def authority(name: str, now: datetime.datetime, until: datetime.datetime) -> Pair:
     """Return a self-signed authority that may sign serving certificates and no other authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _named(f"{name} CA")
-    usage = _usage(key_cert_sign=True, crl_sign=True)
     builder = (
-        _builder(subject, subject, key, now, days)
+        _builder(subject, subject, key, key, now, until)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(usage, critical=True)
+        .add_extension(_usage(key_cert_sign=True, crl_sign=True), critical=True)
     )
     return _signed(builder, key, key)
 
 
-def serving(
-    names: list[str],
-    now: datetime.datetime,
-    days: int,
-    authority_certificate: str,
-    authority_key: str,
-) -> Pair:
-    """Return a certificate for a server that is reached by any of `names`, the first its own."""
-    issuer = x509.load_pem_x509_certificate(authority_certificate.encode())
-    signer = serialization.load_pem_private_key(authority_key.encode(), None)
-    if not isinstance(signer, ec.EllipticCurvePrivateKey):
-        raise TypeError("the authority's key is not of an elliptic curve")
+def serving(names: list[str], now: datetime.datetime, until: datetime.datetime, by: Pair) -> Pair:
+    """Return a certificate for a server that is reached by any of `names`, the first its own.
+
+    Raises:
+        ValueError: if `by` is not an authority with its own key of an elliptic curve.
+    """
+    try:
+        issuer = x509.load_pem_x509_certificate(by.certificate.encode())
+        signer = serialization.load_pem_private_key(by.key.encode(), None)
+    except (TypeError, UnsupportedAlgorithm) as error:
+        raise ValueError(f"not an authority: {error}") from error
+    if not isinstance(signer, ec.EllipticCurvePrivateKey) or signer.public_key() != issuer.public_key():
+        raise ValueError("not an authority: the key is another's")
     key = ec.generate_private_key(ec.SECP256R1())
+    alternatives = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
     builder = (
-        _builder(_named(names[0]), issuer.subject, key, now, days)
+        _builder(_named(names[0]), issuer.subject, key, signer, now, until)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(digital_signature=True), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
+        .add_extension(alternatives, critical=False)
     )
     return _signed(builder, key, signer)
 
@@ -66,9 +68,13 @@ def _builder(
     subject: x509.Name,
     issuer: x509.Name,
     key: ec.EllipticCurvePrivateKey,
+    signer: ec.EllipticCurvePrivateKey,
     now: datetime.datetime,
-    days: int,
+    until: datetime.datetime,
 ) -> x509.CertificateBuilder:
+    own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    # Authorities that follow one another have one name: by this, a reader of a bundle tells them apart.
+    signers = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -76,7 +82,9 @@ def _builder(
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _LEEWAY)
-        .not_valid_after(now + datetime.timedelta(days=days))
+        .not_valid_after(until)
+        .add_extension(own, critical=False)
+        .add_extension(signers, critical=False)
     )
 
 

@@ -119,7 +119,7 @@ def kind_of(manifest: Manifest) -> Kind:
     Raises:
         LookupError: if no such kind is declared here; a bug of the charm.
     """
-    key = (manifest.get("apiVersion"), manifest.get("kind"))
+    key = (str(manifest.get("apiVersion")), str(manifest.get("kind")))
     if key not in _BY_NAME:
         raise LookupError(f"{key[1]} of {key[0]} is not declared in kubeflow_charm.resources")
     return _BY_NAME[key]

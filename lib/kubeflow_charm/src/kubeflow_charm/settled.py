@@ -41,9 +41,9 @@ def is_settled(desired: Manifest, live: Manifest | None, manager: str) -> bool:
 def applied_fields(live: Manifest, manager: str) -> dict[str, Any] | None:
     """Return the `fieldsV1` that server-side apply keeps for `manager`, or None."""
     for entry in live["metadata"].get("managedFields") or []:
-        if entry.get("manager") == manager and entry.get("operation") == "Apply":
-            if not entry.get("subresource"):
-                return entry.get("fieldsV1") or {}
+        ours = entry.get("manager") == manager and entry.get("operation") == "Apply"
+        if ours and not entry.get("subresource"):
+            return entry.get("fieldsV1") or {}
     return None
 
 

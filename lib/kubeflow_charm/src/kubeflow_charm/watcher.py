@@ -3,6 +3,9 @@
 Juju sends no event when a Deployment becomes ready. So the leader keeps one detached process
 (`watching.py`) that follows the application's workloads and pods and asks Juju for a hook, with `juju-exec`,
 when something changes that a status speaks of. The way is that of postgresql-k8s and its Patroni observer.
+
+A file in the temporary folder says what the process follows, and which process it is: its number and when it
+started, since numbers come again. The process ends when the file says something else, or nothing.
 """
 
 from __future__ import annotations
@@ -10,95 +13,142 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import ops
+
+from kubeflow_charm import watching
+
+logger = logging.getLogger(__name__)
 
 EVENT = "kubernetes_changed"
 """The event that the process dispatches."""
 
-_PROGRAM = Path(__file__).with_name("watching.py")
+_LOG_LIMIT = 1 << 20
+"""Bytes of log that a new process goes on after."""
+_START_WITHIN = 30.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Followed:
+    """A kind of object to follow, and which of its objects.
+
+    Args:
+        api_version: `v1`, `apps/v1`.
+        kind: `Node`.
+        plural: `nodes`.
+        labels: the labels that select them; a value of None asks for the label only.
+        fields: the fields that select them.
+        namespaced: whether they are looked for in the namespace. Of those that are not, labels, spec and
+            allocatable resources matter, too.
+    """
+
+    api_version: str
+    kind: str
+    plural: str
+    labels: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
+    fields: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    namespaced: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class WatchSpec:
-    """What to follow.
+    """What to follow: the application's Deployments, StatefulSets and pods, and more if it is said.
 
     Args:
         namespace: the namespace of workloads and pods.
         labels: the labels that select them.
-        retry_after: seconds after which to ask for a hook although nothing changed; for causes that
-            cannot be watched, such as an API server that is away. None for never.
+        further: what else to follow, such as nodes or namespaces.
+        retry_after: seconds after which to ask for a hook although nothing changed, and again, less and
+            less often; for causes that cannot be watched, such as an API server that is away. None for never.
     """
 
     namespace: str
-    labels: dict[str, str]
+    labels: Mapping[str, str]
+    further: tuple[Followed, ...] = ()
     retry_after: float | None = None
+
+    def followed(self) -> list[dict[str, Any]]:
+        """Return every kind to follow, as plain data."""
+        own = [
+            Followed("apps/v1", "Deployment", "deployments", self.labels, namespaced=True),
+            Followed("apps/v1", "StatefulSet", "statefulsets", self.labels, namespaced=True),
+            Followed("v1", "Pod", "pods", self.labels, namespaced=True),
+        ]
+        return [dataclasses.asdict(each) for each in (*own, *self.further)]
 
 
 class Watcher:
     """The watching process of this unit."""
 
     def __init__(self, charm: ops.CharmBase):
-        name = charm.unit.name.replace("/", "-")
-        folder = Path(tempfile.gettempdir())
         self._unit = charm.unit.name
-        self._charm_dir = Path(charm.charm_dir)
-        self._spec = folder / f"{name}-watcher.json"
-        self._pid = folder / f"{name}-watcher.pid"
-        self._log = folder / f"{name}-watcher.log"
+        self._charm_dir = str(charm.charm_dir)
+        # Two models on one machine, as in a rehearsal, have units of the same name.
+        name = f"{self._unit.replace('/', '-')}-{charm.model.uuid[:8]}-watcher"
+        self._path = Path(tempfile.gettempdir()) / f"{name}.json"
 
     def ensure(self, spec: WatchSpec) -> None:
-        """Have the process follow `spec`: started if it does not live, told if the spec is another."""
-        text = json.dumps(
-            dataclasses.asdict(spec) | {"unit": self._unit, "event": EVENT, "charm_dir": str(self._charm_dir)}
-        )
-        if not self._spec.exists() or self._spec.read_text() != text:
-            scratch = self._spec.with_suffix(".new")
-            scratch.write_text(text)
-            scratch.replace(self._spec)
-        if not self._alive():
-            self._start()
+        """Have the process follow `spec`: started if it does not live, replaced if it follows something else.
+
+        The same specification and a living process cost two small files read. Without a process the charm
+        still works, an update-status late; so that there can be none is told in the log only.
+        """
+        wanted = json.loads(json.dumps(self._watched(spec)))
+        state = watching.read(self._path)
+        try:
+            if watching.lives(state) and state.get("watched") == wanted:
+                if state["retry_after"] != spec.retry_after:
+                    watching.write(self._path, state | {"retry_after": spec.retry_after})
+            else:
+                self.stop()
+                self._start({"watched": wanted, "retry_after": spec.retry_after})
+        except (OSError, subprocess.SubprocessError) as error:
+            logger.warning("no process follows the workloads: %s", error)
 
     def stop(self) -> None:
-        """End the process, if there is one."""
-        self._spec.unlink(missing_ok=True)
-        if self._alive():
+        """End the process, if there is one, and the `juju-exec` that it may be waiting for."""
+        state = watching.read(self._path)
+        self._path.unlink(missing_ok=True)
+        if watching.lives(state):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(int(self._pid.read_text().split()[0]), signal.SIGTERM)
-        self._pid.unlink(missing_ok=True)
+                os.killpg(os.getpgid(state["pid"]), signal.SIGTERM)
 
-    def _start(self) -> None:
+    def _watched(self, spec: WatchSpec) -> dict[str, Any]:
+        """Return what a process cannot change while it runs; that is its program, too, after an upgrade."""
+        program = Path(watching.__file__).stat()
+        return {
+            "unit": self._unit,
+            "event": EVENT,
+            "charm_dir": self._charm_dir,
+            "namespace": spec.namespace,
+            "followed": spec.followed(),
+            "program": [program.st_mtime_ns, program.st_size],
+        }
+
+    def _start(self, state: dict[str, Any]) -> None:
+        watching.write(self._path, state)
+        path = self._path.with_suffix(".log")
+        long = path.exists() and path.stat().st_size > _LOG_LIMIT
         # juju-exec would take itself for a part of this hook.
-        environment = {k: v for k, v in os.environ.items() if k != "JUJU_CONTEXT_ID"}
-        with self._log.open("a") as log:
-            process = subprocess.Popen(
-                # -P keeps this package's module names out of the process's imports.
-                [sys.executable, "-P", str(_PROGRAM), str(self._spec)],
+        environment = {key: value for key, value in os.environ.items() if key != "JUJU_CONTEXT_ID"}
+        with path.open("w" if long else "a") as log:
+            subprocess.run(
+                # -P keeps the names of this package's modules out of the process's imports.
+                [sys.executable, "-P", watching.__file__, str(self._path)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
                 env=environment,
+                timeout=_START_WITHIN,
+                check=True,
             )
-        self._pid.write_text(f"{process.pid} {_started(process.pid)}")
-        process.returncode = 0  # it outlives the hook on purpose: nobody here waits for it
-
-    def _alive(self) -> bool:
-        """Whether the process of the pid file lives, and is not another one with its number."""
-        try:
-            pid, started = self._pid.read_text().split()
-            return _started(int(pid)) == started
-        except (OSError, ValueError):
-            return False
-
-
-def _started(pid: int) -> str:
-    """Return when a process started, in clock ticks since boot; empty for a zombie (proc(5))."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return "" if fields[0] == "Z" else fields[19]

@@ -1,87 +1,177 @@
-"""The process that `watcher.py` starts: follow workloads and pods, ask Juju for a hook on a change.
+"""The process that `watcher.py` starts: follow objects, ask Juju for a hook when one has changed.
 
-Run by its path with the path of its specification, so that nothing but lightkube is in memory. It ends when
-the specification goes away.
+Run by its path with the path of its state, so that nothing but lightkube is in memory, and that only here:
+the charm imports this module, too, for what both sides do with the state.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
+import os
+import shlex
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
-import httpx2
-import lightkube
-from lightkube.generic_resource import create_namespaced_resource
-
 logger = logging.getLogger("watcher")
 
-KINDS = (
-    create_namespaced_resource("apps", "v1", "Deployment", "deployments"),
-    create_namespaced_resource("apps", "v1", "StatefulSet", "statefulsets"),
-    create_namespaced_resource("", "v1", "Pod", "pods"),
-)
 QUIET = 0.3
-"""Seconds without a further change after which a change is told."""
+"""Seconds without a further change after which a hook is asked for."""
 SPACING = 2.0
-"""Seconds between two hooks under a storm of changes."""
-SLOWEST_RETRY = 60.0
-_TICK = 0.5
+"""Seconds between two hooks, and the longest that a change waits, under a storm of changes."""
+SLOWEST = 60.0
+"""Seconds between tries of what goes on failing."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
+_TICK = 1.0
+
+State = dict[str, Any]
+"""`watched`: what to follow and whom to tell; `retry_after`; `pid` and `started` of the process."""
+
+
+def read(path: Path) -> State:
+    """Return the state; an empty one if there is none, or it is garbage."""
+    try:
+        state = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return state if isinstance(state, dict) else {}
+
+
+def write(path: Path, state: State) -> None:
+    """Replace the state, all at once."""
+    scratch = path.with_suffix(".new")
+    scratch.write_text(json.dumps(state))
+    scratch.replace(path)
+
+
+def started(pid: int) -> str:
+    """Return when a process started, in clock ticks since boot; empty if there is none, or it is a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] == "Z" else fields[19]  # proc(5)
+
+
+def lives(state: State) -> bool:
+    """Whether the process that the state names is there, and is not another one with its number."""
+    pid = state.get("pid")
+    return isinstance(pid, int) and bool(started(pid)) and started(pid) == state.get("started")
+
+
+class Pacing:
+    """When the next hook is due. Times are seconds of any clock that does not go back."""
+
+    def __init__(self) -> None:
+        self._first: float | None = None
+        """When the oldest change was seen that nobody was told of."""
+        self._last = 0.0
+        self._not_before = 0.0
+        self._failures = 0
+        self._retry_after: float | None = None
+        self._retry_at: float | None = None
+        self._pause = 0.0
+
+    def changed(self, now: float) -> None:
+        """Note a change."""
+        self._first = now if self._first is None else self._first
+        self._last = now
+
+    def retry(self, after: float | None, now: float) -> None:
+        """Have a hook come `after` seconds without a change, and again, less and less often; or no more."""
+        if after != self._retry_after:
+            self._retry_after = after
+            self._pause = after or 0.0
+            self._retry_at = None if after is None else now + after
+
+    def due(self) -> float | None:
+        """Return when a hook is due, if at all."""
+        times = [] if self._retry_at is None else [self._retry_at]
+        if self._first is not None:
+            times.append(min(self._last + QUIET, self._first + SPACING))
+        return max(min(times), self._not_before) if times else None
+
+    def asking(self) -> None:
+        """Note that a hook is asked for: it will see all changes until now."""
+        self._first = None
+
+    def asked(self, now: float, *, done: bool) -> None:
+        """Note whether the hook has run."""
+        self._failures = 0 if done else self._failures + 1
+        if not done:
+            self.changed(now)
+        self._not_before = now + min(SPACING * 2 ** max(self._failures - 1, 0), SLOWEST)
+        if self._retry_at is not None:
+            if now >= self._retry_at:
+                self._pause = max(min(self._pause * 1.5, SLOWEST), self._retry_after or 0.0)
+            self._retry_at = now + self._pause
 
 
 class Changes:
-    """What the threads saw, and since when it is untold."""
+    """What the threads saw, and what of it is to be told when."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
-        self._digests: dict[Hashable, dict[str, Hashable]] = {}
-        self._changed_at: float | None = time.monotonic()
+        self._digests: dict[str, dict[str, bytes]] = {}
+        self._pacing = Pacing()
 
-    def replace(self, kind: str, digests: dict[str, Hashable]) -> None:
-        """Put in a whole listing of a kind."""
+    def listed(self, kind: str, digests: dict[str, bytes]) -> None:
+        """Put in all objects of a kind. The first time it is news: the charm looked before that."""
         with self._condition:
             if self._digests.get(kind) != digests:
                 self._digests[kind] = digests
                 self._touch()
 
-    def put(self, kind: str, name: str, digest: Hashable | None) -> None:
+    def seen(self, kind: str, name: str, digest: bytes | None) -> None:
         """Put in one object; None says that it is gone."""
         with self._condition:
-            known = self._digests.setdefault(kind, {})
-            if known.get(name) == digest:
-                return
-            if digest is None:
-                del known[name]
-            else:
-                known[name] = digest
-            self._touch()
-
-    def take(self, not_before: float) -> bool:
-        """Wait a moment for a change that has settled; return whether there is one to tell now."""
-        with self._condition:
-            self._condition.wait(_TICK if self._changed_at is None else QUIET / 2)
-            now = time.monotonic()
-            due = self._changed_at is not None and now - self._changed_at >= QUIET
-            if not due or now < not_before:
-                return False
-            self._changed_at = None
-            return True
+            known = self._digests[kind]
+            if known.get(name) != digest:
+                if digest is None:
+                    del known[name]
+                else:
+                    known[name] = digest
+                self._touch()
 
     def _touch(self) -> None:
-        self._changed_at = time.monotonic()
+        self._pacing.changed(time.monotonic())
         self._condition.notify()
 
+    def wait(self, seconds: float, retry_after: float | None) -> bool:
+        """Wait until a hook is due, or for some seconds; return whether it is."""
+        end = time.monotonic() + seconds
+        with self._condition:
+            self._pacing.retry(retry_after, time.monotonic())
+            while True:
+                now, due = time.monotonic(), self._pacing.due()
+                if due is not None and due <= now:
+                    self._pacing.asking()
+                    return True
+                if now >= end:
+                    return False
+                self._condition.wait(min(end, due or end) - now)
 
-def digest(item: dict[str, Any]) -> Hashable:
-    """Return what of an object a status speaks of."""
+    def asked(self, *, done: bool) -> None:
+        """Note whether the hook that was due has run."""
+        with self._condition:
+            self._pacing.asked(time.monotonic(), done=done)
+
+
+def digest(item: dict[str, Any], *, whole: bool = False) -> bytes:
+    """Return what of an object a status speaks of, in short.
+
+    Args:
+        item: the object.
+        whole: whether its labels, its spec and its allocatable resources count, too.
+    """
     metadata, status = item["metadata"], item.get("status") or {}
-    told = {
+    told: dict[str, Any] = {
         "uid": metadata.get("uid"),
         "generation": metadata.get("generation"),
         "deleted": "deletionTimestamp" in metadata,
@@ -91,80 +181,128 @@ def digest(item: dict[str, Any]) -> Hashable:
             if key.endswith("eplicas") or key in ("observedGeneration", "phase", "reason")
         },
         "conditions": [
-            [c.get("type"), c.get("status"), c.get("reason")] for c in status.get("conditions") or []
+            [each.get("type"), each.get("status"), each.get("reason")]
+            for each in status.get("conditions") or []
         ],
         "containers": [
             [state, detail.get("reason")]
-            for container in status.get("initContainerStatuses", []) + status.get("containerStatuses", [])
-            for state, detail in (container.get("state") or {}).items()
+            for key in ("initContainerStatuses", "containerStatuses")
+            for container in status.get(key) or []
+            for when in ("state", "lastState")
+            for state, detail in (container.get(when) or {}).items()
         ],
     }
-    return json.dumps(told, sort_keys=True)
+    if whole:
+        told |= {"labels": metadata.get("labels"), "spec": item.get("spec")}
+        told["allocatable"] = status.get("allocatable")
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).digest()
 
 
-def follow(kind: type[Any], spec: dict[str, Any], changes: Changes) -> None:
-    """Follow one kind for ever: list, then watch from there; begin anew whenever that ends."""
-    pause = 0.2
+def client(namespace: str) -> Any:
+    """Return a client with the credentials of this moment, which notices when its peer is no more.
+
+    A watch waits for hours. Where the peer's machine is gone, or a gateway has forgotten the connection, only
+    keep-alive probes tell.
+    """
+    import httpx2
+    import lightkube
+    from lightkube.config.client_adapter import verify_cluster
+    from lightkube.config.models import User
+
+    config = lightkube.KubeConfig.from_env().get()
+    if config is None:
+        raise lightkube.ConfigError("no cluster is configured")
+    probes = [
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
+    ]
+    context = verify_cluster(config.cluster, config.user or User(), config.abs_file)
+    transport = httpx2.HTTPTransport(verify=context, socket_options=probes)
+    return lightkube.Client(config=config, namespace=namespace, transport=transport)
+
+
+def follow(followed: dict[str, Any], namespace: str, changes: Changes) -> None:
+    """Follow objects of one kind for ever: list, watch from there, and begin anew whenever that ends."""
+    from lightkube.generic_resource import create_global_resource, create_namespaced_resource
+
+    create = create_namespaced_resource if followed["namespaced"] else create_global_resource
+    group, _, version = followed["api_version"].rpartition("/")
+    kind = create(group, version, followed["kind"], followed["plural"])
+    selected = {"labels": followed["labels"], "fields": followed["fields"]}
+    name, whole = json.dumps(followed), not followed["namespaced"]
+    pause, said = _FIRST_PAUSE, ""
     while True:
         try:
-            with lightkube.Client(namespace=spec["namespace"]) as client:
-                listing = client.list(kind, labels=spec["labels"])
-                found = {item["metadata"]["name"]: digest(item) for item in listing}
-                changes.replace(kind.__name__, found)
-                pause = 0.2
-                for operation, item in client.watch(
-                    kind, labels=spec["labels"], resource_version=listing.resourceVersion
-                ):
-                    gone = operation == "DELETED"
-                    name = item["metadata"]["name"]
-                    changes.put(kind.__name__, name, None if gone else digest(item))
-        except (httpx2.HTTPError, lightkube.ApiError, lightkube.ConfigError, OSError) as error:
-            logger.info("%s: %s", kind.__name__, error)
+            with client(namespace) as api:
+                listing = api.list(kind, **selected)
+                digests = {item["metadata"]["name"]: digest(item, whole=whole) for item in listing}
+                changes.listed(name, digests)
+                pause = _FIRST_PAUSE
+                for what, item in api.watch(kind, resource_version=listing.resourceVersion, **selected):
+                    gone = what == "DELETED"
+                    changes.seen(name, item["metadata"]["name"], None if gone else digest(item, whole=whole))
+        except Exception as error:  # whatever it was: with this thread, the charm's eyes would be gone
+            reason = f"{followed['kind']}: {type(error).__name__}: {error}"
+            if reason != said:
+                logger.info(reason)
+            said = reason
         # An API server that is away is asked less and less often.
         time.sleep(pause)
-        pause = min(pause * 2, 10.0)
+        pause = min(pause * 2, _LONGEST_PAUSE)
 
 
-def ask_for_hook(spec: dict[str, Any]) -> bool:
+def ask_for_hook(watched: dict[str, Any]) -> bool:
     """Have Juju run the event; return whether it did."""
-    command = f"JUJU_DISPATCH_PATH=hooks/{spec['event']} {spec['charm_dir']}/dispatch"
-    done = subprocess.run(["juju-exec", spec["unit"], command], check=False, capture_output=True, text=True)
+    program = shlex.quote(f"{watched['charm_dir']}/dispatch")
+    command = f"JUJU_DISPATCH_PATH=hooks/{watched['event']} {program}"
+    try:
+        done = subprocess.run(
+            ["juju-exec", watched["unit"], command], check=False, capture_output=True, text=True
+        )
+    except OSError as error:
+        logger.warning("juju-exec: %s", error)
+        return False
     if done.returncode:
-        logger.warning("juju-exec: %s", done.stderr.strip())
+        logger.warning("juju-exec: exit status %s: %s", done.returncode, done.stderr.strip()[:1000])
     return done.returncode == 0
 
 
+def current(path: Path) -> State | None:
+    """Return the state as long as it is this process that it names, and the charm is there."""
+    state = read(path)
+    ours = state.get("pid") == os.getpid() and "watched" in state
+    return state if ours and Path(state["watched"]["charm_dir"]).is_dir() else None
+
+
 def main(path: Path) -> None:
-    """Follow what the specification at `path` says until it is gone."""
-    spec = json.loads(path.read_text())
-    changes = Changes()
-    for kind in KINDS:
-        threading.Thread(target=follow, args=(kind, spec, changes), daemon=True).start()
-    not_before = 0.0
-    retry, retry_at = None, None
-    while True:
-        try:
-            retry_after = json.loads(path.read_text())["retry_after"]
-        except FileNotFoundError:
-            return
-        if retry_after is None:
-            retry = retry_at = None
-        elif retry is None:
-            retry, retry_at = retry_after, time.monotonic() + retry_after
-        changed = changes.take(not_before)
-        overdue = retry_at is not None and time.monotonic() >= retry_at
-        if not (changed or overdue):
-            continue
-        told = ask_for_hook(spec)
-        not_before = time.monotonic() + SPACING
-        if retry is not None and (overdue or not told):
-            retry = min(retry * 1.5, SLOWEST_RETRY)
-        if not told:
-            retry = retry or SPACING
-        retry_at = time.monotonic() + retry if retry is not None else None
+    """Follow what the state at `path` says, until it names this process no more."""
+    changes, following = Changes(), False
+    while (state := current(path)) is not None:
+        watched = state["watched"]
+        if not following:
+            for each in watched["followed"]:
+                arguments = (each, watched["namespace"], changes)
+                threading.Thread(target=follow, args=arguments, daemon=True).start()
+            following = True
+        if changes.wait(_TICK, state["retry_after"]):
+            changes.asked(done=ask_for_hook(watched))
+
+
+def launch(path: Path) -> None:
+    """Leave a process behind that runs `main`, and note it in the state; it is nobody's child but init's."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(writing)
+        os.read(reading, 1)  # until the other one has ended
+        main(path)
+    else:
+        write(path, read(path) | {"pid": pid, "started": started(pid)})
 
 
 if __name__ == "__main__":
     logging.basicConfig(format="%(asctime)s %(name)s %(message)s", level=logging.INFO)
     logging.getLogger("httpx2").setLevel(logging.WARNING)
-    main(Path(sys.argv[1]))
+    launch(Path(sys.argv[1]))

@@ -171,7 +171,7 @@ def end_descendants(root: int, *, only: set[int] | None = None) -> None:
 
 def _descendants(root: int, only: set[int] | None) -> list[int]:
     children: dict[int, list[int]] = {}
-    for entry in os.listdir("/proc") if os.path.isdir("/proc") else []:  # noqa: PTH
+    for entry in os.listdir("/proc") if os.path.isdir("/proc") else []:  # noqa: PTH112, PTH208
         if entry.isdigit() and (parent := _parent(int(entry))):
             children.setdefault(parent, []).append(int(entry))
     first = [pid for pid in children.get(root, []) if only is None or pid in only]
@@ -236,7 +236,7 @@ def _guard(channel: socket.socket, folder: str) -> None:
 
 def _started(request: dict) -> dict:
     try:
-        with open(request["log"], "ab") as log:  # noqa: PTH
+        with open(request["log"], "ab") as log:  # noqa: PTH123
             process = subprocess.Popen(
                 request["argv"],
                 cwd=request["cwd"],

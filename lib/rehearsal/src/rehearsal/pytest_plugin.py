@@ -34,10 +34,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, guardian: Guardian) -> Ite
 
 
 @pytest.fixture(scope="session")
-def client(cluster: ControlPlane) -> lightkube.Client:
+def client(cluster: ControlPlane) -> Iterator[lightkube.Client]:
     """The administrator's client."""
     config = lightkube.KubeConfig.from_dict(cluster.kubeconfig(cluster.token, "default"))
-    return lightkube.Client(config=config, field_manager="test", trust_env=False)
+    with lightkube.Client(config=config, field_manager="test", trust_env=False) as client:
+        yield client
 
 
 @pytest.fixture

@@ -1,20 +1,27 @@
 """`kubeflow_dashboard_links`: entries for the dashboard's menus.
 
 The requirer (the application with a UI) writes `dashboard_links`, a JSON list of objects with exactly six
-keys (canonical/kubeflow-dashboard-operator, lib/charms/kubeflow_dashboard/v0/kubeflow_dashboard_links.py).
-The Charmhub dashboard goes into error on any other key, so none is ever added.
+keys, the last three of which have defaults (canonical/kubeflow-dashboard-operator,
+lib/charms/kubeflow_dashboard/v0/kubeflow_dashboard_links.py, LIBPATCH 3). The Charmhub dashboard goes into
+error on any other key or location, so none is ever added. A link of a type other than `item` has items of its
+own, which no key can carry, and without them upstream's frontend shows no menu at all.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
-from typing import Literal
+from typing import Annotated, Literal
 
+import ops
 import pydantic
 
 from kubeflow_charm.relations.endpoint import Endpoint
 
 Location = Literal["menu", "external", "quick", "documentation"]
+
+LIMIT = 32 * 1024
+"""Characters that one application may write: the links of all end up in one ConfigMap, which holds 1 MiB."""
 
 
 class Link(pydantic.BaseModel):
@@ -22,11 +29,11 @@ class Link(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
-    text: str = pydantic.Field(min_length=1, max_length=200)
-    link: str = pydantic.Field(min_length=1, max_length=2000)
-    location: Location = "menu"
+    text: Annotated[str, pydantic.Field(min_length=1, max_length=200)]
+    link: Annotated[str, pydantic.Field(min_length=1, max_length=2000)]
+    location: Location
     icon: str = "icons:link"
-    type: str = "item"
+    type: Literal["item"] = "item"
     desc: str = ""
 
 
@@ -41,25 +48,25 @@ class Provides(Endpoint):
         """Return the links of every related application, in the order they were related.
 
         Raises:
-            Problem: naming the application whose entry is not one.
+            ExceptionGroup: with a `Problem` for each application that wrote something else.
         """
-        links: list[Link] = []
-        for relation in self.relations:
-            text = self.received(relation).get("dashboard_links")
-            if text is None:
-                continue
-            try:
-                entries = json.loads(text)
-            except (ValueError, RecursionError):
-                raise self.garbage(relation, "dashboard_links: not JSON") from None
-            links += self.parsed(relation, _Links, {"dashboard_links": entries}).dashboard_links
-        return links
+        return list(itertools.chain.from_iterable(self.of_each(self._read)))
+
+    def _read(self, relation: ops.Relation) -> list[Link]:
+        text = self.received(relation).get("dashboard_links")
+        if text is None:
+            return []
+        if len(text) > LIMIT:
+            raise self.garbage(relation, f"dashboard_links: longer than {LIMIT} characters")
+        try:
+            entries = json.loads(text)
+        except (ValueError, RecursionError):
+            raise self.garbage(relation, "dashboard_links: not JSON") from None
+        return self.parsed(relation, _Links, {"dashboard_links": entries}).dashboard_links
 
 
 class Requires(Endpoint):
     """The side of an application with a UI, which writes."""
-
-    hint = "kubeflow-dashboard:links"
 
     def send(self, links: list[Link]) -> None:
         """Offer `links` to every related dashboard."""

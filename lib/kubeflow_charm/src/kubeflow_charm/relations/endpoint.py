@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
 
 import ops
 import pydantic
 
-from kubeflow_charm.problems import Problem, blocked, missing_relation, waiting
+from kubeflow_charm.problems import Problem, blocked, gather, missing_relation, waiting
 
 Model = TypeVar("Model", bound=pydantic.BaseModel)
+Value = TypeVar("Value")
+
+_REASON_LIMIT = 200
+"""Characters of a reason that are looked at; a status shows fewer."""
 
 
 class Endpoint:
@@ -34,33 +39,67 @@ class Endpoint:
         there = [r for r in self._charm.model.relations[self.name] if r.active and r.app]
         return sorted(there, key=lambda relation: relation.id)
 
-    def relation(self) -> ops.Relation:
-        """Return the first relation; raises the problem that there is none."""
-        for relation in self.relations:
-            return relation
-        raise missing_relation(self._charm.app.name, self.name, self.hint)
-
     def received(self, relation: ops.Relation) -> Mapping[str, str]:
         """Return what the remote application wrote."""
         return relation.data[relation.app]
 
     def write(self, relation: ops.Relation, data: Mapping[str, str]) -> None:
-        """Write keys of our application's data; unchanged ones are no change to Juju. Leader only."""
-        relation.data[self._charm.app].update(data)
+        """Write keys of our application's data, if this unit is the leader; no other may."""
+        if self._charm.unit.is_leader():
+            relation.data[self._charm.app].update(data)
+
+    def of_each(self, read: Callable[[ops.Relation], Value]) -> list[Value]:
+        """Return what `read` makes of every relation, in their order.
+
+        Raises:
+            ExceptionGroup: with the `Problem` of every relation that has one. None keeps another from
+                being read.
+        """
+        return list(gather(*(functools.partial(read, relation) for relation in self.relations)))
 
     def nothing_yet(self, relation: ops.Relation) -> Problem:
         """Return the problem that the remote application has not written what it should."""
         return waiting(relation.app.name, f"no data on {self.name} yet")
 
     def garbage(self, relation: ops.Relation, reason: str) -> Problem:
-        """Return the problem that what the remote application wrote makes no sense."""
-        return blocked(f"{relation.app.name} sent wrong data on {self.name}", reason)
+        """Return the problem that what the remote application wrote makes no sense.
+
+        Args:
+            relation: the relation with it.
+            reason: the field, and what was expected. It may quote what was written: no control character
+                of that reaches a log or a terminal, and no NUL reaches a hook tool's arguments.
+        """
+        shown = "".join(c if c.isprintable() else " " for c in reason[:_REASON_LIMIT])
+        return blocked(f"{relation.app.name} sent wrong data on {self.name}", shown)
 
     def parsed(self, relation: ops.Relation, model: type[Model], data: Any) -> Model:
         """Return `data` as `model`; raises `garbage` with the field and what was expected."""
         try:
-            return model.model_validate(data)
+            return model.model_validate(data, by_alias=True, by_name=False)
         except pydantic.ValidationError as error:
             detail = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(str(step) for step in detail["loc"]) or "data"
-            raise self.garbage(relation, f"{place}: {detail['msg']}") from None
+            reason = detail["msg"].removeprefix("Value error, ")
+            raise self.garbage(relation, f"{place}: {reason}") from None
+
+
+class Reader(Endpoint, Generic[Model]):
+    """An endpoint where one application writes and we read."""
+
+    def get(self) -> Model:
+        """Return what the related application wrote.
+
+        Raises:
+            Problem: that nothing is related, that nothing is written yet, or that it is garbage.
+        """
+        for relation in self.relations:
+            return self.read(relation)
+        raise missing_relation(self._charm.app.name, self.name, self.hint)
+
+    def find(self) -> Model | None:
+        """Return what `get` returns, or None if nothing is related: for an optional endpoint."""
+        return self.get() if self.relations else None
+
+    def read(self, relation: ops.Relation) -> Model:
+        """Return what the application at the other end of `relation` wrote; raises its `Problem`."""
+        raise NotImplementedError

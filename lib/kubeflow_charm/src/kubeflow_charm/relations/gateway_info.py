@@ -1,19 +1,20 @@
 """`istio-gateway-info`: which Istio Gateway routes go on.
 
-Flat strings in the provider's application data: `gateway_name`, `gateway_namespace` and `gateway_up`, whose
-absence means true (canonical/istio-operators, lib/charms/istio_pilot/v0/istio_gateway_info.py).
+Flat text in the provider's application data: `gateway_name`, `gateway_namespace`, and `gateway_up`, which is
+`true` or `false`, in any case, and true where it is absent; a reader waits until the first two are there
+(canonical/istio-operators, charms/istio-pilot/lib/charms/istio_pilot/v0/istio_gateway_info.py, LIBPATCH 4).
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
+import ops
 import pydantic
 
 from kubeflow_charm.problems import waiting
-from kubeflow_charm.relations.endpoint import Endpoint
-
-_Name = pydantic.Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=253)
+from kubeflow_charm.relations.endpoint import Endpoint, Reader
+from kubeflow_charm.relations.kubernetes_names import DnsName, Namespace
 
 
 class Gateway(pydantic.BaseModel):
@@ -21,9 +22,9 @@ class Gateway(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(frozen=True)
 
-    gateway_name: str = _Name
-    gateway_namespace: str = _Name
-    gateway_up: Literal["true", "false"] = "true"
+    gateway_name: DnsName
+    gateway_namespace: Namespace
+    gateway_up: Annotated[Literal["true", "false"], pydantic.BeforeValidator(str.lower)] = "true"
 
     @property
     def reference(self) -> str:
@@ -31,18 +32,17 @@ class Gateway(pydantic.BaseModel):
         return f"{self.gateway_namespace}/{self.gateway_name}"
 
 
-class Requires(Endpoint):
+class Requires(Reader[Gateway]):
     """The side that puts routes on the Gateway."""
 
     hint = "istio-pilot"
 
-    def get(self) -> Gateway:
-        """Return the Gateway; raises the problem that it is not related, not known yet, or not up."""
-        relation = self.relation()
-        data = dict(self.received(relation))
-        if "gateway_name" not in data and "gateway_namespace" not in data:
+    def read(self, relation: ops.Relation) -> Gateway:
+        """Return the Gateway; raises the problem that it is not known yet, or not up."""
+        data = self.received(relation)
+        if not {"gateway_name", "gateway_namespace"} <= data.keys():
             raise self.nothing_yet(relation)
-        gateway = self.parsed(relation, Gateway, data)
+        gateway = self.parsed(relation, Gateway, dict(data))
         if gateway.gateway_up == "false":
             raise waiting(relation.app.name, f"gateway {gateway.reference} is not up yet")
         return gateway

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-Path_ = tuple[str | int, ...]
+Place = tuple[str | int, ...]
+"""Where a value is in a document: the keys and indexes that lead to it."""
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """Something wrong in a file."""
+    """Something wrong in a file; lines and columns count from 1."""
 
     file: str
     line: int
@@ -27,58 +31,118 @@ class Finding:
 
 @dataclass
 class Document:
-    """What a file says, and where."""
+    """What a file says, and where.
 
-    file: str
+    Attributes:
+        path: the file, as it was named.
+        value: mappings, lists and scalars; None if the file is empty or not YAML.
+        places: line and column of every value; of a mapping's value, those of its key.
+        findings: what is no YAML, and keys that are there twice.
+    """
+
+    path: Path
     value: Any = None
-    places: dict[Path_, tuple[int, int]] = field(default_factory=dict)
+    places: dict[Place, tuple[int, int]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
-    def finding(self, path: Path_, message: str) -> Finding:
-        """Return a finding at a path; where it is not in the file, at the nearest thing above it."""
-        while path and path not in self.places:
-            path = path[:-1]
-        line, column = self.places.get(path, (1, 1))
-        return Finding(self.file, line, column, message)
+    def finding(self, place: Iterable[str | int], message: str) -> Finding:
+        """Return a finding at a place; where it is not in the file, at the nearest thing above it."""
+        place = tuple(place)
+        while place and place not in self.places:
+            place = place[:-1]
+        return Finding(str(self.path), *self.places.get(place, (1, 1)), message)
+
+    def refuse(self, at: tuple[int, int], message: str) -> None:
+        """Note that something is wrong at a line and column."""
+        self.findings.append(Finding(str(self.path), *at, message))
 
 
-def load(path: Path, shown: str = "") -> Document:
-    """Read a file; what is no YAML, or has a key twice, is among the document's findings."""
-    document = Document(shown or str(path))
+def load(path: Path) -> Document:
+    """Read a file; what is wrong with it is among the document's findings."""
+    document = Document(path)
     try:
-        text = path.read_text()
+        return parse(path.read_text(encoding="utf-8"), path)
     except OSError as error:
-        document.findings.append(Finding(document.file, 1, 1, f"cannot be read: {error.strerror}"))
-        return document
-    try:
-        node = yaml.compose(text, Loader=_Loader)
-        if node is not None:
-            document.value = _value(document, node, ())
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        said = f"not YAML: {error.problem or error.context}"
-        document.findings.append(Finding(document.file, line, column, said))
-    except yaml.YAMLError as error:
-        document.findings.append(Finding(document.file, 1, 1, f"not YAML: {error}"))
+        document.refuse((1, 1), f"cannot be read: {error.strerror}")
+    except UnicodeDecodeError:
+        document.refuse((1, 1), "not YAML: expected UTF-8")
     return document
 
 
-def _value(document: Document, node: yaml.Node, path: Path_) -> Any:
-    mark = node.start_mark
-    document.places.setdefault(path, (mark.line + 1, mark.column + 1))
-    if isinstance(node, yaml.MappingNode):
+def parse(text: str, path: Path) -> Document:
+    """Return the document that a text is; `path` is what findings call it."""
+    document = Document(path)
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is not None:
+            document.value = _Reader(document, loader).read(node, (), ())
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        at = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        document.refuse(at, _explained(error))
+    except yaml.reader.ReaderError as error:
+        at = (text.count("\n", 0, error.position) + 1, 1)
+        document.refuse(at, f"not YAML: {error.reason}")
+    return document
+
+
+def _explained(error: yaml.MarkedYAMLError) -> str:
+    """Return what the parser expected, in one line."""
+    if error.problem == "but found another document":
+        return "a second document: an overlay is a file of its own"
+    said = f"not YAML: {' '.join(str(error.problem or '').split())}"
+    context = " ".join(str(error.context or "").split())
+    return f"{said}, {context}" if context else said
+
+
+def _start(node: yaml.Node) -> tuple[int, int]:
+    return node.start_mark.line + 1, node.start_mark.column + 1
+
+
+class _Reader:
+    """Turns nodes into values, and notes where each is."""
+
+    def __init__(self, document: Document, loader: Any):
+        self._document = document
+        self._loader = loader
+
+    def read(self, node: yaml.Node, place: Place, above: tuple[yaml.Node, ...]) -> Any:
+        self._document.places.setdefault(place, _start(node))
+        if node in above:
+            self._document.refuse(_start(node), "an alias of what it is part of")
+            return None
+        above = (*above, node)
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, place, above)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.read(item, (*place, number), above) for number, item in enumerate(node.value)]
+        return self._loader.construct_object(node)
+
+    def _mapping(self, node: yaml.MappingNode, place: Place, above: tuple[yaml.Node, ...]) -> Any:
         found: dict[str, Any] = {}
+        merged: dict[str, Any] = {}
         for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._document.refuse(_start(key_node), "expected a key that is a word")
+                continue
+            if key_node.tag == _MERGE:
+                merged = self._merged(value_node, place, above) | merged
+                continue
             key = str(key_node.value)
-            here = (*path, key)
             if key in found:
-                mark = key_node.start_mark
-                said = f'"{key}" is there twice'
-                document.findings.append(Finding(document.file, mark.line + 1, mark.column + 1, said))
-            document.places[here] = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
-            found[key] = _value(document, value_node, here)
+                self._document.refuse(_start(key_node), f'key "{key}" already set in this mapping')
+            self._document.places[*place, key] = _start(key_node)
+            found[key] = self.read(value_node, (*place, key), above)
+        return merged | found
+
+    def _merged(self, node: yaml.Node, place: Place, above: tuple[yaml.Node, ...]) -> dict[str, Any]:
+        """Return what `<<` brings in: the first of several mappings that has a key wins."""
+        nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        found: dict[str, Any] = {}
+        for each in nodes:
+            if not isinstance(each, yaml.MappingNode):
+                self._document.refuse(_start(each), 'expected a mapping after "<<"')
+                continue
+            found = self._mapping(each, place, above) | found
         return found
-    if isinstance(node, yaml.SequenceNode):
-        return [_value(document, item, (*path, number)) for number, item in enumerate(node.value)]
-    return yaml.safe_load(yaml.serialize(node))

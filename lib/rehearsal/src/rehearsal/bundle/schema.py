@@ -1,7 +1,8 @@
 """The shape of a bundle and of an overlay, as Juju reads them on a Kubernetes model.
 
-Facts: juju/charm, bundledata.go, and Juju's documentation "Bundle". Keys that mean nothing on Kubernetes
-(`machines`, `to`, `num_units`) are refused, since they would be ignored in silence.
+Facts: juju/charm, bundledata.go, and Juju's documentation "Bundle". Juju lets keys be that it does not know;
+here they are refused, since they would be ignored in silence, and so are those that mean nothing on
+Kubernetes or that the model of Juju does not have.
 """
 
 from __future__ import annotations
@@ -10,67 +11,76 @@ from typing import Annotated, Any
 
 import pydantic
 
-_Strict = pydantic.ConfigDict(extra="forbid", populate_by_name=True)
+_Strict = pydantic.ConfigDict(extra="forbid", strict=True)
 
-APPLICATION_NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]*[a-z][a-z0-9]*)*$"
+APPLICATION_NAME = r"[a-z][a-z0-9]*(-[a-z0-9]*[a-z][a-z0-9]*)*"
+"""What Juju takes as an application's name (juju/names, ApplicationSnippet)."""
+
+MAPPINGS = ("options", "resources", "annotations", "storage")
+"""The keys of an application that overlays merge entry by entry."""
+
+REFUSED = {
+    "num_units": 'write "scale" on Kubernetes',
+    "to": "pods are placed by Kubernetes",
+    "placement": "pods are placed by Kubernetes",
+    "machines": "bundle machines not valid for Kubernetes bundles",
+    "series": 'write "base"',
+    "services": 'write "applications"',
+    "bindings": "a Kubernetes model has no spaces",
+    "devices": "not in this model of Juju",
+    "exposed-endpoints": "not in this model of Juju",
+    "offers": "not in this model of Juju",
+    "saas": "not in this model of Juju",
+}
+"""Keys that Juju has and that are refused, and why."""
+
 Scalar = str | int | float | bool
 
 
+def _mapping(value: Any) -> Any:
+    return {} if value is None else value
+
+
+_Mapping = pydantic.BeforeValidator(_mapping)
+"""For a key without a value, where a mapping belongs."""
+
+
 class Application(pydantic.BaseModel):
-    """One application of a bundle."""
+    """One application: of a bundle, or what an overlay changes of it."""
 
     model_config = _Strict
 
-    charm: str
+    charm: str = ""
     channel: str | None = None
-    revision: int | None = None
+    revision: Annotated[int, pydantic.Field(ge=0)] | None = None
     base: str | None = None
     scale: Annotated[int, pydantic.Field(ge=0)] = 1
     trust: bool = False
-    options: dict[str, Scalar] = {}
-    resources: dict[str, str | int] = {}
+    options: Annotated[dict[str, Scalar | None], _Mapping] = {}
+    resources: Annotated[dict[str, str | int | None], _Mapping] = {}
     constraints: str | None = None
-    annotations: dict[str, str] = {}
-    storage: dict[str, str] = {}
+    annotations: Annotated[dict[str, str | None], _Mapping] = {}
+    storage: Annotated[dict[str, str | None], _Mapping] = {}
     expose: bool = False
-
-
-class ApplicationChange(pydantic.BaseModel):
-    """What an overlay changes of an application that the bundle has, or a whole new one."""
-
-    model_config = _Strict
-
-    charm: str | None = None
-    channel: str | None = None
-    revision: int | None = None
-    base: str | None = None
-    scale: Annotated[int, pydantic.Field(ge=0)] | None = None
-    trust: bool | None = None
-    options: dict[str, Scalar] = {}
-    resources: dict[str, str | int] = {}
-    constraints: str | None = None
-    annotations: dict[str, str] = {}
-    storage: dict[str, str] = {}
-    expose: bool | None = None
 
 
 Relation = Annotated[list[str], pydantic.Field(min_length=2, max_length=2)]
 
 
 class _File(pydantic.BaseModel):
-    """What bundles and overlays have in common."""
+    """What bundles and overlays have in common; the first six are Charmhub's, and Juju lets them be."""
 
     model_config = _Strict
 
-    bundle: str | None = None
     name: str | None = None
     description: str | None = None
     docs: str | None = None
     website: str | None = None
     issues: str | None = None
     source: str | None = None
+    bundle: str | None = None
     default_base: Annotated[str | None, pydantic.Field(alias="default-base")] = None
-    relations: list[Relation] = []
+    relations: list[Relation] | None = None
     variables: Any = None
 
 
@@ -81,6 +91,6 @@ class BundleFile(_File):
 
 
 class OverlayFile(_File):
-    """An overlay: an application that is null is taken out."""
+    """An overlay: an application that is null is taken out, with its relations."""
 
-    applications: dict[str, ApplicationChange | None] = {}
+    applications: dict[str, Application | None] | None = None

@@ -76,7 +76,7 @@ def _build(target: Path, on_progress: Progress) -> None:
         if not (scratch / "cluster").exists():
             raise RehearsalError(
                 f"the control plane could not be built with {toolchain.version(go)} "
-                f"({' / '.join(output[-2:])[:300]}): connect to the Go module proxy once, or free disk space, "
+                f"({' / '.join(output[-2:])[:300]}): connect to the Go module proxy once, or free disk space, "  # noqa: E501
                 "or use a cluster of your own with --kubeconfig FILE or KUBEBUILDER_ASSETS"
             )
         (scratch / "cluster").replace(target)

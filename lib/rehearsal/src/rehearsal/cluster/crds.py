@@ -51,9 +51,8 @@ def _definitions(project: str) -> list[dict[str, Any]]:
     module, pattern = PLACES[project]
     found = []
     for path in sorted(_folder(module).glob(pattern)):
-        for document in yaml.load_all(path.read_text(), Loader=_Loader):
-            if document and document.get("kind") == "CustomResourceDefinition":
-                found.append(document)
+        documents = yaml.load_all(path.read_text(), Loader=_Loader)
+        found += [d for d in documents if d and d.get("kind") == "CustomResourceDefinition"]
     return found
 
 

@@ -75,7 +75,7 @@ class ExistingCluster:
                 pair = [Path(folder) / "certificate", Path(folder) / "key"]
                 for file, key in zip(pair, ("client-certificate", "client-key"), strict=True):
                     file.write_bytes(_content(self._user, key))
-                context.load_cert_chain(*pair)
+                context.load_cert_chain(pair[0], pair[1])
         return context
 
     def kubeconfig(self, token: str, namespace: str, *, server: str | None = None) -> dict[str, Any]:

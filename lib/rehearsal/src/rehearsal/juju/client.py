@@ -1,4 +1,4 @@
-"""The `juju` and `juju-exec` commands: they pass what was typed to the rehearsal's server and print its answer.
+"""`juju` and `juju-exec`: they pass what was typed to the rehearsal's server and print its answer.
 
 Standard library only, since it starts for every command: run by its path.
 """

@@ -38,7 +38,7 @@ class Host:
         self._folder = folder
         self._charm = charm
         self._guardian = guardian
-        self._environment = environment
+        self._environment = dict(environment)
         self._process: Process | None = None
         self._socket = folder / "worker.sock"
         self.on_pid: Callable[[int], None] = lambda _: None

@@ -118,7 +118,7 @@ class Hooks:
             cause = error.__cause__ or error
             result |= {"ok": False, "traceback": "".join(traceback.format_exception(cause))}
         except testing.ActionFailed as error:
-            result |= _left(before, error.state, request)
+            result |= _left(before, before, request)
             result["action"] = {"failure": error.message}
         if request["task"]:
             action = result["action"] or {}

@@ -20,11 +20,12 @@ from lightkube.generic_resource import (
     create_namespaced_resource,
     get_generic_resource,
 )
+from serialized_data_interface.errors import RelationDataError
 
 _MADE = {"app.kubernetes.io/managed-by": "stand-in"}
 
 
-class Stop(Exception):  # noqa: N818 (it is a status, not an error)
+class Stop(Exception):
     """Ends a reconcile with a status."""
 
     def __init__(self, status: ops.StatusBase):
@@ -111,7 +112,7 @@ class StandIn(ops.CharmBase):
             raise Stop(ops.WaitingStatus(str(error))) from None
         except sdi.NoCompatibleVersions as error:
             raise Stop(ops.BlockedStatus(str(error))) from None
-        except (sdi.RelationDataError, yaml.YAMLError) as error:
+        except (RelationDataError, yaml.YAMLError) as error:
             said = " ".join(str(error).split())[:60]
             names = ", ".join(relation.app.name for relation in self.related(endpoint))
             raise Stop(ops.BlockedStatus(f"wrong data on {endpoint} from {names}: {said}")) from None
@@ -130,7 +131,7 @@ class StandIn(ops.CharmBase):
     # Kubernetes
 
     @functools.cached_property
-    def kubernetes(self) -> lightkube.Client:
+    def kubernetes(self) -> Any:
         """The cluster, with this application's own rights."""
         return lightkube.Client(namespace=self.model.name, field_manager=self.app.name)
 
@@ -142,7 +143,7 @@ class StandIn(ops.CharmBase):
         item = resource({"apiVersion": api_version, "kind": kind, "metadata": metadata, **body})
         self.kubernetes.apply(item, name, namespace=self.model.name, force=True)
 
-    def prune(self, api_version: str, kind: str, keep: set[str] = frozenset()) -> None:
+    def prune(self, api_version: str, kind: str, keep: frozenset[str] | set[str] = frozenset()) -> None:
         """Delete our objects of a kind but those to keep; a kind that is not there has none."""
         resource = namespaced(api_version, kind)
         labels = _MADE | {"app.kubernetes.io/created-by": self.app.name}

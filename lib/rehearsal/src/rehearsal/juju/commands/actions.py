@@ -120,12 +120,12 @@ def _parameters(call: Call, words: list[str]) -> dict[str, Any]:
 
 def _checked(name: str, spec: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     known = spec.get("params") or {}
-    if unknown := set(given) - set(known):
-        if not spec.get("additionalProperties", False):
-            raise JujuError(
-                f'validation failed: (root) : additional property "{sorted(unknown)[0]}" '
-                f"is not allowed, given {given}"
-            )
+    unknown = set(given) - set(known)
+    if unknown and not spec.get("additionalProperties", False):
+        raise JujuError(
+            f'validation failed: (root) : additional property "{sorted(unknown)[0]}" '
+            f"is not allowed, given {given}"
+        )
     for key in spec.get("required") or []:
         if key not in given:
             raise JujuError(f'validation failed: (root) : "{key}" property is missing and required')

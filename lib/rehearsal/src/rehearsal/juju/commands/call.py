@@ -14,7 +14,7 @@ from rehearsal.juju.errors import JujuError
 from rehearsal.juju.state import Application, Model, Unit
 
 
-class Gone(Exception):  # noqa: N818
+class Gone(Exception):
     """The terminal that asked is gone."""
 
 

@@ -96,7 +96,7 @@ def debug_log(call: Call) -> None:
     shown = len(lines)
     while call.arguments.tail:
         with call.engine.changed:
-            call.engine.changed.wait_for(lambda: len(log) > shown or call.engine.stopping, 1.0)
+            call.engine.changed.wait_for(lambda seen=shown: len(log) > seen or call.engine.stopping, 1.0)
             fresh = list(log)[shown:]
             shown = len(log)
         call.out("".join(_line(line) for line in fresh if _wanted(call, line)))

@@ -51,7 +51,7 @@ class IstioPilot(StandIn):
             definitions = crds.read("istio")
             definitions.sort(key=lambda crd: crd["metadata"]["name"] == last)
             for crd in definitions:
-                client.apply(CRD(crd), force=True)
+                client.apply(CRD(**crd), force=True)
 
     def tell(self, name: str, *, up: bool) -> None:
         """Write gateway-info."""

@@ -1,0 +1,193 @@
+"""When the watching process asks for a hook, on a clock of the test's own; and what counts as a change."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from kubeflow_charm.watching import QUIET, SLOWEST, SPACING, Pacing, digest
+
+
+def run(pacing: Pacing, until: float, *, done: Callable[[int], bool] = lambda _: True) -> list[float]:
+    """Let the clock run; return when hooks were asked for, each of which takes no time."""
+    asked: list[float] = []
+    while (due := pacing.due()) is not None and due <= until:
+        pacing.asking()
+        asked.append(round(due, 2))
+        pacing.asked(due, done=done(len(asked)))
+    return asked
+
+
+def test_nothing_is_due_without_a_change():
+    assert Pacing().due() is None
+
+
+def test_a_change_is_told_when_it_has_been_quiet():
+    pacing = Pacing()
+    pacing.changed(10)
+    assert run(pacing, 100) == [10 + QUIET]
+
+
+def test_changes_close_together_are_told_once():
+    pacing = Pacing()
+    for n in range(5):
+        pacing.changed(10 + n * 0.2)
+    assert run(pacing, 100) == [11.1]
+
+
+@pytest.mark.parametrize("every", [0.01, 0.1, 0.29])
+def test_a_storm_is_told_every_two_seconds_and_once_after_it(every):
+    pacing, asked, now = Pacing(), [], 0.0
+    while now < 10:
+        pacing.changed(now)
+        asked += run(pacing, now)
+        now += every
+    asked += run(pacing, 100)
+    assert 5 <= len(asked) <= 6
+    assert all(later - earlier >= SPACING for earlier, later in itertools.pairwise(asked))
+
+
+def test_a_change_during_a_hook_is_told_after_it():
+    pacing = Pacing()
+    pacing.changed(10)
+    pacing.asking()
+    pacing.changed(11)
+    pacing.asked(12, done=True)
+    assert run(pacing, 100) == [12 + SPACING]
+
+
+def test_a_hook_that_fails_is_asked_for_again_less_and_less_often():
+    pacing = Pacing()
+    pacing.changed(0)
+    asked = run(pacing, 300, done=lambda count: count > 8)
+    pauses = [round(later - earlier, 2) for earlier, later in itertools.pairwise(asked)]
+    assert pauses == [2, 4, 8, 16, 32, SLOWEST, SLOWEST, SLOWEST]
+
+
+def test_after_a_success_a_failure_is_young_again():
+    pacing = Pacing()
+    pacing.changed(0)
+    run(pacing, 20, done=lambda count: count > 3)
+    pacing.changed(100)
+    assert run(pacing, 103, done=lambda _: False) == [100.3, 102.3]
+
+
+def test_waiting_for_what_cannot_be_watched_asks_less_and_less_often():
+    pacing = Pacing()
+    pacing.retry(10, 0)
+    assert run(pacing, 150) == [10, 25, 47.5, 81.25, 131.88]
+
+
+def test_the_same_wait_said_again_does_not_begin_anew():
+    pacing = Pacing()
+    pacing.retry(10, 0)
+    pacing.retry(10, 9)
+    assert pacing.due() == 10
+
+
+def test_a_wait_that_is_over_asks_no_more_and_the_next_begins_anew():
+    pacing = Pacing()
+    pacing.retry(10, 0)
+    assert run(pacing, 50) == [10, 25, 47.5]
+    pacing.retry(None, 60)
+    assert pacing.due() is None
+    pacing.retry(10, 70)
+    assert run(pacing, 100) == [80, 95]
+
+
+def test_a_hook_for_a_change_counts_for_the_wait():
+    pacing = Pacing()
+    pacing.retry(10, 0)
+    pacing.changed(8)
+    assert run(pacing, 20) == [8.3, 18.3]
+
+
+def test_a_wait_longer_than_the_slowest_is_not_cut():
+    pacing = Pacing()
+    pacing.retry(300, 0)
+    assert run(pacing, 700) == [300, 600]
+
+
+POD: dict[str, Any] = {
+    "metadata": {"name": "a", "uid": "1", "resourceVersion": "7", "labels": {"x": "1"}},
+    "spec": {"nodeName": "n"},
+    "status": {
+        "phase": "Running",
+        "podIP": "10.0.0.1",
+        "conditions": [{"type": "Ready", "status": "True", "lastProbeTime": "1"}],
+        "containerStatuses": [{"restartCount": 1, "state": {"running": {"startedAt": "1"}}, "lastState": {}}],
+    },
+}
+
+
+def put(item: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """Return a copy with one field changed; a number in the path is a place in a list."""
+    item = copy.deepcopy(item)
+    *steps, last = [int(step) if step.isdigit() else step for step in path.split(".")]
+    target: Any = item
+    for step in steps:
+        target = target[step]
+    target[last] = value
+    return item
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("metadata.uid", "2"),
+        ("metadata.generation", 2),
+        ("metadata.deletionTimestamp", "2026-11-23T20:00:00Z"),
+        ("status.phase", "Failed"),
+        ("status.reason", "Evicted"),
+        ("status.observedGeneration", 2),
+        ("status.availableReplicas", 1),
+        ("status.conditions.0.status", "False"),
+        ("status.conditions.0.reason", "ContainersNotReady"),
+        ("status.containerStatuses.0.state", {"waiting": {"reason": "CrashLoopBackOff"}}),
+        ("status.containerStatuses.0.lastState", {"terminated": {"reason": "OOMKilled"}}),
+        ("status.initContainerStatuses", [{"state": {"waiting": {"reason": "ErrImagePull"}}}]),
+    ],
+)
+def test_what_a_status_speaks_of_is_a_change(path, value):
+    assert digest(put(POD, path, value)) != digest(POD)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("metadata.resourceVersion", "8"),
+        ("metadata.labels", {"x": "2"}),
+        ("metadata.managedFields", [{"manager": "kubelet"}]),
+        ("spec.nodeName", "m"),
+        ("status.podIP", "10.0.0.2"),
+        ("status.conditions.0.lastProbeTime", "2"),
+        ("status.containerStatuses.0.restartCount", 2),
+        ("status.containerStatuses.0.state.running.startedAt", "2"),
+    ],
+)
+def test_what_no_status_speaks_of_is_no_change(path, value):
+    assert digest(put(POD, path, value)) == digest(POD)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "counts"),
+    [
+        ("metadata.labels", {"x": "2"}, True),
+        ("spec.taints", [{"key": "nvidia.com/gpu"}], True),
+        ("status.allocatable", {"nvidia.com/gpu": "8"}, True),
+        ("metadata.annotations", {"x": "2"}, False),
+        ("status.images", [{"names": ["a"]}], False),
+        ("status.conditions.0.lastHeartbeatTime", "2", False),
+    ],
+)
+def test_of_cluster_wide_objects_labels_spec_and_resources_count_too(path, value, counts):
+    assert (digest(put(POD, path, value), whole=True) != digest(POD, whole=True)) is counts
+
+
+@pytest.mark.parametrize("status", [None, {}, {"conditions": None, "containerStatuses": None}])
+def test_an_object_without_a_status_has_a_digest(status):
+    assert len(digest({"metadata": {"name": "a"}, "status": status})) == 32

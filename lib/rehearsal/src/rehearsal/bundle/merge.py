@@ -1,0 +1,205 @@
+"""A bundle and its overlays as one, and which file said what.
+
+Facts: juju/charm, overlay.go (applyOverlay, mergeStructs, resolveIncludes). An application that is null is
+taken out with the relations so far that it is in; what an overlay says of an application replaces what was
+said, but options, resources, annotations and storage are merged entry by entry, and cleared if null;
+relations are added. Paths are relative to the file that names them.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import pydantic_core
+
+from rehearsal.bundle import document, schema
+from rehearsal.bundle.document import Document, Finding, Place
+
+_INCLUDES = {
+    "include-file://": lambda data: data.decode(),
+    "include-base64://": lambda data: base64.b64encode(data).decode(),
+}
+
+
+@dataclass
+class Merged:
+    """What a bundle and its overlays come to.
+
+    Attributes:
+        applications: what is said of each, not yet checked against its charm.
+        relations: the ends of each, with the document and the place that say it.
+        findings: what is wrong with the files in themselves; it is left out of the rest.
+        unsound: applications of which charm, resources or trust, or a part of them, was left out.
+        whole: False if a file could not be read, so that nothing can be said of the rest.
+    """
+
+    applications: dict[str, dict[str, Any]] = field(default_factory=dict)
+    relations: list[tuple[list[str], Document, Place]] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    unsound: set[str] = field(default_factory=set)
+    whole: bool = True
+    _origins: dict[Place, Document] = field(default_factory=dict)
+
+    def origin(self, application: str, *place: str) -> Document:
+        """Return the document that says something of an application."""
+        path: Place = (application, *place)
+        while path not in self._origins:
+            path = path[:-1]
+        return self._origins[path]
+
+    def finding(self, application: str, *place: str | int, message: str) -> Finding:
+        """Return a finding about an application, in the file that says what it is about."""
+        said = self.origin(application, *map(str, place))
+        return said.finding(("applications", application, *place), message)
+
+    def add(self, said: Document, *, overlay: bool) -> None:
+        """Merge a document in: the bundle itself, or an overlay on what is there already."""
+        self.findings += said.findings
+        value = self._sound(said, schema.OverlayFile if overlay else schema.BundleFile)
+        if not isinstance(value, dict) or (not overlay and not value.get("applications")):
+            self.whole = False
+            return
+        for name, change in (value.get("applications") or {}).items():
+            if change is None:
+                self._take_out(name)
+            else:
+                self._change(name, change, said)
+        for number, ends in enumerate(value.get("relations") or []):
+            if ends is not None:
+                self.relations.append((ends, said, ("relations", number)))
+
+    def _sound(self, said: Document, model: type[pydantic.BaseModel]) -> Any:
+        """Return what a document says without what is not of the right shape; note that as findings."""
+        if not isinstance(said.value, dict):
+            if not said.findings:
+                expected = 'expected a mapping with "applications" and "relations"'
+                self.findings.append(said.finding((), expected))
+            return None
+        value = copy.deepcopy(said.value)
+        for place, message in _misshapen(said, model):
+            self.findings.append(said.finding(place, message))
+            _leave_out(value, place)
+            match place:
+                case ("applications", name):
+                    self.unsound.add(str(name))
+                    value["applications"][name] = {}
+                case ("applications", name, "charm" | "resources" | "trust", *_):
+                    self.unsound.add(str(name))
+        return value
+
+    def _take_out(self, name: str) -> None:
+        self.applications.pop(name, None)
+        self._origins = {place: said for place, said in self._origins.items() if place[0] != name}
+        self.relations = [
+            each for each in self.relations if name not in (end.partition(":")[0] for end in each[0])
+        ]
+
+    def _change(self, name: str, change: dict[str, Any], said: Document) -> None:
+        known = self.applications.setdefault(name, {})
+        self._origins.setdefault((name,), said)
+        for key, value in change.items():
+            self._origins[name, key] = said
+            if key not in schema.MAPPINGS:
+                known[key] = value
+            elif not value:
+                known[key] = {}
+            else:
+                known[key] = known.get(key) or {}
+                for entry, content in value.items():
+                    self._origins[name, key, entry] = said
+                    if key in ("options", "annotations"):
+                        content = self._included(content, said, ("applications", name, key, entry))
+                    if content is None:
+                        known[key].pop(entry, None)
+                    else:
+                        known[key][entry] = content
+
+    def _included(self, value: Any, said: Document, place: Place) -> Any:
+        """Return a value, or the content of the file that it names in the value's place."""
+        for directive, encode in _INCLUDES.items():
+            if isinstance(value, str) and value.startswith(directive):
+                path = value.removeprefix(directive)
+                try:
+                    return encode((said.path.parent / path).read_bytes())
+                except OSError as error:
+                    why = f'resolving include "{path}": {error.strerror}'
+                except UnicodeDecodeError:
+                    why = f'resolving include "{path}": expected UTF-8; include-base64:// takes any file'
+                self.findings.append(said.finding(place, why))
+        return value
+
+
+def files(paths: list[Path], *, overlays_only: bool = False) -> Merged:
+    """Return the bundle of the first file with the others merged in as overlays.
+
+    Args:
+        paths: the bundle and the overlays, in their order.
+        overlays_only: whether the first file, too, is an overlay: on applications that are not in a file.
+    """
+    merged = Merged()
+    for number, path in enumerate(paths):
+        merged.add(document.load(path), overlay=overlays_only or number > 0)
+    return merged
+
+
+def _misshapen(said: Document, model: type[pydantic.BaseModel]) -> Iterator[tuple[Place, str]]:
+    """Yield the places of what is not of the right shape, and what was expected."""
+    try:
+        model.model_validate(said.value)
+    except pydantic.ValidationError as error:
+        # A value that fits none of several types is refused once for each of them.
+        seen: set[Place] = set()
+        for detail in error.errors(include_url=False):
+            place = _place(said, detail)
+            if place not in seen:
+                yield place, _expected(detail, place)
+            seen.add(place)
+    kind = said.value.get("bundle", "kubernetes")
+    if isinstance(kind, str) and kind != "kubernetes":
+        yield ("bundle",), f'bundle has an invalid type "{kind}": expected "kubernetes"'
+
+
+def _leave_out(value: Any, place: Place) -> None:
+    """Take out what is at a place; of a relation the whole, its neighbours keeping their numbers."""
+    *above, last = place[:2] if place[0] == "relations" else place
+    for key in above:
+        value = value[key]
+    if isinstance(value, list):
+        value[int(last)] = None
+    else:
+        value.pop(last, None)
+
+
+def _place(said: Document, detail: pydantic_core.ErrorDetails) -> Place:
+    """Return where an error is, without what pydantic adds: the types of a union that it tried."""
+    place = detail["loc"]
+    while detail["type"] != "missing" and place not in said.places:
+        place = place[:-1]
+    return place
+
+
+def _expected(detail: pydantic_core.ErrorDetails, place: Place) -> str:
+    key = place[-1] if place else ""
+    if detail["type"] == "extra_forbidden":
+        why = schema.REFUSED.get(str(key))
+        return f'key "{key}" cannot be used: {why}' if why else f'unknown key "{key}"'
+    if detail["type"] == "missing":
+        if place == ("applications",):
+            return "at least one application must be specified"
+        return f'key "{key}" is missing'
+    match place:
+        case ("relations", *_):
+            return "expected two ends, application[:endpoint] each"
+        case ("applications", _):
+            return f'bundle application for key "{key}" is undefined: expected a mapping'
+        case ("applications", _, "options", _):
+            expected = "text, a number, true or false"
+        case _:
+            expected = detail["msg"].removeprefix("Input should be ")
+    return f'"{key}": expected {expected}'

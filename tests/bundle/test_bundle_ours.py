@@ -1,0 +1,69 @@
+"""What bundle.yaml says: nothing wrong, everything pinned and named, every relation of the platform."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rehearsal.bundle import check
+from rehearsal.juju import charms
+
+ROOT = Path(__file__).parents[2]
+OVERLAYS = sorted(ROOT.glob("overlays/*.yaml"))
+
+# The relations of Charmed Kubeflow 1.11's bundle among the applications that ours has, but that our charms
+# put their own routes on the gateway: gateway-info in the place of the dashboard's ingress.
+RELATIONS = {
+    ("istio-ingressgateway:istio-pilot", "istio-pilot:istio-pilot"),
+    ("oidc-gatekeeper:ingress-auth", "istio-pilot:ingress-auth"),
+    ("oidc-gatekeeper:ingress", "istio-pilot:ingress"),
+    ("dex-auth:ingress", "istio-pilot:ingress"),
+    ("dex-auth:oidc-client", "oidc-gatekeeper:oidc-client"),
+    ("oidc-gatekeeper:dex-oidc-config", "dex-auth:dex-oidc-config"),
+    ("kubeflow-dashboard:gateway-info", "istio-pilot:gateway-info"),
+    ("kubeflow-profiles:gateway-info", "istio-pilot:gateway-info"),
+    ("kubeflow-dashboard:kubeflow-profiles", "kubeflow-profiles:kubeflow-profiles"),
+}
+
+
+@pytest.fixture(scope="module")
+def bundle() -> check.Bundle:
+    """Our bundle, checked."""
+    return check.read([ROOT / "bundle.yaml"], charms.find)
+
+
+@pytest.mark.parametrize("overlays", [[], *([path] for path in OVERLAYS)], ids=str)
+def test_nothing_is_wrong_with_it(overlays: list[Path]) -> None:
+    found = check.read([ROOT / "bundle.yaml", *overlays], charms.find)
+    assert [str(finding) for finding in found.findings] == []
+
+
+def test_every_relation_of_the_platform_is_in_it(bundle: check.Bundle) -> None:
+    assert set(bundle.relations) >= RELATIONS
+
+
+def test_every_charm_of_the_repository_is_in_it(bundle: check.Bundle) -> None:
+    ours = {path.parent for path in ROOT.glob("charms/*/charmcraft.yaml")}
+    assert {bundle.charms[name].path for name, origin in bundle.origins.items() if origin == "local"} == ours
+
+
+def test_charms_of_charmhub_are_pinned_by_track_and_risk(bundle: check.Bundle) -> None:
+    for name, origin in bundle.origins.items():
+        if origin == "charmhub":
+            track, _, risk = (bundle.applications[name].channel or "").partition("/")
+            assert track not in ("", "latest"), name
+            assert risk, name
+
+
+def test_every_application_is_trusted_and_has_a_scale_of_its_own(bundle: check.Bundle) -> None:
+    for name, application in bundle.applications.items():
+        assert application.trust, name
+        assert "scale" in application.model_fields_set, name
+
+
+def test_our_charms_run_the_images_that_their_metadata_names(bundle: check.Bundle) -> None:
+    for name, origin in bundle.origins.items():
+        if origin == "local":
+            expected = {key: spec.upstream_source for key, spec in bundle.charms[name].resources.items()}
+            assert bundle.applications[name].resources == expected, name

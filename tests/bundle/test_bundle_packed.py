@@ -1,0 +1,154 @@
+"""What charmcraft packs: the size of it, what is in it, and that Juju could start it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+CHARMCRAFT = ["uv", "tool", "run", "--python", sys.executable, "--from", "charmcraft>=4.5", "--with", "uv"]
+CANNOT_RUN = 3
+TOOLS = """
+    action-get application-version-set close-port config-get credential-get goal-state is-leader juju-log
+    network-get open-port opened-ports relation-get relation-ids relation-list relation-set resource-get
+    secret-add secret-get secret-ids secret-info-get state-get status-get status-set storage-get storage-list
+"""
+
+VALIDATE = """
+import pathlib, sys
+from charmcraft import parts
+from charmcraft.models.project import CharmcraftProject
+parts.setup_parts()
+for path in sys.argv[1:]:
+    CharmcraftProject.from_yaml_file(pathlib.Path(path))
+"""
+
+pytestmark = pytest.mark.pack
+
+
+@pytest.fixture(scope="module")
+def charmcraft() -> list[str]:
+    """The start of a command that runs in charmcraft's own environment."""
+    if platform.system() != "Linux":
+        pytest.skip("charmcraft builds charms on Linux only")
+    got = subprocess.run([*CHARMCRAFT, "charmcraft", "version"], capture_output=True, text=True)
+    if got.returncode:
+        pytest.skip(f"charmcraft cannot be had: {got.stderr.strip().splitlines()[-1]}")
+    return CHARMCRAFT
+
+
+@pytest.fixture(scope="module")
+def packed(charmcraft: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The dashboard's charm, packed on this machine."""
+    output = tmp_path_factory.mktemp("packed")
+    command = ["python", ROOT / "tests" / "pack.py", "dashboard", "--on-host", "--output", output]
+    ran = subprocess.run([*charmcraft, *command], capture_output=True, text=True)
+    if ran.returncode == CANNOT_RUN:
+        pytest.skip(ran.stderr.strip())
+    assert ran.returncode == 0, ran.stderr
+    (path,) = output.glob("*.charm")
+    return path
+
+
+@pytest.fixture(scope="module")
+def unpacked(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The charm's folder as Juju would leave it in a unit."""
+    folder = tmp_path_factory.mktemp("unit") / "charm"
+    with zipfile.ZipFile(packed) as archive:
+        archive.extractall(folder)
+    (folder / "dispatch").chmod(0o755)
+    return folder
+
+
+@pytest.fixture
+def tools(tmp_path: Path, unpacked: Path) -> Iterator[Path]:
+    """A folder of hook tools: they log their calls, and know of a leader that nothing is related to."""
+    defaults = {
+        name: option.get("default")
+        for name, option in yaml.safe_load((unpacked / "config.yaml").read_text())["options"].items()
+    }
+    (tmp_path / "config.json").write_text(json.dumps(defaults))
+    tool = tmp_path / "tool"
+    tool.write_text(
+        "#!/bin/sh\n"
+        f'echo "$(basename "$0") $*" >> "{tmp_path}/log"\n'
+        'case "$(basename "$0")" in\n'
+        "is-leader) echo true ;;\n"
+        f'config-get) cat "{tmp_path}/config.json" ;;\n'
+        "relation-ids) echo '[]' ;;\n"
+        "esac\n"
+    )
+    tool.chmod(0o755)
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in TOOLS.split():
+        (folder / name).symlink_to(tool)
+    (folder / "python3").symlink_to(interpreter(unpacked))
+    yield folder
+
+
+def interpreter(unpacked: Path) -> str:
+    """The Python that the charm was packed for."""
+    (version,) = (path.name for path in unpacked.glob("venv/lib/python3.*"))
+    if version == f"python3.{sys.version_info.minor}":
+        return os.path.realpath(sys.executable)
+    found = shutil.which(version)
+    assert found, f"{version}, which charmcraft packed for, is gone"
+    return found
+
+
+def test_charmcraft_takes_every_charm(charmcraft: list[str]) -> None:
+    command = [*charmcraft, "python", "-c", VALIDATE, *ROOT.glob("charms/*/charmcraft.yaml")]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_is_named_as_the_bundle_names_it(packed: Path) -> None:
+    bundle = yaml.safe_load((ROOT / "bundle.yaml").read_text())
+    named = Path(bundle["applications"]["kubeflow-dashboard"]["charm"]).name
+    assert packed.name.rpartition("-")[0] == named.rpartition("-")[0]
+
+
+def test_weighs_less_than_12_megabytes(packed: Path) -> None:
+    assert packed.stat().st_size < 12e6
+
+
+def test_holds_the_charm_and_the_library_and_nothing_of_the_rehearsal(unpacked: Path) -> None:
+    templates = {path.name for path in (unpacked / "src" / "templates").iterdir()}
+    assert "centraldashboard.yaml.j2" in templates
+    (site,) = unpacked.glob("venv/lib/python3.*/site-packages")
+    packages = {path.name for path in site.iterdir()}
+    assert {"kubeflow_charm", "lightkube", "ops"} <= packages
+    assert not packages & {"rehearsal", "scenario", "pytest", "charmcraft"}
+    assert not (unpacked / "tests").exists()
+
+
+def test_dispatch_runs_a_hook_and_reports_what_is_missing(unpacked: Path, tools: Path) -> None:
+    environment = {
+        "PATH": f"{tools}:/usr/bin:/bin",
+        "HOME": str(tools),
+        "JUJU_CHARM_DIR": str(unpacked),
+        "JUJU_DISPATCH_PATH": "hooks/start",
+        "JUJU_HOOK_NAME": "start",
+        "JUJU_MODEL_NAME": "kubeflow",
+        "JUJU_MODEL_UUID": "3c8b3a1e-8d2c-4a53-a5a4-2f8f7c0a6a01",
+        "JUJU_UNIT_NAME": "kubeflow-dashboard/0",
+        "JUJU_VERSION": "3.6.0",
+    }
+    ran = subprocess.run(["./dispatch"], cwd=unpacked, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    calls = (tools.parent / "log").read_text().splitlines()
+    (status,) = [call for call in calls if call.startswith("status-set")]
+    assert "blocked" in status
+    assert "kubeflow-profiles" in status
+    assert "gateway-info" in status
