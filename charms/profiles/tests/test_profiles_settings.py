@@ -166,7 +166,7 @@ def test_no_object_is_called_like_what_juju_makes(profiles):
             {"default-namespace-labels": "[a]"},
             "option default-namespace-labels: Input should be a valid dict",
         ),
-        ({"default-namespace-labels": "a: [b"}, "option default-namespace-labels: not YAML or JSON"),
+        ({"default-namespace-labels": "a: [b"}, "option default-namespace-labels: not YAML"),
         (
             {"default-namespace-labels": "a: true"},
             "option default-namespace-labels: a: Input should be a valid",
