@@ -27,6 +27,7 @@ from typing import Any
 import ops
 from ops import testing
 from scenario import _runtime
+from scenario.state import _Event
 
 from rehearsal.guardian import end_descendants
 from rehearsal.juju.state import Hook
@@ -146,7 +147,8 @@ class Hooks:
                 if bound is None or issubclass(bound.event_type, ops.HookEvent):
                     ordinary = getattr(context.on, name, None)
                     return ordinary() if ordinary else None
-                return context.on.custom(bound)
+                # Not `on.custom`, which looks for an owner other than the charm's own `on`.
+                return _Event(name)
             case _:
                 return getattr(context.on, hook.name.replace("-", "_"))()
 
