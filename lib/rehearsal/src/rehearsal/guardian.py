@@ -6,7 +6,8 @@ rehearsal goes away in whatever way, kill -9 included, the pipe between them bre
 its descendants, deletes the run folder and ends too. Should the guardian be killed instead, its children
 come to the rehearsal, which ends them.
 
-Where there is no prctl (not Linux), detached processes are out of reach; everything else still ends.
+Where there is no prctl (not Linux), a process that detaches itself *and* loses its parent is out of reach;
+everything else still ends.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import contextlib
 import ctypes
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -28,6 +30,8 @@ from pathlib import Path
 _PR_SET_CHILD_SUBREAPER = 36
 _GRACE = 4.0
 """Seconds between SIGTERM and SIGKILL."""
+_MARK = "REHEARSAL_GUARDIAN"
+"""In the environment of all that a guardian starts, and so of what that starts: the guardian's process."""
 
 
 class Process:
@@ -81,6 +85,11 @@ class Guardian:
         self._listener = threading.Thread(target=self._listen, name="guardian", daemon=True)
         self._listener.start()
 
+    @property
+    def pid(self) -> int:
+        """The guardian's own process."""
+        return self._process.pid
+
     def spawn(
         self,
         argv: Sequence[str | os.PathLike[str]],
@@ -101,7 +110,7 @@ class Guardian:
             request = {
                 "id": self._next,
                 "argv": argv,
-                "env": dict(os.environ if env is None else env),
+                "env": {**(os.environ if env is None else env), _MARK: str(self.pid)},
                 "cwd": str(cwd or "/"),
                 "log": str(log),
                 "name": name or Path(argv[0]).name,
@@ -124,11 +133,13 @@ class Guardian:
         self._listener.join(_GRACE)
         self._lines.close()
         self._socket.close()
-        end_descendants(os.getpid(), only=self._orphans())
+        self._end_orphans()
 
-    def _orphans(self) -> set[int]:
-        """The processes that came to us because the guardian died before them."""
-        return {pid for pid in self._processes if _parent(pid) == os.getpid()}
+    def _end_orphans(self) -> None:
+        """End the processes that come to us when the guardian dies before them."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_GRACE)
+        end_descendants(os.getpid(), mark=f"{_MARK}={self.pid}")
 
     def __enter__(self) -> Guardian:
         return self
@@ -150,31 +161,36 @@ class Guardian:
                     process.ended.set()
                 self._answered.notify_all()
         if not self._closing:
-            end_descendants(os.getpid(), only=self._orphans())
+            self._end_orphans()
         for process in self._processes.values():
             process.ended.set()
 
 
-def end_descendants(root: int, *, only: set[int] | None = None) -> None:
-    """End the descendants of a process: SIGTERM to all, SIGKILL to what is left, until none is left."""
+def end_descendants(root: int, *, mark: str = "") -> None:
+    """End the descendants of a process: SIGTERM to all, SIGKILL to what is left, until none is left.
+
+    Args:
+        root: the process; it must be the caller.
+        mark: a line of the environment; children without it are spared, and theirs.
+    """
     deadline = time.monotonic() + _GRACE
     number = signal.SIGTERM
-    while found := _descendants(root, only):
+    while found := _descendants(root, mark):
         for pid in found:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, number)
-        while time.monotonic() < deadline and _descendants(root, only):
-            _reap()
+        while time.monotonic() < deadline and _descendants(root, mark):
             time.sleep(0.02)
+        for pid in found:
+            _reap(pid)
         number, deadline = signal.SIGKILL, time.monotonic() + 0.5
 
 
-def _descendants(root: int, only: set[int] | None) -> list[int]:
+def _descendants(root: int, mark: str) -> list[int]:
     children: dict[int, list[int]] = {}
-    for entry in os.listdir("/proc") if os.path.isdir("/proc") else []:  # noqa: PTH112, PTH208
-        if entry.isdigit() and (parent := _parent(int(entry))):
-            children.setdefault(parent, []).append(int(entry))
-    first = [pid for pid in children.get(root, []) if only is None or pid in only]
+    for pid, parent in _parents().items():
+        children.setdefault(parent, []).append(pid)
+    first = [pid for pid in children.get(root, []) if not mark or mark.encode() in _environment(pid)]
     found: list[int] = []
     while first:
         pid = first.pop()
@@ -183,13 +199,33 @@ def _descendants(root: int, only: set[int] | None) -> list[int]:
     return found
 
 
-def _parent(pid: int) -> int:
-    """Return the parent of a living process; 0 for one that is gone or a zombie."""
+def _parents() -> dict[int, int]:
+    """Return every living process and its parent; zombies are not alive."""
+    found: dict[int, int] = {}
+    if not Path("/proc/self/stat").exists():
+        return _parents_by_ps()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                if fields[0] not in "ZX":
+                    found[int(entry.name)] = int(fields[1])
+    return found
+
+
+def _environment(pid: int) -> list[bytes]:
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
-        return 0
-    return 0 if fields[0] == "Z" else int(fields[1])
+        return []
+
+
+def _parents_by_ps() -> dict[int, int]:
+    """Do what `_parents` does where there is no /proc; `ps` itself is left out."""
+    command = ["ps", "-A", "-o", "pid=,ppid=,stat="]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as ps:
+        rows = [line.split() for line in ps.communicate()[0].splitlines()]
+    return {int(pid): int(parent) for pid, parent, state in rows if state[0] != "Z" and int(pid) != ps.pid}
 
 
 def _become_subreaper() -> None:
@@ -197,11 +233,12 @@ def _become_subreaper() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def _reap() -> list[tuple[int, int]]:
+def _reap(which: int = -1) -> list[tuple[int, int]]:
+    """Take leave of children that have ended, of all or of one; return them with their exit statuses."""
     ended = []
     with contextlib.suppress(ChildProcessError):
         while True:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            pid, status = os.waitpid(which, os.WNOHANG)
             if not pid:
                 break
             ended.append((pid, os.waitstatus_to_exitcode(status)))
@@ -213,15 +250,18 @@ def _guard(channel: socket.socket, folder: str) -> None:
     _become_subreaper()
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
-    channel.settimeout(0.05)
+    woken = _wake_on_child()
     buffer = b""
     while True:
         for pid, code in _reap():
             _tell(channel, {"ended": pid, "code": code})
+        ready, _, _ = select.select([channel, woken], [], [])
+        if woken in ready:
+            woken.recv(1 << 10)
+        if channel not in ready:
+            continue
         try:
             received = channel.recv(1 << 20)
-        except TimeoutError:
-            continue
         except OSError:
             received = b""
         if not received:
@@ -234,9 +274,18 @@ def _guard(channel: socket.socket, folder: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _wake_on_child() -> socket.socket:
+    """Return a socket that can be read when a child has ended."""
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    signal.set_wakeup_fd(writer.detach())
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    return reader
+
+
 def _started(request: dict) -> dict:
     try:
-        with open(request["log"], "ab") as log:  # noqa: PTH123
+        with Path(request["log"]).open("ab") as log:
             process = subprocess.Popen(
                 request["argv"],
                 cwd=request["cwd"],
@@ -247,7 +296,7 @@ def _started(request: dict) -> dict:
                 restore_signals=True,
                 preexec_fn=_default_signals,
             )
-    except OSError as error:
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
         return {"id": request["id"], "error": str(error)}
     process.returncode = 0  # reaped with all others, by number
     return {"id": request["id"], "pid": process.pid, "name": request["name"]}

@@ -1,14 +1,14 @@
 """etcd, API server, controller manager, scheduler and KWOK: Kubernetes in local processes.
 
-Everything listens on 127.0.0.1 on free ports, so several can run side by side. Facts on flags are those of
-Kubernetes v1.36 and KWOK v0.8.
+Everything listens on 127.0.0.1 on free ports, so several can run side by side.
 """
 
 from __future__ import annotations
 
 import base64
 import functools
-import os
+import json
+import re
 import secrets
 import socket
 import ssl
@@ -18,15 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
-from rehearsal.cluster import build, existing, nodes, stages
+from rehearsal.cluster import credentials, existing, nodes, parts, programs, stages
 from rehearsal.errors import RehearsalError
 from rehearsal.guardian import Guardian, Process
 
 READY_WITHIN = 60.0
-"""Seconds after which an API server that is not ready is given up."""
+"""Seconds after which a control plane that is not ready is given up."""
 
 Phase = Callable[[str], None]
 
@@ -52,12 +50,14 @@ class ControlPlane:
         on_phase: Phase = lambda _: None,
     ):
         self.folder = folder
+        self._pki = folder / "pki"
         self._guardian = guardian
         self._nodes = nodes.load(node_file)
         self._misbehaviours = misbehaviours
         self._on_phase = on_phase
         self._processes: dict[str, Process] = {}
-        self._binary = Path()
+        self._programs: dict[str, list[str]] = {}
+        self._kwok_lives = 0
         self.url = ""
         self.token = secrets.token_hex(16)
         """The administrator's bearer token."""
@@ -65,7 +65,7 @@ class ControlPlane:
     @property
     def ca(self) -> Path:
         """The certificate that the API server shows."""
-        return self.folder / "pki" / "apiserver.crt"
+        return self._pki / "apiserver.crt"
 
     @property
     def admin_kubeconfig(self) -> Path:
@@ -75,47 +75,52 @@ class ControlPlane:
     @property
     def kubectl(self) -> list[str]:
         """The command line that kubectl's arguments follow."""
-        assets = os.environ.get("KUBEBUILDER_ASSETS")
-        if assets and (Path(assets) / "kubectl").exists():
-            return [str(Path(assets) / "kubectl")]
-        return [str(self._binary), "kubectl"]
+        return programs.locate(("kubectl",))["kubectl"]
 
     def processes(self) -> dict[str, int]:
         """Return the living processes: name to number."""
         return {n: p.pid for n, p in self._processes.items() if not p.ended.is_set()}
 
     def start(self) -> None:
-        """Start everything; return when the API server is ready and has its nodes.
+        """Start everything; return when the API server is ready and pods can be scheduled on every node.
 
         Raises:
             RehearsalError: if a part does not start; with its own last words.
         """
-        self._binary = build.binary(self._on_phase)
+        self._programs = programs.locate(on_progress=self._on_phase)
         self._on_phase("starting the control plane")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._write_credentials()
-            etcd, etcd_peer, api = _free_ports(3)
-            self.url = f"https://127.0.0.1:{api}"
-            self._spawn("etcd", *self._etcd(etcd, etcd_peer))
-            self._spawn("kube-apiserver", *self._api_server(etcd, api))
-            self._wait_ready()
+            credentials.write(self._pki, self.token)
+            self._start_api_server()
             self.admin_kubeconfig.write_text(yaml.safe_dump(self.kubeconfig(self.token, "default")))
             self.admin_kubeconfig.chmod(0o600)
-            self._create_nodes()
-            self._spawn("kube-controller-manager", *self._controller_manager())
-            self._spawn("kube-scheduler", *self._scheduler())
+            self._spawn("kube-controller-manager", parts.controller_manager(self.admin_kubeconfig, self._pki))
+            self._spawn("kube-scheduler", parts.scheduler(self.admin_kubeconfig))
             self.misbehave(self._misbehaviours)
+            self._create("/api/v1/nodes", *self._nodes)
+            self._create("/apis/storage.k8s.io/v1/storageclasses", stages.STORAGE_CLASS)
+            self._wait(self._nodes_ready, "the nodes were not ready")
         except OSError as error:
             raise RehearsalError(f"the control plane cannot start in {self.folder}: {error}") from None
 
     def stop(self) -> None:
         """Stop everything; the API server before etcd, without which it would never end."""
-        for name in ("kwok", "kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd"):
+        for name in reversed(programs.PARTS):
             if process := self._processes.pop(name, None):
                 process.stop(2.0)
-        if "_connection" in self.__dict__:
-            self._connection.close()
+        if connection := self.__dict__.pop("_connection", None):
+            connection.close()
+
+    def check(self) -> None:
+        """Do nothing if all parts are alive.
+
+        Raises:
+            RehearsalError: if one has ended; with its own last words.
+        """
+        for name, process in self._processes.items():
+            if process.ended.is_set():
+                raise RehearsalError(f"{name} has ended: {self._last_words(name, process)}")
 
     def __enter__(self) -> ControlPlane:
         self.start()
@@ -131,15 +136,8 @@ class ControlPlane:
             process.stop(1.0)
         path = self.folder / "kwok.yaml"
         path.write_text(yaml.safe_dump_all(stages.documents(misbehaviours)))
-        self._spawn(
-            "kwok",
-            f"--kubeconfig={self.admin_kubeconfig}",
-            f"--config={path}",
-            "--manage-all-nodes",
-            # Leases would outlive a KWOK that is started anew, and keep the next one waiting.
-            "--node-lease-duration-seconds=0",
-            "--cidr=10.244.0.1/16",
-        )
+        self._spawn("kwok", parts.kwok(self.admin_kubeconfig, path, self._kwok_lives))
+        self._kwok_lives += 1
 
     def kubeconfig(self, token: str, namespace: str, *, server: str | None = None) -> dict[str, Any]:
         """Return a kubeconfig document for the bearer of `token`; `server` is another way in."""
@@ -152,105 +150,6 @@ class ControlPlane:
     def tls(self) -> ssl.SSLContext:
         """Return how to speak to the API server."""
         return ssl.create_default_context(cafile=str(self.ca))
-
-    # The parts
-
-    def _spawn(self, name: str, *arguments: str) -> None:
-        program = [str(self._binary), name]
-        assets = os.environ.get("KUBEBUILDER_ASSETS")
-        if assets and (Path(assets) / name).exists():
-            program = [str(Path(assets) / name)]
-        log = self.folder / f"{name}.log"
-        self._processes[name] = self._guardian.spawn([*program, *arguments], log=log, name=name)
-
-    def _etcd(self, port: int, peer: int) -> list[str]:
-        client, peers = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{peer}"
-        return [
-            f"--data-dir={self.folder / 'etcd'}",
-            f"--listen-client-urls={client}",
-            f"--advertise-client-urls={client}",
-            f"--listen-peer-urls={peers}",
-            f"--initial-advertise-peer-urls={peers}",
-            f"--initial-cluster=default={peers}",
-            "--unsafe-no-fsync",
-            "--log-level=warn",
-        ]
-
-    def _api_server(self, etcd: int, port: int) -> list[str]:
-        pki = self.folder / "pki"
-        return [
-            f"--etcd-servers=http://127.0.0.1:{etcd}",
-            "--bind-address=127.0.0.1",
-            f"--secure-port={port}",
-            f"--cert-dir={pki}",
-            "--authorization-mode=RBAC",
-            f"--token-auth-file={pki / 'tokens.csv'}",
-            "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
-            f"--service-account-key-file={pki / 'service-account.pub'}",
-            f"--service-account-signing-key-file={pki / 'service-account.key'}",
-            "--service-cluster-ip-range=10.96.0.0/16",
-            # 127.0.0.1 may not be an endpoint, and the reconciler would say so every ten seconds.
-            "--endpoint-reconciler-type=none",
-            # There is no pod behind a webhook here.
-            "--disable-admission-plugins=MutatingAdmissionWebhook,ValidatingAdmissionWebhook",
-            "--enable-priority-and-fairness=false",
-            "--profiling=false",
-        ]
-
-    def _controller_manager(self) -> list[str]:
-        return [
-            f"--kubeconfig={self.admin_kubeconfig}",
-            f"--service-account-private-key-file={self.folder / 'pki' / 'service-account.key'}",
-            f"--root-ca-file={self.ca}",
-            "--use-service-account-credentials",
-            "--leader-elect=false",
-            "--secure-port=0",
-            # Nodes are ready once and for all; nobody sends heartbeats.
-            "--node-monitor-grace-period=100000h",
-        ]
-
-    def _scheduler(self) -> list[str]:
-        return [
-            f"--kubeconfig={self.admin_kubeconfig}",
-            "--leader-elect=false",
-            "--secure-port=0",
-        ]
-
-    def _write_credentials(self) -> None:
-        pki = self.folder / "pki"
-        pki.mkdir(exist_ok=True, mode=0o700)
-        (pki / "tokens.csv").write_text(f"{self.token},admin,admin,system:masters\n")
-        key = ec.generate_private_key(ec.SECP256R1())
-        (pki / "service-account.key").write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.TraditionalOpenSSL,
-                serialization.NoEncryption(),
-            )
-        )
-        (pki / "service-account.pub").write_bytes(
-            key.public_key().public_bytes(
-                serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-            )
-        )
-
-    def _wait_ready(self) -> None:
-        deadline = time.monotonic() + READY_WITHIN
-        while time.monotonic() < deadline:
-            self._check_alive()
-            try:
-                if self.request("GET", "/readyz") == b"ok":
-                    return
-            except OSError:
-                time.sleep(0.05)
-        raise RehearsalError(f"the API server was not ready after {READY_WITHIN:.0f} s: see {self.folder}")
-
-    def _check_alive(self) -> None:
-        for name, process in self._processes.items():
-            if process.ended.is_set():
-                lines = (self.folder / f"{name}.log").read_text(errors="replace").splitlines()
-                last = lines[-1][:300] if lines else f"exit status {process.returncode}"
-                raise RehearsalError(f"{name} did not start: {last}")
 
     def apply(self, path: str, body: bytes) -> bytes:
         """Apply an object on the server side, as the administrator; raises as `request`."""
@@ -272,9 +171,64 @@ class ControlPlane:
     def _connection(self) -> existing.Connection:
         return existing.Connection(self.url, self.tls(), {"Authorization": f"Bearer {self.token}"})
 
-    def _create_nodes(self) -> None:
-        for node in self._nodes:
-            self.request("POST", "/api/v1/nodes", yaml.safe_dump(node).encode())
+    def _start_api_server(self) -> None:
+        """Start etcd and the API server, on other ports if one was taken after it was found free."""
+        for again in (True, True, False):
+            store, peer, port = _free_ports(3)
+            self.url = f"https://127.0.0.1:{port}"
+            self._spawn("etcd", parts.etcd(self.folder, store, peer))
+            self._spawn("kube-apiserver", parts.api_server(self._pki, store, port))
+            try:
+                self._wait(self._api_ready, "the API server was not ready")
+            except RehearsalError as error:
+                if not again or "address already in use" not in str(error):
+                    raise
+                self.stop()
+            else:
+                return
+
+    def _spawn(self, name: str, arguments: list[str]) -> None:
+        command = self._programs[name] + arguments
+        self._processes[name] = self._guardian.spawn(command, log=self._log(name), name=name)
+
+    def _log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
+
+    def _last_words(self, name: str, process: Process) -> str:
+        lines = [line for line in self._log(name).read_text(errors="replace").splitlines() if line]
+        telling = [line for line in lines if re.search(r"(?i)\berr(or)?\b|fatal|panic|failed", line)]
+        words = (telling or lines or [f"exit status {process.returncode}"])[-1]
+        if words.startswith("{"):  # etcd and KWOK write JSON
+            said = json.loads(words)
+            words = f"{said.get('msg')}: {said.get('error') or said.get('err')}"
+        return words[:400]
+
+    def _wait(self, done: Callable[[], bool], otherwise: str) -> None:
+        deadline = time.monotonic() + READY_WITHIN
+        while time.monotonic() < deadline:
+            self.check()
+            try:
+                if done():
+                    return
+            except OSError:
+                pass  # not there yet
+            time.sleep(0.05)
+        raise RehearsalError(f"{otherwise} after {READY_WITHIN:.0f} s: see the logs in {self.folder}")
+
+    def _api_ready(self) -> bool:
+        return self.request("GET", "/readyz") == b"ok"
+
+    def _nodes_ready(self) -> bool:
+        """Tell whether KWOK has made the nodes ready, and the controller manager has untainted them since."""
+        found = json.loads(self.request("GET", "/api/v1/nodes"))["items"]
+        states = [c for node in found for c in node["status"].get("conditions", []) if c["type"] == "Ready"]
+        taints = [taint["key"] for node in found for taint in node["spec"].get("taints", [])]
+        ready = sum(state["status"] == "True" for state in states) == len(self._nodes)
+        return ready and not any(key.startswith("node.kubernetes.io/") for key in taints)
+
+    def _create(self, path: str, *objects: dict[str, Any]) -> None:
+        for each in objects:
+            self.request("POST", path, yaml.safe_dump(each).encode())
 
 
 def _free_ports(count: int) -> list[int]:

@@ -9,50 +9,122 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+import tempfile
+import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
 from rehearsal.cluster import build, toolchain
+from rehearsal.cluster.existing import Refused
 from rehearsal.errors import RehearsalError
 
 PLACES = {
     "istio": ("istio.io/api", "kubernetes/customresourcedefinitions.gen.yaml"),
     "gateway-api": ("sigs.k8s.io/gateway-api", "config/crd/standard/*.yaml"),
     "knative": ("knative.dev/serving", "config/core/300-resources/*.yaml"),
+    "prometheus-operator": (
+        "github.com/prometheus-operator/prometheus-operator",
+        "example/prometheus-operator-crd/*.yaml",
+    ),
 }
 """Project to the Go module and the files in it."""
 
 _SOURCE = build.SOURCE / "crds"
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def read(project: str, groups: Iterable[str] = ()) -> list[dict[str, Any]]:
-    """Return the definitions of a project, of all its API groups or of the ones named.
+class _Loader(_Base):
+    """YAML as Go reads it: a lone `=`, which the Prometheus operator's definitions have, is a string."""
+
+
+_Loader.add_constructor("tag:yaml.org,2002:value", lambda loader, node: loader.construct_scalar(node))
+
+
+class Cluster(Protocol):
+    """What `install` needs of a cluster: the control plane and an existing cluster both have it."""
+
+    def apply(self, path: str, body: bytes) -> bytes:
+        """Apply an object on the server side."""
+        ...
+
+    def request(self, method: str, path: str) -> bytes:
+        """Send one request."""
+        ...
+
+
+def read(project: str, groups: Iterable[str] = (), kinds: Iterable[str] = ()) -> list[dict[str, Any]]:
+    """Return the definitions of a project: all, or those of the API groups and of the kinds named.
 
     Raises:
         RehearsalError: if the module is not there and cannot be downloaded.
     """
     pinned = (_SOURCE / "go.mod").read_bytes()
-    name = f"crds-{project}-{hashlib.sha256(pinned).hexdigest()[:12]}.json"
-    cached = build.cache() / name
+    cached = build.cache() / f"crds-{project}-{hashlib.sha256(pinned).hexdigest()[:12]}.json"
     if not cached.exists():
-        scratch = cached.with_suffix(".new")
-        scratch.write_text(json.dumps(_definitions(project)))
-        scratch.replace(cached)
-    wanted = set(groups)
-    definitions = json.loads(cached.read_text())
-    return [crd for crd in definitions if not wanted or crd["spec"]["group"] in wanted]
+        with tempfile.TemporaryDirectory(prefix="crds-", dir=cached.parent) as scratch:
+            (Path(scratch) / "new").write_text(json.dumps(_definitions(project)))
+            (Path(scratch) / "new").replace(cached)
+    of_groups, of_kinds = set(groups), set(kinds)
+    return [
+        crd
+        for crd in json.loads(cached.read_text())
+        if (not of_groups or crd["spec"]["group"] in of_groups)
+        and (not of_kinds or crd["spec"]["names"]["kind"] in of_kinds)
+    ]
+
+
+def install(cluster: Cluster, definitions: Iterable[dict[str, Any]], *, within: float = 30.0) -> None:
+    """Apply definitions and wait until the cluster serves them.
+
+    Args:
+        cluster: where to.
+        definitions: what `read` returned.
+        within: seconds to wait.
+
+    Raises:
+        RehearsalError: if one is not established in time.
+        OSError: if the cluster refuses one.
+    """
+    definitions = list(definitions)
+    for crd in definitions:
+        path = f"{_DEFINITIONS}/{crd['metadata']['name']}?fieldManager=rehearsal&force=true"
+        cluster.apply(path, json.dumps(crd).encode())
+    deadline = time.monotonic() + within
+    for crd in definitions:
+        while not _served(cluster, crd):
+            if time.monotonic() > deadline:
+                name = crd["metadata"]["name"]
+                raise RehearsalError(f"the CRD {name} is not established after {within:.0f} s")
+            time.sleep(0.02)
+
+
+def _served(cluster: Cluster, crd: dict[str, Any]) -> bool:
+    """Tell whether its objects can be listed: a little later than its condition Established says."""
+    said = crd["spec"]
+    version = next(each["name"] for each in said["versions"] if each["storage"])
+    try:
+        cluster.request("GET", f"/apis/{said['group']}/{version}/{said['names']['plural']}?limit=1")
+    except Refused as refusal:
+        if refusal.status in (404, 429, 503):
+            return False
+        raise
+    return True
 
 
 def _definitions(project: str) -> list[dict[str, Any]]:
     module, pattern = PLACES[project]
-    found = []
-    for path in sorted(_folder(module).glob(pattern)):
-        documents = yaml.load_all(path.read_text(), Loader=_Loader)
-        found += [d for d in documents if d and d.get("kind") == "CustomResourceDefinition"]
+    documents = (
+        document
+        for path in sorted(_folder(module).glob(pattern))
+        for document in yaml.load_all(path.read_text(), Loader=_Loader)
+    )
+    found = [each for each in documents if each and each.get("kind") == "CustomResourceDefinition"]
+    if not found:
+        raise RehearsalError(f"the Go module {module} has no CRDs in {pattern}")
     return found
 
 

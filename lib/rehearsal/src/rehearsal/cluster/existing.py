@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from rehearsal.cluster import build
+from rehearsal.cluster import programs
 from rehearsal.errors import RehearsalError
 
 
@@ -41,12 +41,14 @@ class ExistingCluster:
         if not {"token", "client-certificate", "client-certificate-data"} & self._user.keys():
             raise RehearsalError(f"{path}: the user has neither a token nor a client certificate")
         self.url: str = self._cluster["server"].rstrip("/")
+        self.token: str = self._user.get("token", "")
+        """The user's bearer token; empty for one who has a certificate."""
 
     @property
     def kubectl(self) -> list[str]:
         """The command line that kubectl's arguments follow: the machine's own, or ours."""
         found = shutil.which("kubectl")
-        return [found] if found else [str(build.binary()), "kubectl"]
+        return [found] if found else programs.locate(("kubectl",))["kubectl"]
 
     def processes(self) -> dict[str, int]:
         """Nothing here is ours."""
@@ -57,6 +59,7 @@ class ExistingCluster:
         try:
             self.request("GET", "/readyz")
         except OSError as error:
+            self.stop()
             raise RehearsalError(f"the cluster at {self.url} does not answer: {error}") from None
 
     def stop(self) -> None:
@@ -72,10 +75,10 @@ class ExistingCluster:
             context = ssl.create_default_context(cadata=authority.decode() or None)
         if identified and "token" not in self._user:
             with tempfile.TemporaryDirectory() as folder:
-                pair = [Path(folder) / "certificate", Path(folder) / "key"]
-                for file, key in zip(pair, ("client-certificate", "client-key"), strict=True):
-                    file.write_bytes(_content(self._user, key))
-                context.load_cert_chain(pair[0], pair[1])
+                certificate, key = Path(folder) / "certificate", Path(folder) / "key"
+                certificate.write_bytes(_content(self._user, "client-certificate"))
+                key.write_bytes(_content(self._user, "client-key"))
+                context.load_cert_chain(certificate, key)
         return context
 
     def kubeconfig(self, token: str, namespace: str, *, server: str | None = None) -> dict[str, Any]:
@@ -129,7 +132,7 @@ class Connection:
             Refused: if the answer is a refusal.
             OSError: if there is no answer.
         """
-        headers = self._headers | {"Content-Type": kind}
+        headers = self._headers | ({"Content-Type": kind} if body is not None else {})
         for fresh in (False, True):
             connection = None if fresh else getattr(self._threads, "connection", None)
             if connection is None:
@@ -141,6 +144,7 @@ class Connection:
                 answer = connection.getresponse()
                 said = answer.read()
             except (http.client.HTTPException, OSError) as error:
+                connection.close()
                 self._threads.connection = None
                 if fresh:
                     raise OSError(f"{type(error).__name__}: {error}") from error

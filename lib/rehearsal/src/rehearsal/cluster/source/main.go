@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"go.etcd.io/etcd/server/v3/etcdmain"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/component-base/cli"
 	_ "k8s.io/component-base/logs/json/register"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo"
@@ -26,6 +27,7 @@ import (
 	kwokconfig "sigs.k8s.io/kwok/pkg/config"
 	kwok "sigs.k8s.io/kwok/pkg/kwok/cmd"
 	kwoklog "sigs.k8s.io/kwok/pkg/log"
+	"sigs.k8s.io/kwok/pkg/utils/cel"
 	"sigs.k8s.io/kwok/pkg/utils/signals"
 )
 
@@ -70,6 +72,9 @@ func runKwok() {
 	ctx, _ := kwoklog.InitFlags(signals.SetupSignalContext(), flags)
 	ctx, err := kwokconfig.InitFlags(ctx, flags)
 	if err == nil {
+		err = primeExpressions()
+	}
+	if err == nil {
 		command := kwok.NewCommand(ctx)
 		command.PersistentFlags().AddFlagSet(flags)
 		err = command.ExecuteContext(ctx)
@@ -78,4 +83,25 @@ func runKwok() {
 		fmt.Fprintln(os.Stderr, "kwok:", err)
 		os.Exit(1)
 	}
+}
+
+// primeExpressions makes each kind of expression environment that KWOK uses once, before it has threads.
+//
+// easycel v0.6.0 remembers types in maps without a lock. KWOK's controllers, one for each kind of object,
+// fill them at the same moment after the start, and about one start in ten died of "concurrent map writes".
+// Full maps are only read.
+func primeExpressions() error {
+	for _, self := range []any{(*corev1.Node)(nil), (*corev1.Pod)(nil), map[string]any{}} {
+		_, err := cel.NewEnvironment(cel.EnvironmentConfig{
+			Types:       cel.DefaultTypes,
+			Conversions: cel.DefaultConversions,
+			Funcs:       cel.DefaultFuncs,
+			Methods:     cel.FuncsToMethods(cel.DefaultFuncs),
+			Vars:        map[string]any{"self": self},
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

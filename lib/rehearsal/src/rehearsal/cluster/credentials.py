@@ -1,0 +1,32 @@
+"""The credentials that a control plane is started with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+
+def write(folder: Path, token: str) -> None:
+    """Write the administrator's token and the key pair that signs service accounts' tokens.
+
+    Args:
+        folder: gets `tokens.csv`, `service-account.key` and `service-account.pub`; made if it is not there.
+        token: the administrator's.
+    """
+    folder.mkdir(exist_ok=True, mode=0o700)
+    (folder / "tokens.csv").write_text(f"{token},admin,admin,system:masters\n")
+    key = ec.generate_private_key(ec.SECP256R1())
+    (folder / "service-account.key").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.TraditionalOpenSSL,
+            serialization.NoEncryption(),
+        )
+    )
+    (folder / "service-account.pub").write_bytes(
+        key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )

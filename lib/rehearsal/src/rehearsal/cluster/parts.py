@@ -1,0 +1,88 @@
+"""The command-line arguments of each part of the control plane: Kubernetes v1.36, etcd 3.6 and KWOK v0.8."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_LIVES = 127
+"""How often KWOK can be started before it counts pods' addresses from the beginning again."""
+
+
+def etcd(folder: Path, port: int, peer: int) -> list[str]:
+    """Return etcd's arguments; what it stores need not survive a crash of the machine."""
+    client, peers = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{peer}"
+    return [
+        f"--data-dir={folder / 'etcd'}",
+        f"--listen-client-urls={client}",
+        f"--advertise-client-urls={client}",
+        f"--listen-peer-urls={peers}",
+        f"--initial-advertise-peer-urls={peers}",
+        f"--initial-cluster=default={peers}",
+        "--unsafe-no-fsync",
+        "--log-level=warn",
+    ]
+
+
+def api_server(pki: Path, store: int, port: int) -> list[str]:
+    """Return the API server's arguments; RBAC is on, and so is Pod Security admission, by default."""
+    return [
+        f"--etcd-servers=http://127.0.0.1:{store}",
+        "--bind-address=127.0.0.1",
+        f"--secure-port={port}",
+        f"--cert-dir={pki}",
+        "--authorization-mode=RBAC",
+        # As every distribution has it: whether a pod may be privileged is for Pod Security admission to say.
+        "--allow-privileged",
+        f"--token-auth-file={pki / 'tokens.csv'}",
+        "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+        f"--service-account-key-file={pki / 'service-account.pub'}",
+        f"--service-account-signing-key-file={pki / 'service-account.key'}",
+        "--service-cluster-ip-range=10.96.0.0/16",
+        # 127.0.0.1 may not be an endpoint, and the reconciler would say so every ten seconds.
+        "--endpoint-reconciler-type=none",
+        # There is no pod behind a webhook here.
+        "--disable-admission-plugins=MutatingAdmissionWebhook,ValidatingAdmissionWebhook",
+        "--enable-priority-and-fairness=false",
+        "--profiling=false",
+    ]
+
+
+def controller_manager(kubeconfig: Path, pki: Path) -> list[str]:
+    """Return the controller manager's arguments."""
+    return [
+        f"--kubeconfig={kubeconfig}",
+        f"--service-account-private-key-file={pki / 'service-account.key'}",
+        f"--root-ca-file={pki / 'apiserver.crt'}",
+        "--use-service-account-credentials",
+        "--leader-elect=false",
+        "--secure-port=0",
+        # The usual 20 a second would hold the controllers' start back for five seconds.
+        "--kube-api-qps=2000",
+        "--kube-api-burst=2000",
+        # Nodes are ready once and for all; nobody sends heartbeats.
+        "--node-monitor-grace-period=100000h",
+    ]
+
+
+def scheduler(kubeconfig: Path) -> list[str]:
+    """Return the scheduler's arguments."""
+    return [f"--kubeconfig={kubeconfig}", "--leader-elect=false", "--secure-port=0"]
+
+
+def kwok(kubeconfig: Path, stages: Path, life: int) -> list[str]:
+    """Return KWOK's arguments.
+
+    Args:
+        kubeconfig: the administrator's.
+        stages: the file of Stage documents.
+        life: how often KWOK has been started before. All pods' addresses are of 10.128.0.0/9, but KWOK does
+            not ask which ones pods have already, and so begins elsewhere each time.
+    """
+    return [
+        f"--kubeconfig={kubeconfig}",
+        f"--config={stages}",
+        "--manage-all-nodes",
+        # Leases would outlive a KWOK that is started anew, and keep the next one waiting.
+        "--node-lease-duration-seconds=0",
+        f"--cidr=10.{128 + life % _LIVES}.0.1/9",
+    ]
