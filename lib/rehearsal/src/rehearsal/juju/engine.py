@@ -404,6 +404,7 @@ class Engine:
                 self._forget_application(model, application)
         if model.life is Life.DYING and not model.applications and self._namespace.remove_model(model):
             self.models.pop(model.name, None)
+            self.changed.notify_all()
 
     def _knows(self, relation: Relation, unit: Unit) -> bool:
         known = unit.seen.relations.get(relation.id)
