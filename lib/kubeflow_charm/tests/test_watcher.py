@@ -353,8 +353,8 @@ def test_a_watch_that_is_refused_begins_anew(unit, make_pod, cluster, gate, monk
     gate.faults.append(Fault(lambda request: request.verb == "watch", status=status, times=3))
     say = make_pod()
     unit.ensure()
+    unit.becomes(lambda: gate.faults[0].times == 0)
     unit.settles(1.5)
-    assert gate.faults[0].times == 0
     before = len(unit.calls)
     say("Evicted")
     unit.becomes(lambda: len(unit.calls) == before + 1)
