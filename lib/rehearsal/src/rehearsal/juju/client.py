@@ -1,53 +1,81 @@
-"""`juju` and `juju-exec`: they pass what was typed to the rehearsal's server and print its answer.
+"""The `juju` and `juju-exec` programs: they pass what was typed to the server and print its answer.
 
-Standard library only, since it starts for every command: run by its path.
+Run by its path for every command, so it imports nothing that takes time to load: not json, socket, signal or
+pathlib. `server.py` describes the frames that pass.
 """
 
-import json
+import _socket
 import os
-import signal
-import socket
 import sys
 
 
 def main() -> int:
-    """Send the command line, stream the answer; return the exit status."""
-    path = os.environ.get("REHEARSAL_SOCKET", "")
-    channel = socket.socket(socket.AF_UNIX)
+    """Send the command line, do what the server says; return the exit status."""
+    channel = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:
-        channel.connect(path)
+        channel.connect(os.environ.get("REHEARSAL_SOCKET", ""))
     except OSError:
-        print("ERROR no rehearsal is running: start one with `rehearse`", file=sys.stderr)
-        return 1
-    kept = ("JUJU_MODEL", "REHEARSAL_MODEL", "COLUMNS")
+        return _failure("no rehearsal is running: start one with `rehearse`")
+    kept = ("JUJU_MODEL", "JUJU_SKIP_CONFIRMATION", "JUJU_STATUS_ISO_TIME", "REHEARSAL_MODEL")
     request = {
-        "program": os.path.basename(sys.argv[1]),  # noqa: PTH119 (pathlib takes 20 ms to import)
+        "program": sys.argv[1].rpartition("/")[2],
         "argv": sys.argv[2:],
         "cwd": os.getcwd(),  # noqa: PTH109
         "environment": {key: os.environ[key] for key in kept if key in os.environ},
-        "terminal": sys.stdout.isatty(),
-        "stdin": "" if sys.stdin is None or sys.stdin.isatty() else _piped(),
+        "terminal": os.isatty(1),
     }
-    channel.sendall(json.dumps(request).encode() + b"\n")
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    for line in channel.makefile():
-        said = json.loads(line)
-        if "exit" in said:
-            return said["exit"]
-        stream = sys.stdout if said["stream"] == "out" else sys.stderr
-        stream.write(said["text"])
-        stream.flush()
-    print("ERROR the rehearsal has gone away", file=sys.stderr)
+    # ascii() carries words that are no UTF-8, too.
+    _send(channel, ascii(request).encode())
+    while header := _receive(channel, 5):
+        kind, content = header[:1], _receive(channel, int.from_bytes(header[1:], "big"))
+        if kind == b"x":
+            return content[0]
+        if kind == b"?":
+            _send(channel, _typed(whole=content == b"all"))
+        else:
+            _write(1 if kind == b"o" else 2, content)
+    return _failure("the rehearsal has gone away")
+
+
+def _send(channel: _socket.socket, content: bytes) -> None:
+    channel.sendall(len(content).to_bytes(4, "big") + content)
+
+
+def _receive(channel: _socket.socket, length: int) -> bytes:
+    """Return so many bytes; nothing if the server is gone."""
+    content = b""
+    while len(content) < length:
+        part = channel.recv(length - len(content))
+        if not part:
+            return b""
+        content += part
+    return content
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    while content:
+        content = content[os.write(descriptor, content) :]
+
+
+def _typed(*, whole: bool) -> bytes:
+    """Return standard input to its end, or one line of it."""
+    content = b""
+    while part := os.read(0, 1 << 16 if whole else 1):
+        content += part
+        if not whole and part == b"\n":
+            break
+    return content
+
+
+def _failure(message: str) -> int:
+    _write(2, f"ERROR {message}\n".encode())
     return 1
-
-
-def _piped() -> str:
-    """Return standard input if a command reads it: `-` among its words."""
-    return sys.stdin.read() if "-" in sys.argv else ""
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)

@@ -1,38 +1,74 @@
-"""What a hook leaves: put into the model when it has succeeded, all at once, and only then."""
+"""What a hook leaves: put into the model when it has succeeded, all at once, and only then.
+
+The other half of `resolver.py`: here is noted what a unit has seen.
+"""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
-from rehearsal.juju.secrets import commit_secrets
+from rehearsal.juju import relations
+from rehearsal.juju.secrets import commit_secrets, postpone_expiry, postpone_rotation
 from rehearsal.juju.state import Hook, Life, Model, SeenRelation, Settings, Status, Unit, now
 
 RETRY_FIRST, RETRY_MOST = 5.0, 300.0
-"""Seconds between tries of a failed hook: doubled each time (juju/juju, uniter's retry strategy)."""
+"""Seconds between tries of a failed hook: doubled each time (juju/juju, internal/worker/uniter/uniter.go)."""
 
 
 def before(model: Model, unit: Unit, hook: Hook) -> None:
-    """Note that a hook begins: a unit enters a relation's scope with its own address in its settings."""
-    unit.running = hook
-    unit.agent.set("executing", f"running {hook.name} hook" if hook.kind != "task" else hook.name)
-    if not unit.seen.installed and unit.failed is None:
-        unit.workload.set("maintenance", "installing charm software")
-    if hook.kind == "relation" and hook.step == "created":
-        relation = model.relations[hook.relation or 0]
-        address = {
-            "egress-subnets": f"{unit.address}/32",
-            "ingress-address": unit.address,
-            "private-address": unit.address,
-        }
-        relation.unit_data.setdefault(unit.name, Settings(address, 1))
+    """Note that a hook begins, and what Juju does before it (runhook.go, beforeHook)."""
+    unit.running, unit.config_given = hook, model.applications[unit.application].config_version
+    # "The uniter no longer records when it is running the update-status hook."
+    if hook.name != "update-status":
+        unit.agent.set("executing", _message(hook))
+    if unit.seen.installed:
+        relations.enter(model, unit)
+    told = {
+        "install": "installing charm software",
+        "stop": "stopping charm software",
+        "remove": "cleaning up prior to charm deletion",
+    }
+    if hook.kind == "lifecycle" and hook.name in told and not (hook.name == "install" and unit.status_set):
+        _set_status(unit, "maintenance", told[hook.name])
     if hook.task is not None:
         task = model.tasks[hook.task]
         task.status, task.started = "running", now()
 
 
+def _message(hook: Hook) -> str:
+    if hook.kind == "task":
+        return f"running action {hook.name}"
+    about = hook.remote_unit or (f"secret:{hook.secret}" if hook.secret else "")
+    return f"running {hook.name} hook" + (f" for {about}" if about else "")
+
+
+def refusal(model: Model, unit: Unit, result: dict[str, Any]) -> str:
+    """Return why what a hook wrote cannot be taken, or nothing.
+
+    Leadership may have moved while it ran; Juju checks it again when it writes.
+    """
+    if model.applications[unit.application].leader == unit.name:
+        return ""
+    for number, written in result["relations"].items():
+        if written["application"] is not None:
+            return f"could not write settings from unit {unit.name} to relation {number}: permission denied"
+    said = result["secrets"]
+    if any(secret["owner"] == "app" for secret in said["added"] + said["changed"]):
+        return "could not write secrets: permission denied"
+    return ""
+
+
 def succeeded(model: Model, unit: Unit, hook: Hook, result: dict[str, Any], interval: float) -> None:
-    """Put in everything that a hook left."""
+    """Put in everything that a hook left.
+
+    Args:
+        model: the unit's model.
+        unit: whose hook it was.
+        hook: the hook.
+        result: what the worker said (`hooks.py`).
+        interval: seconds until the next update-status, if this was one.
+    """
     application = model.applications[unit.application]
     for number, written in result["relations"].items():
         relation = model.relations.get(number)
@@ -44,24 +80,33 @@ def succeeded(model: Model, unit: Unit, hook: Hook, result: dict[str, Any], inte
             bag = relation.application_data.setdefault(application.name, Settings())
             bag.replace(written["application"])
     commit_secrets(model, unit, result["secrets"])
-    unit.workload.set(*result["unit_status"])
+    if result["unit_status"] is not None:
+        unit.status_set = True
+        unit.charm_status.set(*result["unit_status"])
     if result["application_status"] is not None:
         application.status.set(*result["application_status"])
-    unit.workload_version = result["workload_version"]
-    application.workload_version = unit.workload_version or application.workload_version
-    unit.ports, unit.stored = result["ports"], result["stored"]
-    unit.failed, unit.retry_at, unit.retries = None, None, 0
-    _seen(model, unit, hook, interval)
+    if result["workload_version"]:
+        unit.workload_version = application.workload_version = result["workload_version"]
+    unit.ports = result["ports"]
+    _done(model, unit, hook, interval)
     if hook.task is not None:
         _finish_task(model, unit, hook.task, result["action"])
 
 
-def failed(model: Model, unit: Unit, hook: Hook, result: dict[str, Any]) -> None:
-    """Note that a hook failed: the unit is in error, and nothing that the hook did is kept."""
+def failed(model: Model, unit: Unit, hook: Hook, reason: str, action: dict[str, Any] | None = None) -> None:
+    """Note that a hook failed: the unit is in error, and nothing that the hook did is kept.
+
+    A failed action, or a failed event of the unit's own, is nobody's error but its caller's.
+
+    Args:
+        model: the unit's model.
+        unit: whose hook it was.
+        hook: the hook.
+        reason: such as `exit status 1`.
+        action: what a failed action has said before it ended.
+    """
     if hook.task is not None:
-        action = dict(result.get("action") or {})
-        action["failure"] = action.get("failure") or "exit status 1"
-        _finish_task(model, unit, hook.task, action)
+        _finish_task(model, unit, hook.task, (action or {}) | {"failure": reason})
         return
     unit.failed = hook
     automatic = model.config.get("automatically-retry-hooks", True)
@@ -73,51 +118,89 @@ def failed(model: Model, unit: Unit, hook: Hook, result: dict[str, Any]) -> None
 
 
 def skip(model: Model, unit: Unit, interval: float) -> None:
-    """Take the failed hook as run (`juju resolved --no-retry`)."""
-    hook, unit.failed, unit.retry_at, unit.retries = unit.failed, None, None, 0
-    if hook is not None:
-        unit.workload.set("maintenance", "")
-        _seen(model, unit, hook, interval)
+    """Take the failed hook as run (`juju resolved --no-retry`), or as no longer needed."""
+    if unit.failed is not None:
+        _done(model, unit, unit.failed, interval)
+
+
+def settled(unit: Unit) -> bool:
+    """Note that the unit has nothing to do; return whether that is new."""
+    if unit.agent.current == "idle":
+        return False
+    unit.agent = Status("idle")
+    return True
+
+
+def _done(model: Model, unit: Unit, hook: Hook, interval: float) -> None:
+    """Note what the unit has now seen, and what Juju does after the hook (runhook.go, afterHook)."""
+    if hook.kind != "task":
+        unit.failed, unit.retry_at, unit.retries = None, None, 0
+    _seen(model, unit, hook, interval)
+    match hook.name if hook.kind == "lifecycle" else "":
+        case "start" if not unit.status_set:
+            _set_status(unit, "unknown", "")
+        case "stop":
+            _set_status(unit, "maintenance", "")
+        case "remove":
+            _set_status(unit, "terminated", "")
+    if unit.failed is None:
+        unit.workload.set(unit.charm_status.current, unit.charm_status.message)
+
+
+def _set_status(unit: Unit, current: str, message: str) -> None:
+    unit.charm_status.set(current, message)
+    if unit.failed is None:
+        unit.workload.set(current, message)
 
 
 def _seen(model: Model, unit: Unit, hook: Hook, interval: float) -> None:
-    """Note what the unit has now seen; the other half of `resolver.py`."""
-    seen, application = unit.seen, model.applications[unit.application]
-    seen.update_status_due = max(seen.update_status_due, time.monotonic() + interval)
+    seen = unit.seen
     match hook.name, hook.kind:
-        case "install", "lifecycle":
-            seen.installed, seen.charm_version = True, application.charm_version
-        case "upgrade-charm", "lifecycle":
-            seen.charm_version, seen.config_version = application.charm_version, None
-        case "leader-elected", "lifecycle":
+        case _, "task":
+            pass
+        case "install", _:
+            seen.installed, seen.charm_version = True, unit.code
+        case "upgrade-charm", _:
+            seen.charm_version, seen.queued = unit.code, "config-changed"
+        case "leader-elected", _:
             seen.leader = True
-        case "config-changed", "lifecycle":
-            seen.config_version = application.config_version
-        case "start", "lifecycle":
-            seen.started = True
-        case "stop", "lifecycle":
+        case "config-changed", _:
+            seen.config_version = unit.config_given
+            seen.queued = "" if seen.started or seen.charm_version != unit.code else "start"
+        case "start", _:
+            seen.started, seen.stopped, seen.queued = True, False, ""
+        case "stop", _:
             seen.stopped = True
-        case "remove", "lifecycle":
+        case "remove", _:
             seen.removed = True
             unit.life = Life.DEAD
-        case "update-status", "lifecycle":
+        case "update-status", _:
             seen.update_status_due = time.monotonic() + interval
         case _, "workload":
             seen.pebble_ready.add(hook.container)
-        case "secret-remove", _:
-            seen.secret_removals[hook.secret] = hook.revision or 0
         case _, "secret":
-            if secret := model.secrets.get(hook.secret):
-                seen.secrets[hook.secret] = secret.latest
+            _seen_secret(model, unit, hook)
         case _, "relation":
             _seen_relation(model, unit, hook)
 
 
-def _seen_relation(model: Model, unit: Unit, hook: Hook) -> None:
-    relation = model.relations.get(hook.relation or 0)
-    known = unit.seen.relations.setdefault(hook.relation or 0, SeenRelation())
-    if relation is None:
+def _seen_secret(model: Model, unit: Unit, hook: Hook) -> None:
+    secret = model.secrets.get(hook.secret)
+    if secret is None:
         return
+    match hook.name:
+        case "secret-changed":
+            unit.seen.secrets[secret.id] = hook.version
+        case "secret-remove":
+            unit.seen.secret_removals.setdefault(secret.id, set()).add(hook.revision or 0)
+        case "secret-expired":
+            postpone_expiry(secret, hook.revision or 0)
+        case "secret-rotate":
+            postpone_rotation(secret, rotated=secret.latest > hook.version)
+
+
+def _seen_relation(model: Model, unit: Unit, hook: Hook) -> None:
+    known = unit.seen.relations.setdefault(hook.relation or 0, SeenRelation())
     match hook.step:
         case "created":
             known.created = True
@@ -127,7 +210,8 @@ def _seen_relation(model: Model, unit: Unit, hook: Hook) -> None:
             known.members.pop(hook.remote_unit, None)
         case "broken":
             known.broken = True
-            relation.unit_data.pop(unit.name, None)
+            if relation := model.relations.get(hook.relation or 0):
+                relations.leave(relation, unit.name)
         case "changed" if hook.remote_unit:
             known.members[hook.remote_unit] = hook.version
         case "changed":
@@ -141,10 +225,3 @@ def _finish_task(model: Model, unit: Unit, number: int, action: dict[str, Any] |
     task.message = action.get("failure") or ""
     task.status = "failed" if action.get("failure") is not None else "completed"
     task.completed = now()
-
-
-def settled(unit: Unit) -> None:
-    """Note that the unit has nothing to do."""
-    unit.running = None
-    if unit.agent.current != "idle":
-        unit.agent = Status("idle")

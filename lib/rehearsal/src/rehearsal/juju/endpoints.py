@@ -6,7 +6,7 @@ Facts: juju/juju, state/state.go (InferEndpoints) and its errors.
 from __future__ import annotations
 
 from rehearsal.juju.errors import JujuError
-from rehearsal.juju.state import Application, Endpoint, Model, Relation
+from rehearsal.juju.state import Application, Endpoint, Life, Model, Relation
 
 _COUNTERPART = {"provides": "requires", "requires": "provides"}
 
@@ -21,7 +21,8 @@ def infer(model: Model, first: str, second: str) -> tuple[list[Endpoint], str]:
         (a, b, interface)
         for a, interface in _candidates(model, first)
         for b, other in _candidates(model, second)
-        if interface == other and _COUNTERPART.get(a.role) == b.role
+        # An application is not related to itself by other than its peer relations.
+        if interface == other and _COUNTERPART.get(a.role) == b.role and a.application != b.application
     ]
     if not pairs:
         raise JujuError("no relations found")
@@ -33,8 +34,11 @@ def infer(model: Model, first: str, second: str) -> tuple[list[Endpoint], str]:
 
 
 def check(model: Model, ends: list[Endpoint]) -> None:
-    """Raise JujuError if the relation exists already or an endpoint's limit is reached."""
+    """Raise JujuError if an application goes, the relation exists, or an endpoint's limit is reached."""
     name = key(ends)
+    for end in ends:
+        if model.applications[end.application].life is not Life.ALIVE:
+            raise JujuError(f'cannot add relation "{name}": application "{end.application}" is not alive')
     for relation in model.relations.values():
         if relation.key == name:
             raise JujuError(f'cannot add relation "{name}": relation {name} already exists')

@@ -1,145 +1,206 @@
-"""The engine's side of an application's worker process."""
+"""The engine's side of the processes in which a charm's code runs."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
 import socket
-import sys
-import time
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from rehearsal.guardian import Guardian, Process
+from rehearsal.juju.channel import receive, send
 from rehearsal.juju.charms import Charm
-from rehearsal.juju.worker import receive, send
+from rehearsal.juju.worker import STDERR, STDOUT
+from rehearsal.juju.zygote import Branch, Zygote
 
-START_WITHIN = 30.0
 HOOK_WITHIN = 600.0
 """Seconds after which a hook that does not end is killed."""
 
+_KEPT = {"HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TZ", "USER"}
+"""What a hook sees of the environment that the rehearsal runs in; Juju's agent has a bare one, too."""
+
 
 class Host:
-    """Where the hooks of one application run.
+    """Where the hooks of one application run, in one version of its charm.
 
     Args:
-        folder: of the application, for sockets, scratch and logs.
+        folder: of the application and version, for scratch and logs.
+        zygote: where its worker is forked from.
         charm: what runs.
-        guardian: starts the process.
         environment: what every hook has besides what Juju sets: KUBECONFIG, PATH.
     """
 
-    def __init__(self, folder: Path, charm: Charm, guardian: Guardian, environment: Mapping[str, str]):
+    def __init__(self, folder: Path, zygote: Zygote, charm: Charm, environment: Mapping[str, str]):
         self._folder = folder
+        self._zygote = zygote
         self._charm = charm
-        self._guardian = guardian
-        self._environment = dict(environment)
-        self._process: Process | None = None
-        self._socket = folder / "worker.sock"
+        self._environment = environment
+        self._worker: Branch | None = None
+        self._pods: dict[str, Branch] = {}
+        self._stopped = False
+        self._lock = threading.Lock()
         self.on_pid: Callable[[int], None] = lambda _: None
         """Told the process of a hook when it begins: the seam for killing it on purpose."""
 
     def start(self) -> None:
-        """Start the process; the charm is imported while Juju makes the pod."""
+        """Start the worker; the charm is imported while Juju makes the pod."""
+        self._worker = self._start_worker()
+
+    def _start_worker(self) -> Branch:
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._socket.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "rehearsal.juju.worker", self._socket, self._charm.path]
-        self._process = self._guardian.spawn(
-            [str(part) for part in command],
-            log=self._folder / "worker.log",
-            env=dict(os.environ) | self._environment,
-            name=f"worker-{self._charm.name}",
+        return self._zygote.worker(
+            {
+                "charm": str(self._charm.path),
+                "environment": {**os.environ, **self._environment},
+                "log": str(self._folder / "worker.log"),
+            }
         )
 
     def stop(self) -> None:
-        """End the process and what its hooks have left running."""
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
+        """End the pods, what their hooks have left running, and the worker."""
+        with self._lock:
+            self._stopped = True
+            ending = [*self._pods.values(), self._worker]
+            self._pods, self._worker = {}, None
+        for each in ending:
+            if each is not None:
+                each.end()
+
+    def end_unit(self, unit: str) -> None:
+        """End a unit's pod, and delete what it had on disk."""
+        with self._lock:
+            pod = self._pods.pop(unit, None)
+        if pod is not None:
+            pod.end()
+        shutil.rmtree(self._scratch(unit), ignore_errors=True)
 
     def run(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Run one hook; a process that breaks off or never ends is a failed hook."""
-        scratch = self._folder / request["unit"].replace("/", "-")
+        """Run one hook.
+
+        Returns:
+            What the worker says (`hooks.py`); `reason` if it failed, such as `exit status 1`; and `log`,
+            which is kept whatever becomes of the hook: a list of level, source and message.
+        """
+        scratch = self._scratch(request["unit"])
         output = scratch / "output"
-        request |= {
-            "charm_root": str(self._charm_root(scratch)),
-            "environment": self._hook_environment(scratch, request),
-            "output": str(output),
-        }
         try:
+            root = self._charm_root(scratch)
+            shutil.rmtree(output, ignore_errors=True)
+            output.mkdir()
+            request |= {
+                "charm_root": str(root),
+                "environment": self._hook_environment(scratch, request),
+                "output": str(output),
+            }
             result = self._ask(request)
         except (EOFError, OSError) as error:
-            said = f"the hook's process ended before its time: {error or 'killed'}"
-            result = {"ok": False, "log": [], "traceback": said}
-        printed = output.read_text(errors="replace") if output.exists() else ""
-        result["output"] = printed.splitlines()
+            result = {"ok": False, "traceback": "", "reason": str(error) or "the unit's pod is gone"}
+        result["log"] = _log(output, request["hook"].name)
         return result
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        with self._connect() as channel:
+        with self._connect(request["unit"]) as channel:
             send(channel, request)
-            pid = receive(channel)
+            _, pid = receive(channel)
             self.on_pid(pid)
             channel.settimeout(HOOK_WITHIN)
+            result: dict[str, Any] = {"ok": False, "traceback": ""}
             try:
-                return receive(channel)
+                kind, said = receive(channel)
+                if kind == "result":
+                    result = said
+                    kind, said = receive(channel)
             except TimeoutError:
+                # It is a child that nobody has waited for, so the number is still its own.
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-                raise
+                raise OSError(f"no end within {HOOK_WITHIN:.0f} seconds") from None
+        if not result["ok"]:
+            result["reason"] = _reason(result.get("code") or said)
+        return result
 
-    def _connect(self) -> socket.socket:
-        if self._process is None or self._process.ended.is_set():
-            self.start()
-        deadline = time.monotonic() + START_WITHIN
-        channel = socket.socket(socket.AF_UNIX)
-        channel.settimeout(START_WITHIN)
-        while True:
+    def _connect(self, unit: str) -> socket.socket:
+        """Return a connection to the unit's pod, which is made if there is none, or none any more."""
+        for last in (False, True):
             try:
-                channel.connect(str(self._socket))
-                return channel
-            except OSError:
-                ended = self._process is None or self._process.ended.is_set()
-                if ended or time.monotonic() > deadline:
-                    raise OSError(f"the worker does not answer: see {self._folder}") from None
-                time.sleep(0.02)
+                return self._pod(unit).connect()
+            except OSError as error:
+                if last or self._stopped:
+                    raise OSError(f"{error}: see {self._folder}/worker.log") from None
+        raise AssertionError("unreachable")
+
+    def _pod(self, unit: str) -> Branch:
+        with self._lock:
+            if self._stopped:
+                raise OSError("the application is gone")
+            if unit not in self._pods or self._pods[unit].ended:
+                if unit in self._pods:
+                    self._pods.pop(unit).end()
+                path, worker = self._zygote.new_path(), self._living_worker()
+                self._pods[unit] = Branch(path, worker.connect(), str(path))
+            return self._pods[unit]
+
+    def _living_worker(self) -> Branch:
+        if self._worker is not None and self._worker.ended:
+            self._worker.end()
+            self._worker = None
+        self._worker = self._worker or self._start_worker()
+        return self._worker
+
+    def _scratch(self, unit: str) -> Path:
+        return self._folder / unit.replace("/", "-")
 
     def _charm_root(self, scratch: Path) -> Path:
-        """Return the charm's folder as a unit has it: links to the source, and metadata of its own.
+        """Return the charm's folder as a unit has it: links to the source, and files of its own.
 
-        ops-scenario writes metadata into the folder while a hook runs, so no two units may share one.
+        ops keeps its state there, so no two units may share one.
         """
         root = scratch / "charm"
         if root.exists():
             return root
         root.mkdir(parents=True)
         (scratch / "tmp").mkdir(exist_ok=True)
-        generated = {"metadata.yaml", "config.yaml", "actions.yaml", "charmcraft.yaml"}
+        generated = {"metadata.yaml", "config.yaml", "actions.yaml", "charmcraft.yaml", "dispatch"}
         for entry in self._charm.path.iterdir():
             if entry.name not in generated and not entry.name.startswith("."):
                 (root / entry.name).symlink_to(entry)
-        metadata = {k: v for k, v in self._charm.metadata.items() if k not in ("config", "actions")}
-        (root / "metadata.yaml").write_text(yaml.safe_dump(metadata))
+        said = dict(self._charm.metadata)
+        parts = {"config.yaml": said.pop("config", None), "actions.yaml": said.pop("actions", None)}
+        for name, document in ({"metadata.yaml": said} | parts).items():
+            if document:
+                (root / name).write_text(yaml.safe_dump(document))
         (root / "dispatch").write_text("#!/bin/sh\n# juju-exec knows what to do with this path.\n")
         return root
 
     def _hook_environment(self, scratch: Path, request: dict[str, Any]) -> dict[str, str]:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("JUJU_")}
-        return (
-            kept
-            | self._environment
-            | {
-                "TMPDIR": str(scratch / "tmp"),
-                "CHARM_DIR": str(scratch / "charm"),
-                "REHEARSAL_MODEL": request["model"]["name"],
-            }
-        )
+        kept = {key: value for key, value in os.environ.items() if key in _KEPT or key.startswith("LC_")}
+        own = {"TMPDIR": str(scratch / "tmp"), "REHEARSAL_MODEL": request["model"]["name"]}
+        return kept | dict(self._environment) | own
 
-    def forget(self, unit: str) -> None:
-        """Delete what a unit had on disk."""
-        shutil.rmtree(self._folder / unit.replace("/", "-"), ignore_errors=True)
+
+def _reason(code: int) -> str:
+    """Return how a process ended, in the words of Juju's agent (Go's os.ProcessState)."""
+    if code < 0:
+        name = {signal.SIGKILL: "killed", signal.SIGTERM: "terminated", signal.SIGSEGV: "segmentation fault"}
+        return f"signal: {name.get(signal.Signals(-code), signal.Signals(-code).name)}"
+    return f"exit status {code}"
+
+
+def _log(output: Path, hook: str) -> list[tuple[str, str, str]]:
+    """Return what a hook has logged and printed, at the levels that Juju gives it (runner/runner.go)."""
+    lines: list[tuple[str, str, str]] = []
+    if (output / "log").exists():
+        said = map(json.loads, (output / "log").read_text().splitlines())
+        lines += [(level, "juju-log", message) for level, message in said]
+    for name, level in ((STDOUT, "DEBUG"), (STDERR, "WARNING")):
+        if (output / name).exists():
+            printed = (output / name).read_text(errors="replace").splitlines()
+            lines += [(level, hook, line) for line in printed]
+    return lines

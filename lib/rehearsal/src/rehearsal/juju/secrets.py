@@ -1,11 +1,14 @@
 """Juju secrets: revisions, grants and who tracks what.
 
-The rules are those of Juju's documentation "Secret": a consumer reads by grant, goes on reading the
+The rules are those of Juju's reference "Secret" and "Hook", and of core/secrets and
+apiserver/facades/agent/secretsmanager in juju/juju: a consumer reads by grant, goes on reading the
 revision it tracks until it refreshes, and labels are each side's own.
 """
 
 from __future__ import annotations
 
+import calendar
+import datetime
 import secrets as randomness
 import string
 from typing import Any
@@ -15,6 +18,9 @@ from rehearsal.juju.state import Model, Secret, Unit, now
 
 _ALPHABET = string.digits + string.ascii_lowercase[:22]
 """That of Juju's identifiers (rs/xid)."""
+
+AGAIN = datetime.timedelta(minutes=5)
+"""Until an owner that did nothing is told again (core/secrets, RotateRetryDelay and ExpireRetryDelay)."""
 
 
 def new_id() -> str:
@@ -31,40 +37,98 @@ def find(model: Model, reference: str) -> Secret:
 
 
 def add_user_secret(model: Model, name: str, content: dict[str, str], description: str = "") -> Secret:
-    """Add a secret of the model's user."""
+    """Add a secret of the model's user; raises JujuError if the name is taken."""
     if any(name == secret.name for secret in model.secrets.values() if name):
         raise JujuError(f'secret with name "{name}" already exists')
-    secret = Secret(new_id(), "", name=name, description=description, revisions={1: content})
+    secret = Secret(new_id(), "", name=name, description=description, revisions={1: dict(content)})
     model.secrets[secret.id] = secret
     return secret
 
 
-def revise(secret: Secret, content: dict[str, str]) -> None:
-    """Add a revision, if it says anything new."""
-    if content != secret.revisions[secret.latest]:
-        secret.revisions[secret.latest + 1] = dict(content)
-        secret.updated = now()
+def readable(secret: Secret, unit: Unit) -> bool:
+    """Whether a unit may read a secret: as its owner, or by a grant."""
+    return secret.owned_by(unit) or bool({unit.name, unit.application} & set(secret.grants))
+
+
+def revise(secret: Secret, content: dict[str, str]) -> bool:
+    """Add a revision, if it says anything new; return whether it did."""
+    if content == secret.revisions[secret.latest]:
+        return False
+    secret.revisions[secret.latest + 1] = dict(content)
+    secret.updated = now()
+    return True
+
+
+def next_rotation(policy: str, after: datetime.datetime) -> datetime.datetime | None:
+    """Return when a secret of this policy is to be rotated next (core/secrets/rotate.go)."""
+    match policy:
+        case "hourly":
+            return after + datetime.timedelta(hours=1)
+        case "daily":
+            return after + datetime.timedelta(days=1)
+        case "weekly":
+            return after + datetime.timedelta(weeks=1)
+        case "monthly" | "quarterly" | "yearly":
+            return _months_later(after, {"monthly": 1, "quarterly": 3, "yearly": 12}[policy])
+        case _:
+            return None
+
+
+def _months_later(after: datetime.datetime, months: int) -> datetime.datetime:
+    year, month = divmod(after.year * 12 + after.month - 1 + months, 12)
+    day = min(after.day, calendar.monthrange(year, month + 1)[1])
+    return after.replace(year=year, month=month + 1, day=day)
 
 
 def commit_secrets(model: Model, unit: Unit, written: dict[str, Any]) -> None:
-    """Put in what a hook did to secrets: the worker's report of made, changed, read and removed ones."""
-    for said in written["owned"]:
-        number = said["id"].removeprefix("secret:")
+    """Put in what a hook did to secrets.
+
+    Args:
+        model: the unit's model.
+        unit: whose hook it was.
+        written: the worker's report (`translation.py`): secrets `added`, `changed`, `removed`, `read`
+            (with the revision that is tracked now), and `removed_revisions`.
+    """
+    for said in written["added"]:
         owner = unit.application if said["owner"] == "app" else unit.name
-        secret = model.secrets.get(number)
-        if secret is None:
-            secret = model.secrets[number] = Secret(number, owner, revisions={1: said["content"]})
-        revise(secret, said["content"])
-        secret.label, secret.description = said["label"] or "", said["description"] or ""
-        secret.grants = {grantee: relation for relation, names in said["grants"].items() for grantee in names}
-    for number in written["removed"]:
-        model.secrets.pop(number.removeprefix("secret:"), None)
-    for said in written["read"]:
-        if secret := model.secrets.get(said["id"].removeprefix("secret:")):
-            revisions = [r for r, content in secret.revisions.items() if content == said["tracked"]]
-            secret.consumers[unit.name] = max(revisions, default=secret.latest)
-            if said["label"]:
-                secret.consumer_labels[unit.name] = said["label"]
+        secret = Secret(said["id"], owner, revisions={1: dict(said["content"])})
+        model.secrets[secret.id] = secret
+        _describe(secret, said)
+    for said in written["changed"]:
+        if secret := model.secrets.get(said["id"]):
+            revise(secret, said["content"])
+            _describe(secret, said)
+    for id, revision in written["removed_revisions"]:
+        if secret := model.secrets.get(id):
+            secret.revisions.pop(revision, None)
+            secret.expirations.pop(revision, None)
+    for id in written["removed"]:
+        model.secrets.pop(id, None)
+    for id, (revision, label) in written["read"].items():
+        if secret := model.secrets.get(id):
+            secret.consumers[unit.name] = min(revision, secret.latest)
+            if label and not secret.owned_by(unit):
+                secret.consumer_labels[unit.name] = label
+
+
+def _describe(secret: Secret, said: dict[str, Any]) -> None:
+    secret.label, secret.description = said["label"] or "", said["description"] or ""
+    secret.grants = {grantee: relation for relation, names in said["grants"].items() for grantee in names}
+    if said["expire"] is not None:
+        secret.expirations[secret.latest] = said["expire"]
+    if said["rotate"] != secret.rotate:
+        secret.rotate, secret.rotates = said["rotate"], next_rotation(said["rotate"], now())
+
+
+def postpone_rotation(secret: Secret, *, rotated: bool) -> None:
+    """Note that the owner was told to rotate a secret: it is told again soon if it did not."""
+    secret.rotates = next_rotation(secret.rotate, now()) if rotated else now() + AGAIN
+
+
+def postpone_expiry(secret: Secret, revision: int) -> None:
+    """Note that the owner was told that a revision expired: it is told again until it removes it."""
+    if revision in secret.expirations:
+        secret.expirations[revision] = now() + AGAIN
 
 
 def forget(model: Model, entity: str) -> None:
@@ -73,6 +137,7 @@ def forget(model: Model, entity: str) -> None:
         if secret.owner == entity:
             del model.secrets[secret.id]
         secret.consumers.pop(entity, None)
+        secret.consumer_labels.pop(entity, None)
         secret.grants.pop(entity, None)
 
 

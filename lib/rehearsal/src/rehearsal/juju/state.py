@@ -87,6 +87,8 @@ class Relation:
     """By application name."""
     unit_data: dict[str, Settings] = field(default_factory=dict)
     """By unit name, for the units in scope."""
+    left_data: dict[str, Settings] = field(default_factory=dict)
+    """By unit name, for the units that were in scope: Juju keeps it readable as long as the relation is."""
     life: Life = Life.ALIVE
     suspended: bool = False
 
@@ -133,6 +135,8 @@ class Seen:
     """What a unit's agent knows to be done: the local state of Juju's uniter."""
 
     installed: bool = False
+    queued: str = ""
+    """The hook that Juju runs next whatever else is due: `config-changed` or `start`."""
     started: bool = False
     stopped: bool = False
     removed: bool = False
@@ -143,8 +147,8 @@ class Seen:
     relations: dict[int, SeenRelation] = field(default_factory=dict)
     secrets: dict[str, int] = field(default_factory=dict)
     """Secret id to the newest revision that a secret-changed told of."""
-    secret_removals: dict[str, int] = field(default_factory=dict)
-    """Secret id to the newest revision that a secret-remove told the owner of."""
+    secret_removals: dict[str, set[int]] = field(default_factory=dict)
+    """Secret id to the revisions that a secret-remove told the owner of."""
     update_status_due: float = 0.0
     """Monotonic time of the next update-status."""
 
@@ -162,7 +166,8 @@ class Hook:
     """Of a relation hook: `created`, `joined`, `changed`, `departed`, `broken`."""
     remote_unit: str = ""
     version: int = 0
-    """Of a changed hook: the version of the settings that it tells of."""
+    """Of a changed hook: the version of the settings that it tells of; of secret-changed and secret-rotate:
+    the latest revision when it was due."""
     departing_unit: str = ""
     secret: str = ""
     revision: int | None = None
@@ -172,14 +177,14 @@ class Hook:
 
 @dataclass
 class Task:
-    """One run of an action, an exec, or an event that the unit's own watcher asked for."""
+    """One run of an action, or of an event that the unit's own watcher asked for."""
 
     id: int
     kind: str
-    """`action`, `exec` or `dispatch` (a `juju-exec` with JUJU_DISPATCH_PATH)."""
+    """`action`, or `dispatch` (a `juju-exec` with JUJU_DISPATCH_PATH)."""
     unit: str
     name: str
-    """The action's name, the command line, or the event's name such as `kubernetes_changed`."""
+    """The action's name, or the event's, such as `kubernetes_changed`."""
     parameters: dict[str, Any] = field(default_factory=dict)
     status: str = "pending"
     """`pending`, `running`, `completed`, `failed`."""
@@ -189,6 +194,19 @@ class Task:
     enqueued: datetime.datetime = field(default_factory=now)
     started: datetime.datetime | None = None
     completed: datetime.datetime | None = None
+    operation: int = 0
+    """The operation that it is a part of: what one command has started on one or more units."""
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A running pod of a unit."""
+
+    uid: str
+    """Another pod of the same name has another one."""
+    address: str
+    version: int
+    """Of the charm that it was made for (`Application.charm_version`)."""
 
 
 @dataclass
@@ -198,9 +216,18 @@ class Unit:
     number: int
     application: str
     life: Life = Life.ALIVE
+    code: int = 0
+    """The version of the charm (`Application.charm_version`) that its pod runs."""
+    pod_uid: str = ""
+    """The pod that it runs in; empty while it waits for one."""
     agent: Status = field(default_factory=lambda: Status("allocating"))
-    """`allocating`, `executing`, `idle`, `error` is shown through `workload`, `lost`."""
+    """`allocating`, `executing`, `idle`; `error` is shown through `workload`."""
     workload: Status = field(default_factory=lambda: Status("waiting", "installing agent"))
+    """What `juju status` shows: an error hides what the charm has set."""
+    charm_status: Status = field(default_factory=Status)
+    """What the charm has set, or Juju for it."""
+    status_set: bool = False
+    """Whether the charm has ever set its status."""
     workload_version: str = ""
     address: str = ""
     ports: list[str] = field(default_factory=list)
@@ -209,11 +236,11 @@ class Unit:
     """The hook that failed, while the unit is in error."""
     running: Hook | None = None
     """The hook that runs now."""
+    config_given: int = 0
+    """The version of the configuration that it was given; what changes meanwhile is told by another hook."""
     retry_at: float | None = None
     """Monotonic time of the next try of the failed hook; None waits for `juju resolved`."""
     retries: int = 0
-    stored: bytes = b""
-    """What ops keeps between hooks (StoredState and deferred events), pickled."""
     seen: Seen = field(default_factory=Seen)
     tasks: deque[Task] = field(default_factory=deque)
 
@@ -239,7 +266,7 @@ class Application:
     channel: str = ""
     revision: int = 0
     charm_version: int = 0
-    """Grows with every refresh."""
+    """Grows with every refresh and every new resource (Juju's CharmModifiedVersion)."""
     config: dict[str, Any] = field(default_factory=dict)
     """What the user set; defaults are the charm's."""
     config_version: int = 1
@@ -276,14 +303,19 @@ class Secret:
     name: str = ""
     """Of a user secret."""
     revisions: dict[int, dict[str, str]] = field(default_factory=dict)
+    """What each revision holds; at least one."""
+    expirations: dict[int, datetime.datetime] = field(default_factory=dict)
+    """Revision to the time of its (next) secret-expired."""
     grants: dict[str, int | None] = field(default_factory=dict)
     """Application or unit to the relation that scopes the grant, None for user secrets."""
     consumers: dict[str, int] = field(default_factory=dict)
-    """Unit to the revision it tracks."""
+    """Unit to the revision it tracks. Who has never read the secret is not here."""
     consumer_labels: dict[str, str] = field(default_factory=dict)
     """Unit to the label under which it reads the secret."""
     rotate: str = ""
-    expire: datetime.datetime | None = None
+    """Rotation policy: `hourly` ... `yearly`; empty for never."""
+    rotates: datetime.datetime | None = None
+    """When the next secret-rotate is due."""
     created: datetime.datetime = field(default_factory=now)
     updated: datetime.datetime = field(default_factory=now)
 
@@ -296,6 +328,10 @@ class Secret:
     def latest(self) -> int:
         """The newest revision."""
         return max(self.revisions)
+
+    def owned_by(self, unit: Unit) -> bool:
+        """Whether the unit, or its application, owns the secret."""
+        return self.owner in (unit.name, unit.application)
 
 
 @dataclass

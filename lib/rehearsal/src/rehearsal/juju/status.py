@@ -1,125 +1,197 @@
-"""The document that `juju status` prints, as Juju 3.6 has it for a Kubernetes model."""
+"""The document that `juju status` prints, as Juju 3.6 has it for a Kubernetes model.
+
+Facts: juju/juju 3.6, cmd/juju/status/formatted.go and formatter.go (the document), cmd/juju/common/format.go
+(times), state/application.go (the severities), state/status_model.go (caasApplicationDisplayStatus) and
+internal/worker/caasapplicationprovisioner/ops.go (when units have not settled down).
+"""
 
 from __future__ import annotations
 
 import datetime
 import fnmatch
+import uuid
+from collections.abc import Sequence
 from typing import Any
 
-from rehearsal.juju.state import Application, Life, Model, Status, Unit, now
+from rehearsal.juju.formats import natural
+from rehearsal.juju.state import Application, Life, Model, Relation, Status, Unit, now
 from rehearsal.juju.worker import JUJU_VERSION
 
+CONTROLLER = "rehearsal"
+CONTROLLER_UUID = str(uuid.uuid5(uuid.NAMESPACE_DNS, CONTROLLER))
+CLOUD, REGION = "rehearsal", "localhost"
+
+_LEFT_OUT_IF_EMPTY = {"charm-channel", "address", "life", "relations", "units", "version"}
 _WORST_FIRST = ("error", "blocked", "waiting", "maintenance", "terminated", "active", "unknown")
-"""How a state of units becomes the application's (juju/juju, core/status, DeriveStatus)."""
 
 
-def moment(at: datetime.datetime) -> str:
-    """Return a time as Juju's documents have it: `2026-11-23T19:10:12Z`."""
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+def moment(at: datetime.datetime, *, utc: bool = False) -> str:
+    """Return a time as the document has it: `23 Nov 2026 19:10:12Z`, or `2026-11-23 19:10:12Z` if in UTC."""
+    if utc:
+        return at.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return at.astimezone().strftime("%d %b %Y %H:%M:%S") + _zone(at)
+
+
+def timestamp(*, utc: bool = False) -> str:
+    """Return the present time of day, as the document and the table have it: `19:10:12Z`."""
+    at = now() if utc else now().astimezone()
+    return at.strftime("%H:%M:%S") + ("Z" if utc else _zone(at))
+
+
+def _zone(at: datetime.datetime) -> str:
+    offset = at.astimezone().strftime("%z")
+    return "Z" if offset == "+0000" else f"{offset[:3]}:{offset[3:]}"
 
 
 def application_status(application: Application) -> Status:
-    """Return the application's status: what its leader set, else that of its worst unit."""
+    """Return the status that is shown for an application.
+
+    That is what its leader set, or else the worst of its units'; as long as units wait for their pods, it is
+    waiting whatever they say.
+    """
+    units = application.units.values()
+    if application.life is Life.ALIVE and any(unit.agent.current == "allocating" for unit in units):
+        first = all(unit.workload.message == "installing agent" for unit in units)
+        message = "installing agent" if first else "waiting for units to settle down"
+        return Status("waiting", message, max(unit.agent.since for unit in units))
     if application.status.current != "unknown":
         return application.status
-    if not application.units:
-        return Status("waiting", "waiting for units", application.status.since)
-    units = [unit.workload for unit in application.units.values()]
+    if not units:
+        return application.status
     rank = {name: number for number, name in enumerate(_WORST_FIRST)}
-    return min(units, key=lambda status: rank.get(status.current, len(rank)))
+    return min((unit.workload for unit in units), key=lambda status: rank.get(status.current, len(rank)))
 
 
-def document(model: Model, patterns: list[str] | None = None) -> dict[str, Any]:
-    """Return the status document; `patterns` keep applications and units that match one."""
-    chosen = {
-        name: application
-        for name, application in model.applications.items()
-        if not patterns or any(_matches(application, pattern) for pattern in patterns)
-    }
+def selected(model: Model, patterns: Sequence[str]) -> list[str]:
+    """Return the applications that a `juju status` with these patterns shows, in the order of its table.
+
+    A pattern means an application, a unit or a state; who is related to what it means is shown, too.
+    """
+    names = sorted(model.applications, key=natural)
+    if not patterns:
+        return names
+    meant = {name for name in names if _matches(model.applications[name], patterns)}
+    for relation in model.relations.values():
+        ends = {end.application for end in relation.endpoints}
+        if any(_matches(model.applications[name], patterns) for name in ends if name in meant):
+            meant |= ends
+    return [name for name in names if name in meant]
+
+
+def _matches(application: Application, patterns: Sequence[str]) -> bool:
+    names = [application.name, application_status(application).current]
+    for unit in application.units.values():
+        names += [unit.name, unit.workload.current]
+    return any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in patterns)
+
+
+def document(model: Model, patterns: Sequence[str] = (), *, utc: bool = False) -> dict[str, Any]:
+    """Return the status document, of the whole model or of what the patterns select (`selected`)."""
     return {
-        "model": {
-            "name": model.name,
-            "type": "caas",
-            "controller": "rehearsal",
-            "cloud": "rehearsal",
-            "region": "localhost",
-            "version": JUJU_VERSION,
-            "model-status": _status(
-                Status("available" if model.life is Life.ALIVE else "destroying", "", model.created)
-            ),
-            "sla": "unsupported",
-        },
+        "model": _model(model, utc=utc),
         "machines": {},
-        "applications": {name: _application(model, each) for name, each in sorted(chosen.items())},
+        "applications": {
+            name: _application(model, model.applications[name], utc=utc) for name in selected(model, patterns)
+        },
         "storage": {},
-        "controller": {"timestamp": now().strftime("%H:%M:%SZ")},
+        "controller": {"timestamp": timestamp(utc=utc)},
     }
 
 
-def _matches(application: Application, pattern: str) -> bool:
-    names = [application.name, *(unit.name for unit in application.units.values())]
-    names += [application_status(application).current]
-    return any(fnmatch.fnmatch(name, pattern) for name in names)
+def _model(model: Model, *, utc: bool) -> dict[str, Any]:
+    current = "available" if model.life is Life.ALIVE else "destroying"
+    return {
+        "name": model.name,
+        "type": "caas",
+        "controller": CONTROLLER,
+        "cloud": CLOUD,
+        "region": REGION,
+        "version": JUJU_VERSION,
+        "model-status": _status(Status(current, "", model.created), utc=utc),
+        "sla": "unsupported",
+    }
 
 
-def _status(status: Status) -> dict[str, Any]:
-    said: dict[str, Any] = {"current": status.current}
-    if status.message:
-        said["message"] = status.message
-    return said | {"since": moment(status.since)}
+def _status(status: Status, *, utc: bool) -> dict[str, Any]:
+    message = {"message": status.message} if status.message else {}
+    return {"current": status.current, **message, "since": moment(status.since, utc=utc)}
 
 
-def _application(model: Model, application: Application) -> dict[str, Any]:
-    charm = application.charm
-    local = application.origin == "local"
+def charm_url(application: Application) -> str:
+    """Return what Juju calls the charm of an application: `local:web-3`, `ch:amd64/istio-pilot-0`."""
+    name = f"{application.charm.name}-{application.revision}"
+    return f"local:{name}" if application.origin == "local" else f"ch:amd64/{name}"
+
+
+def base(application: Application) -> dict[str, str]:
+    """Return the base that a charm says it is for, the newest one; Ubuntu 24.04 if it says nothing."""
+    said = application.charm.metadata
+    platforms = said.get("platforms") or {}
+    named = str(said.get("base") or next((name for name in platforms if "@" in str(name)), "ubuntu@24.04"))
+    name, _, channel = named.partition(":")[0].partition("@")
+    return {"name": name, "channel": channel}
+
+
+def _application(model: Model, application: Application, *, utc: bool) -> dict[str, Any]:
+    units = sorted(application.units.values(), key=lambda unit: unit.number)
     said: dict[str, Any] = {
-        "charm": f"local:{charm.name}-{application.revision}" if local else charm.name,
-        "base": {"name": "ubuntu", "channel": "24.04"},
+        "charm": charm_url(application) if application.origin == "local" else application.charm.name,
+        "base": base(application),
         "charm-origin": application.origin,
-        "charm-name": charm.name,
+        "charm-name": application.charm.name,
         "charm-rev": application.revision,
+        "charm-channel": application.channel,
+        "scale": application.scale,
+        "provider-id": str(uuid.uuid5(uuid.UUID(model.uuid), application.name)),
+        "address": application.address,
+        "exposed": application.exposed,
+        "life": "" if application.life is Life.ALIVE else str(application.life),
+        "application-status": _status(application_status(application), utc=utc),
+        "relations": relations(model, application),
+        "units": {unit.name: _unit(application, unit, utc=utc) for unit in units},
+        "version": application.workload_version,
+        "endpoint-bindings": bindings(application),
     }
-    if application.channel:
-        said["charm-channel"] = application.channel
-    said |= {"scale": application.scale, "provider-id": model.uuid}
-    if application.address:
-        said["address"] = application.address
-    said |= {"exposed": application.exposed, "application-status": _status(application_status(application))}
-    if application.life is not Life.ALIVE:
-        said["life"] = str(application.life)
-    if application.workload_version:
-        said["version"] = application.workload_version
-    said["relations"] = relations(model, application)
-    said["units"] = {unit.name: _unit(application, unit) for unit in application.units.values()}
-    said["endpoint-bindings"] = {"": "alpha"} | dict.fromkeys(charm.endpoints, "alpha")
-    return said
+    return {key: value for key, value in said.items() if value or key not in _LEFT_OUT_IF_EMPTY}
+
+
+def bindings(application: Application) -> dict[str, str]:
+    """Return the space of each endpoint: Kubernetes has one."""
+    return dict.fromkeys(["", *sorted(application.charm.endpoints)], "alpha")
 
 
 def relations(model: Model, application: Application) -> dict[str, list[dict[str, str]]]:
-    """Return what is related to each endpoint of an application."""
+    """Return what is related to each endpoint of an application, its peers included."""
     found: dict[str, list[dict[str, str]]] = {}
     for relation in model.relations_of(application.name):
-        endpoint = relation.end(application.name)
-        entry = {
-            "related-application": relation.remote(application.name),
-            "interface": relation.interface,
-            "scope": "global",
-        }
-        if endpoint is not None:
-            found.setdefault(endpoint.name, []).append(entry)
-    return found
+        for endpoint in relation.endpoints:
+            if endpoint.application == application.name:
+                found.setdefault(endpoint.name, []).append(
+                    {
+                        "related-application": relation.remote(application.name),
+                        "interface": relation.interface,
+                        "scope": "global",
+                    }
+                )
+    return dict(sorted(found.items()))
 
 
-def _unit(application: Application, unit: Unit) -> dict[str, Any]:
+def relation_status(relation: Relation) -> str:
+    """Return a relation's state: `joined` once a unit has entered it (statetracker.go), `joining` before."""
+    return "joined" if relation.unit_data else "joining"
+
+
+def _unit(application: Application, unit: Unit, *, utc: bool) -> dict[str, Any]:
     said: dict[str, Any] = {
-        "workload-status": _status(unit.workload),
-        "juju-status": _status(unit.agent) | {"version": JUJU_VERSION},
+        "workload-status": _status(unit.workload, utc=utc),
+        "juju-status": _status(unit.agent, utc=utc) | {"version": JUJU_VERSION},
     }
+    if unit.life is not Life.ALIVE:
+        said["juju-status"]["life"] = str(unit.life)
     if application.leader == unit.name:
         said["leader"] = True
     if unit.ports:
         said["open-ports"] = list(unit.ports)
     if unit.address:
         said["address"] = unit.address
-    said["provider-id"] = unit.pod
-    return said
+    return said | {"provider-id": unit.pod}

@@ -1,95 +1,185 @@
-"""Tables as Juju prints them."""
+"""Tables as Juju prints them.
+
+Facts: juju/juju 3.6, cmd/juju/status/output_tabular.go and output_oneline.go, cmd/output/output.go.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 
-from rehearsal.juju.state import Model, now
-from rehearsal.juju.status import application_status
+from rehearsal.juju import status
+from rehearsal.juju.formats import natural
+from rehearsal.juju.state import Application, Model, Unit
 from rehearsal.juju.worker import JUJU_VERSION
 
+LONGEST_MESSAGE = 120
+"""Characters of a message that Juju shows on a terminal."""
 
-def table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table: columns two blanks apart, the last one as long as it is."""
-    lines = [list(heading), *[list(map(str, row)) for row in rows]]
-    widths = [max(len(line[number]) for line in lines) for number in range(len(heading))]
+_LONGEST_VERSION = 30
+_APPLICATIONS = (
+    *("App", "Version", "Status", "Scale", "Charm"),
+    *("Channel", "Rev", "Address", "Exposed", "Message"),
+)
+_UNITS = ("Unit", "Workload", "Agent", "Address", "Ports", "Message")
+_RELATIONS = ("Integration provider", "Requirer", "Interface", "Type", "Message")
+
+
+def table(heading: Sequence[str], rows: Sequence[Sequence[object]], right: Collection[int] = ()) -> str:
+    """Return a table: columns two blanks apart, the last one as long as it is.
+
+    Args:
+        heading: the first line.
+        rows: the others.
+        right: the columns whose values stand at the right, by number.
+    """
+    lines = [list(heading), *[[str(cell) for cell in row] for row in rows]]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    widths[-1] = 0
     text = ""
     for line in lines:
-        text += "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() + "\n"
+        cells = [
+            cell.rjust(width) if number in right else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        text += "  ".join(cells).rstrip() + "\n"
     return text
 
 
-def render_status(model: Model, names: set[str] | None = None, *, show_relations: bool = False) -> str:
-    """Return what `juju status` prints of a model, or of some of its applications."""
-    applications = [
-        each for name, each in sorted(model.applications.items()) if names is None or name in names
-    ]
+def render_status(
+    model: Model,
+    patterns: Sequence[str] = (),
+    *,
+    show_relations: bool = False,
+    terminal: bool = False,
+    utc: bool = False,
+) -> str:
+    """Return what `juju status` prints of a model.
+
+    Args:
+        model: the model.
+        patterns: what is shown of it (`status.selected`); everything if there are none.
+        show_relations: whether the integrations are shown.
+        terminal: whether a person reads it: then Juju cuts long messages.
+        utc: whether times are those of Greenwich.
+    """
+    chosen = [model.applications[name] for name in status.selected(model, patterns)]
     heading = ["Model", "Controller", "Cloud/Region", "Version", "SLA", "Timestamp"]
-    row = [model.name, "rehearsal", "rehearsal/localhost", JUJU_VERSION, "unsupported"]
-    parts = [table(heading, [[*row, now().strftime("%H:%M:%SZ")]])]
-    if not applications:
-        return parts[0] + f'\nModel "admin/{model.name}" is empty.\n'
-    rows, units = [], []
-    for each in applications:
-        status = application_status(each)
-        alive = sum(unit.agent.current in ("idle", "executing") for unit in each.units.values())
-        scale = str(alive) if alive == each.scale else f"{alive}/{each.scale}"
-        rows.append(
-            [
-                each.name,
-                each.workload_version,
-                status.current,
-                scale,
-                each.charm.name,
-                each.channel,
-                str(each.revision),
-                each.address,
-                "yes" if each.exposed else "no",
-                status.message,
-            ]
-        )
-        for unit in each.units.values():
-            star = "*" if each.leader == unit.name else ""
-            message = unit.workload.message or (unit.agent.message if unit.agent.current != "idle" else "")
-            units.append(
-                [
-                    unit.name + star,
-                    unit.workload.current,
-                    unit.agent.current,
-                    unit.address,
-                    ",".join(unit.ports),
-                    message,
-                ]
-            )
-    columns = [
-        "App",
-        "Version",
-        "Status",
-        "Scale",
-        "Charm",
-        "Channel",
-        "Rev",
-        "Address",
-        "Exposed",
-        "Message",
+    where = f"{status.CLOUD}/{status.REGION}"
+    row = [model.name, status.CONTROLLER, where, JUJU_VERSION, "unsupported", status.timestamp(utc=utc)]
+    parts = [table(heading, [row])]
+    if chosen:
+        parts.append(table(_APPLICATIONS, [_application(each, terminal) for each in chosen], right={3, 6}))
+    units = [
+        _unit(each, unit, terminal)
+        for each in chosen
+        for unit in sorted(each.units.values(), key=lambda unit: unit.number)
     ]
-    parts.append(table(columns, rows))
     if units:
-        parts.append(table(["Unit", "Workload", "Agent", "Address", "Ports", "Message"], units))
-    if show_relations:
-        parts.append(_integrations(model, {each.name for each in applications}))
+        parts.append(table(_UNITS, units))
+    if show_relations and (rows := _relations(model, {each.name for each in chosen})):
+        parts.append(table(_RELATIONS, rows))
     return "\n".join(parts)
 
 
-def _integrations(model: Model, names: set[str]) -> str:
+def render_lines(model: Model, patterns: Sequence[str] = ()) -> str:
+    """Return what `juju status --format line` prints: a line for each unit."""
+    text = ""
+    for name in status.selected(model, patterns):
+        for unit in sorted(model.applications[name].units.values(), key=lambda unit: unit.number):
+            ports = f" {ports_shown(unit.ports)}" if unit.ports else ""
+            states = f"agent:{unit.agent.current}, workload:{unit.workload.current}"
+            text += f"- {unit.name}: {unit.address} ({states}){ports}\n"
+    return text
+
+
+def _application(application: Application, terminal: bool) -> list[str]:
+    shown = status.application_status(application)
+    return [
+        application.name,
+        _version(application.workload_version),
+        shown.current,
+        _scale(application),
+        application.charm.name,
+        application.channel,
+        str(application.revision),
+        application.address,
+        "yes" if application.exposed else "no",
+        _message(shown.message, terminal),
+    ]
+
+
+def _version(version: str) -> str:
+    first = version.partition("\n")[0]
+    return first if len(first) <= _LONGEST_VERSION else first[: _LONGEST_VERSION - 3] + "..."
+
+
+def _scale(application: Application) -> str:
+    """Return how many units are there, of how many if that is not all."""
+    there = sum(unit.agent.current in ("idle", "executing") for unit in application.units.values())
+    return str(there) if there == application.scale else f"{there}/{application.scale}"
+
+
+def _unit(application: Application, unit: Unit, terminal: bool) -> list[str]:
+    message = unit.workload.message
+    if unit.agent.current == "allocating" and not message:
+        message = unit.agent.message
+    if doing := _doing(unit):
+        message = f"({doing}) {message}"
+    return [
+        unit.name + ("*" if application.leader == unit.name else ""),
+        unit.workload.current,
+        unit.agent.current,
+        unit.address,
+        ports_shown(unit.ports),
+        _message(message, terminal),
+    ]
+
+
+def _doing(unit: Unit) -> str:
+    """Return the hook or the action that a unit's agent is busy with."""
+    if unit.agent.current != "executing":
+        return ""
+    found = re.match(r"running (?:action (\S+)|(\S+) hook)", unit.agent.message)
+    return next(filter(None, found.groups()), "") if found else ""
+
+
+def _message(message: str, terminal: bool) -> str:
+    if not terminal or len(message) <= LONGEST_MESSAGE:
+        return message
+    return message[: LONGEST_MESSAGE - 3] + "..."
+
+
+def ports_shown(ports: Sequence[str]) -> str:
+    """Return opened ports by protocol, neighbours as a range: `80,8080-8082/tcp 53/udp`."""
+    by_protocol: dict[str, list[int]] = {}
+    for port in ports:
+        number, _, protocol = port.partition("/")
+        by_protocol.setdefault(protocol, []).append(int(number))
+    shown = []
+    for protocol, numbers in sorted(by_protocol.items()):
+        runs: list[list[int]] = []
+        for number in sorted(numbers):
+            if runs and number == runs[-1][-1] + 1:
+                runs[-1].append(number)
+            else:
+                runs.append([number])
+        texts = [str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs]
+        shown.append(f"{','.join(texts)}/{protocol}")
+    return " ".join(shown)
+
+
+def _relations(model: Model, names: Collection[str]) -> list[list[str]]:
     rows = []
     for relation in model.relations.values():
-        ends = {end.role: end for end in relation.endpoints}
-        if not names & {end.application for end in relation.endpoints}:
+        if not any(end.application in names for end in relation.endpoints):
             continue
-        provider = ends.get("provides") or relation.endpoints[0]
-        requirer = ends.get("requires") or relation.endpoints[0]
+        ends = {end.role: str(end) for end in relation.endpoints}
+        only = str(relation.endpoints[0])
         kind = "peer" if relation.is_peer else "regular"
-        message = "" if relation.life == "alive" else "removing"
-        rows.append([str(provider), str(requirer), relation.interface, kind, message])
-    return table(["Integration provider", "Requirer", "Interface", "Type", "Message"], sorted(rows))
+        state = status.relation_status(relation)
+        message = "" if state == "joined" else state
+        rows.append(
+            [ends.get("provides", only), ends.get("requires", only), relation.interface, kind, message]
+        )
+    return sorted(rows, key=lambda row: [natural(row[0]), natural(row[1])])

@@ -1,10 +1,13 @@
-"""The process in which a charm's code runs: one for each application, forked for every hook.
+"""The processes in which charms' code runs.
 
-The charm and its libraries are imported once; each hook then starts as a fresh copy of that, so that nothing
-but what Juju keeps passes from one hook to the next. The hook runs under ops' own testing framework
-(ops-scenario), against the real API server.
+One process imports ops. It forks a worker for each application, which imports the charm and its libraries;
+that forks a pod for each unit, and a pod a child for each hook. So every hook begins as a fresh copy of the
+worker: nothing but what Juju keeps passes from one hook to the next, and nothing is imported twice. What a
+hook leaves running, such as a watcher, becomes a child of the unit's pod (prctl(2),
+PR_SET_CHILD_SUBREAPER), lives on with it, and ends with it.
 
-Run as `python -m rehearsal.juju.worker SOCKET CHARM_FOLDER`; it serves one hook for each connection.
+Run as `python -m rehearsal.juju.worker SOCKET`. A connection to that is a worker, a connection to a worker is
+a pod, and both live as long as the connection that made them; a connection to a pod is a hook.
 """
 
 from __future__ import annotations
@@ -12,336 +15,178 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
-import importlib
-import inspect
 import os
-import pickle
+import select
 import signal
 import socket
-import struct
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import ops
-from ops import testing
-from scenario import _runtime
-from scenario.state import _Event
+from typing import TYPE_CHECKING, Any
 
 from rehearsal.guardian import end_descendants
-from rehearsal.juju.state import Hook
+from rehearsal.juju.channel import receive, send
+
+if TYPE_CHECKING:
+    from rehearsal.juju.hooks import Hooks
 
 JUJU_VERSION = "3.6.9"
+"""The Juju that is modelled."""
+
+STDOUT, STDERR = "stdout", "stderr"
+"""Files beside the hook's log."""
+
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
-def send(channel: socket.socket, message: Any) -> None:
-    """Send one message: its length, then its pickle."""
-    data = pickle.dumps(message)
-    channel.sendall(struct.pack(">Q", len(data)) + data)
+def listen(path: Path) -> socket.socket:
+    """Return a socket that listens at a path; it is there only once it listens."""
+    listener = socket.socket(socket.AF_UNIX)
+    making = path.with_suffix(".new")
+    listener.bind(str(making))
+    listener.listen(16)
+    making.rename(path)
+    return listener
 
 
-def receive(channel: socket.socket) -> Any:
-    """Return one message; raises EOFError if the other side is gone."""
-    (length,) = struct.unpack(">Q", _read(channel, 8))
-    return pickle.loads(_read(channel, length))  # noqa: S301 (our own process)
-
-
-def _read(channel: socket.socket, length: int) -> bytes:
-    data = b""
-    while len(data) < length:
-        received = channel.recv(min(length - len(data), 1 << 20))
-        if not received:
-            raise EOFError
-        data += received
-    return data
-
-
-def load_charm(folder: Path) -> type[ops.CharmBase]:
-    """Import the charm of a source folder and return its class: `src` and `lib` come first, as in Juju."""
-    sys.path[:0] = [str(folder / "src"), str(folder / "lib")]
-    module = importlib.import_module("charm")
-    own = [
-        each
-        for _, each in inspect.getmembers(module, inspect.isclass)
-        if issubclass(each, ops.CharmBase) and each.__module__ == module.__name__
-    ]
-    if not own:
-        raise ImportError("src/charm.py has no charm class")
-    return own[-1]
-
-
-class Hooks:
-    """Runs the hooks of one charm.
+class Parent:
+    """Forks a child for every connection, and tells the other side when the child has ended, and how.
 
     Args:
-        folder: the charm's source folder.
-        metadata: its metadata, as `rehearsal.juju.charms` has read it.
+        listener: where connections come from.
+        child: what a child does with its connection.
+        lifeline: a connection whose end is the parent's, too.
     """
 
-    def __init__(self, folder: Path, metadata: dict[str, Any]):
-        self.folder = folder
-        parts = ("config", "actions", "parts", "platforms", "type", "title", "links", "assumes")
-        self._meta = {k: v for k, v in metadata.items() if k not in parts}
-        self._config = metadata.get("config") or {"options": {}}
-        self._actions = metadata.get("actions") or {}
-        self._charm: type[ops.CharmBase] | None = None
-        self._failure = ""
+    def __init__(
+        self,
+        listener: socket.socket,
+        child: Callable[[socket.socket], None],
+        lifeline: socket.socket | None = None,
+    ):
+        self._listener = listener
+        self._child = child
+        self._lifeline = lifeline
+        self._channels: dict[int, socket.socket] = {}
+        # A signal that comes just before select(2) would be seen only when select returns: it must return.
+        self._woken, self._waker = socket.socketpair()
+        self._woken.setblocking(False)
+        self._waker.setblocking(False)
+
+    def serve(self) -> None:
+        """Serve until SIGTERM, or the end of the lifeline; then end everything below this process."""
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        signal.set_wakeup_fd(self._waker.fileno())
+        signal.signal(signal.SIGTERM, lambda *_: self._end())
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        watched = [each for each in (self._listener, self._woken, self._lifeline) if each is not None]
+        while True:
+            ready, _, _ = select.select(watched, [], [])
+            if self._lifeline in ready:
+                self._end()
+            if self._woken in ready:
+                self._woken.recv(1 << 12)
+                self._reap()
+            if self._listener in ready:
+                self._fork(self._listener.accept()[0])
+
+    def _fork(self, channel: socket.socket) -> None:
+        pid = os.fork()
+        if pid:
+            self._channels[pid] = channel
+            return
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        # What is the parent's stays open as long as anybody holds it.
+        mine = (self._listener, self._lifeline, self._woken, self._waker, *self._channels.values())
+        for inherited in mine:
+            if inherited is not None:
+                inherited.close()
+        code = 1
         try:
-            self._charm = load_charm(folder)
-        except BaseException:  # whatever the charm's code raises is the charm's failure, told in its hook
-            self._failure = traceback.format_exc()
+            self._child(channel)
+            code = 0
+        except BaseException:  # a fault of the rehearsal's own must reach its log
+            traceback.print_exc()
+        finally:
+            os._exit(code)
 
-    def run(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Run one hook and return what it left, or why it failed."""
-        if self._charm is None:
-            return {"ok": False, "log": [], "traceback": self._failure}
-        context = testing.Context(
-            self._charm,
-            meta=self._meta,
-            config=self._config,
-            actions=self._actions,
-            charm_root=request["charm_root"],
-            app_name=request["application"],
-            unit_id=int(request["unit"].split("/")[1]),
-            juju_version=JUJU_VERSION,
-        )
-        _exact_environment(request["hook"])
-        result: dict[str, Any] = {"ok": True, "traceback": "", "action": None}
-        before = _state(request)
-        try:
-            event = self._event(context, request, before)
-            if event is None:  # as ops does with a hook that nobody observes
-                result |= _left(before, before, request)
-            else:
-                result |= _left(before, context.run(event, before), request)
-        except testing.errors.UncaughtCharmError as error:
-            cause = error.__cause__ or error
-            result |= {"ok": False, "traceback": "".join(traceback.format_exception(cause))}
-        except testing.ActionFailed as error:
-            result |= _left(before, before, request)
-            result["action"] = {"failure": error.message}
-        if request["task"]:
-            action = result["action"] or {}
-            action |= {"results": context.action_results, "log": list(context.action_logs)}
-            result["action"] = action
-        result["log"] = [(line.level, line.message) for line in context.juju_log]
-        return result
+    def _reap(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if not pid:
+                    return
+                channel = self._channels.pop(pid, None)
+                if channel is not None:
+                    with contextlib.suppress(OSError):
+                        send(channel, ("ended", os.waitstatus_to_exitcode(status)))
+                    channel.close()
 
-    def _event(self, context: Any, request: dict[str, Any], state: testing.State) -> Any:
-        hook: Hook = request["hook"]
-        match hook.kind:
-            case "relation":
-                return _relation_event(context, hook, state)
-            case "secret":
-                secret = state.get_secret(id=f"secret:{hook.secret}")
-                more = {} if hook.revision is None else {"revision": hook.revision}
-                return getattr(context.on, hook.name.replace("-", "_"))(secret, **more)
-            case "workload":
-                return context.on.pebble_ready(state.get_container(hook.container))
-            case "task" if request["task"]["kind"] == "action":
-                return context.on.action(hook.name, params=request["task"]["parameters"])
-            case "task":
-                name = hook.name.replace("-", "_")
-                bound = getattr(self._charm.on, name, None) if self._charm else None
-                if bound is None or issubclass(bound.event_type, ops.HookEvent):
-                    ordinary = getattr(context.on, name, None)
-                    return ordinary() if ordinary else None
-                # Not `on.custom`, which looks for an owner other than the charm's own `on`.
-                return _Event(name)
-            case _:
-                return getattr(context.on, hook.name.replace("-", "_"))()
+    def _end(self) -> None:
+        end_descendants(os.getpid())
+        os._exit(0)
 
 
-def _exact_environment(hook: Hook) -> None:
-    """Have ops told of relation events what Juju tells, in this process, which runs one hook only.
-
-    ops-scenario guesses a remote unit for a change of the remote application's settings, where Juju names
-    none, and puts the departing unit into the remote application, though it may be ours.
-    """
-    given = _runtime.Runtime._get_event_env
-
-    def exact(self: Any, *args: Any, **kwargs: Any) -> dict[str, str]:
-        environment = given(self, *args, **kwargs)
-        if hook.kind == "relation":
-            environment["JUJU_REMOTE_UNIT"] = hook.remote_unit
-            environment["JUJU_DEPARTING_UNIT"] = hook.departing_unit
-        return environment
-
-    _runtime.Runtime._get_event_env = exact
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
-def _relation_event(context: Any, hook: Hook, state: testing.State) -> Any:
-    relation = state.get_relation(hook.relation or 0)
-    more: dict[str, Any] = {}
-    if hook.remote_unit:
-        more["remote_unit"] = int(hook.remote_unit.split("/")[1])
-    return getattr(context.on, f"relation_{hook.step}")(relation, **more)
+def _redirect(output: Path, error: Path) -> None:
+    for descriptor, path in ((1, output), (2, error)):
+        opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(opened, descriptor)
+        os.close(opened)
 
 
-def _state(request: dict[str, Any]) -> testing.State:
-    deferred, stored = pickle.loads(request["stored"]) if request["stored"] else ([], [])  # noqa: S301
-    ports = [port.split("/") for port in request["ports"]]
-    return testing.State(
-        leader=request["leader"],
-        config=request["config"],
-        relations=[_relation(said) for said in request["relations"]],
-        secrets=[_secret(said) for said in request["secrets"]],
-        resources=[testing.Resource(name=name, path=path) for name, path in request["resources"].items()],
-        containers=[testing.Container(name, can_connect=True) for name in request["containers"]],
-        model=testing.Model(name=request["model"]["name"], uuid=request["model"]["uuid"], type="kubernetes"),
-        planned_units=request["planned_units"],
-        opened_ports=[_PORTS[protocol](int(number)) for number, protocol in ports],
-        deferred=deferred,
-        stored_states=stored,
-        unit_status=_status(*request["unit_status"]),
-        app_status=_status(*request["application_status"]),
-        workload_version=request["workload_version"],
-    )
+def _worker(channel: socket.socket) -> None:
+    """Be the worker of one application, in one version of its charm."""
+    from rehearsal.juju import charms, hooks
+
+    asked = receive(channel)
+    os.environ.clear()
+    os.environ.update(asked["environment"])
+    _redirect(Path(asked["log"]), Path(asked["log"]))
+    folder = Path(asked["charm"])
+    ready = hooks.Hooks(folder, dict(charms.load(folder).metadata))
+    gc.collect()
+    gc.freeze()  # what is shared with the children stays shared
+    Parent(listen(Path(asked["socket"])), lambda each: _pod(ready, each), lifeline=channel).serve()
 
 
-_PORTS = {"tcp": testing.TCPPort, "udp": testing.UDPPort}
+def _pod(hooks: Hooks, channel: socket.socket) -> None:
+    """Be the pod of one unit."""
+    listener = listen(Path(receive(channel)))
+    Parent(listener, lambda each: _hook(hooks, each), lifeline=channel).serve()
 
 
-def _status(name: str, message: str) -> Any:
-    if name in ("active", "blocked", "maintenance", "waiting"):
-        return testing.__dict__[f"{name.title()}Status"](message)
-    return testing.UnknownStatus()
-
-
-def _relation(said: dict[str, Any]) -> Any:
-    common = {
-        "endpoint": said["endpoint"],
-        "interface": said["interface"],
-        "id": said["id"],
-        "local_app_data": said["local_application_data"],
-        "local_unit_data": said["local_unit_data"],
-    }
-    if said["peer"]:
-        return testing.PeerRelation(**common, peers_data=said["remote_unit_data"])
-    return testing.Relation(
-        **common,
-        remote_app_name=said["remote_application"],
-        remote_app_data=said["remote_application_data"],
-        remote_units_data=said["remote_unit_data"],
-    )
-
-
-def _secret(said: dict[str, Any]) -> testing.Secret:
-    return testing.Secret(
-        said["tracked"],
-        latest_content=said["latest"],
-        id=said["id"],
-        owner=said["owner"],
-        label=said["label"],
-        description=said["description"],
-        remote_grants={relation: frozenset(names) for relation, names in said["grants"].items()},
-    )
-
-
-def _left(before: testing.State, after: testing.State, request: dict[str, Any]) -> dict[str, Any]:
-    """Return what of the state a hook may have changed, as plain data."""
-    known = {said["id"]: said for said in request["secrets"]}
-    owned = [secret for secret in after.secrets if secret.owner]
-    unchanged = after.app_status == before.app_status
-    return {
-        "relations": {
-            relation.id: {
-                "application": dict(relation.local_app_data) if request["leader"] else None,
-                "unit": dict(relation.local_unit_data),
-            }
-            for relation in after.relations
-        },
-        "secrets": {
-            "owned": [
-                {
-                    "id": secret.id,
-                    "owner": secret.owner,
-                    "label": secret.label,
-                    "description": secret.description,
-                    "content": dict(secret.latest_content or {}),
-                    "grants": {r: sorted(names) for r, names in secret.remote_grants.items()},
-                }
-                for secret in owned
-            ],
-            "removed": [id for id, said in known.items() if said["owner"] and id not in _ids(after)],
-            "read": [
-                {"id": s.id, "tracked": dict(s.tracked_content), "label": s.label}
-                for s in after.secrets
-                if not s.owner
-            ],
-        },
-        "unit_status": (after.unit_status.name, after.unit_status.message),
-        "application_status": None if unchanged else (after.app_status.name, after.app_status.message),
-        "workload_version": after.workload_version,
-        "ports": sorted(f"{port.port}/{port.protocol}" for port in after.opened_ports),
-        "stored": pickle.dumps((list(after.deferred), list(after.stored_states))),
-    }
-
-
-def _ids(state: testing.State) -> set[str]:
-    return {secret.id for secret in state.secrets}
-
-
-def _child(channel: socket.socket, hooks: Hooks) -> None:
+def _hook(hooks: Hooks, channel: socket.socket) -> None:
     """Be one hook: read the request, run it, answer, end."""
-    request = receive(channel)
-    send(channel, os.getpid())
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # a pod that is killed takes its hook with it
+    request: dict[str, Any] = receive(channel)
+    send(channel, ("hook", os.getpid()))
     os.environ.clear()
     os.environ.update(request["environment"])
-    # The state is Juju's, not a test author's: what is odd in it is meant to be.
-    os.environ["SCENARIO_SKIP_CONSISTENCY_CHECKS"] = "true"
     os.chdir(request["charm_root"])
-    output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    try:
-        result = hooks.run(request)
-    except BaseException:  # a fault of the rehearsal's own must reach its log, too
-        result = {"ok": False, "log": [], "traceback": traceback.format_exc()}
+    output = Path(request["output"])
+    _redirect(output / STDOUT, output / STDERR)
+    result = hooks.run(request, output)
     sys.stdout.flush()
     sys.stderr.flush()
-    send(channel, result)
+    send(channel, ("result", result))
 
 
-def serve(path: Path, hooks: Hooks) -> None:
-    """Fork a child for every connection, until SIGTERM; then end what the hooks have left running."""
-    if sys.platform == "linux":  # what a hook leaves behind, its watcher, becomes our child
-        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(path.with_suffix(".new")))
-    listener.listen(16)
-    listener.settimeout(0.5)
-    path.with_suffix(".new").rename(path)
-    signal.signal(signal.SIGTERM, _end)
+def main(path: Path) -> None:
+    """Be the process that the workers are forked from: with ops and its testing framework imported."""
+    from rehearsal.juju import charms, hooks  # noqa: F401 (imported for the children)
+
     gc.collect()
     gc.freeze()
-    while True:
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        try:
-            channel, _ = listener.accept()
-        except TimeoutError:
-            continue
-        if os.fork() == 0:
-            listener.close()
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            channel.settimeout(None)
-            try:
-                _child(channel, hooks)
-            finally:
-                os._exit(0)
-        channel.close()
-
-
-def _end(*_: Any) -> None:
-    end_descendants(os.getpid())
-    os._exit(0)
+    Parent(listen(path), _worker).serve()
 
 
 if __name__ == "__main__":
-    from rehearsal.juju import charms
-
-    source = Path(sys.argv[2])
-    serve(Path(sys.argv[1]), Hooks(source, dict(charms.load(source).metadata)))
+    main(Path(sys.argv[1]))

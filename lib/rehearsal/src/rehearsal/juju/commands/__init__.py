@@ -1,78 +1,82 @@
-"""The commands people type: one module for each family."""
+"""The commands that people type: one module for each family."""
 
 from __future__ import annotations
 
-import argparse
-from typing import NoReturn
+import difflib
 
 from rehearsal.juju.commands import (  # noqa: F401 (each registers its commands)
+    absent,
     actions,
     applications,
     configuration,
+    controllers,
     deployment,
+    describing,
+    execution,
+    exporting,
+    helping,
+    logs,
     models,
+    modelsettings,
     refreshing,
     relations,
+    resourcing,
     secrets,
-    showing,
+    statusing,
+    tasks,
     waiting,
 )
-from rehearsal.juju.commands.call import REGISTRY, Call, Command
-from rehearsal.juju.commands.execution import juju_exec
+from rehearsal.juju.commands.call import Call
+from rehearsal.juju.commands.parsing import USAGE, parse
+from rehearsal.juju.commands.registry import REGISTRY, Command
 from rehearsal.juju.errors import JujuError
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise JujuError(message, 2)
-
-    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        raise JujuError(message or "", status)
 
 
 def run(call: Call, program: str, argv: list[str]) -> int:
     """Run a command line and return its exit status.
 
+    Args:
+        call: where it was typed.
+        program: `juju` or `juju-exec`.
+        argv: what follows that.
+
     Raises:
         JujuError: for whatever Juju would refuse.
+        Gone: if the user did not wait for the end.
     """
     if program == "juju-exec":
-        return juju_exec(call, argv)
-    if not argv or argv[0] in ("help", "--help", "-h"):
-        call.out(_help(argv[1] if len(argv) > 1 else ""))
-        return 0
+        return execution.juju_exec(call, argv)
+    argv = {"--version": ["version"], "--help": ["help"], "-h": ["help"]}.get(
+        " ".join(argv[:1]), argv[:1]
+    ) + argv[1:]
+    if not argv or argv[0] == "help":
+        return _help(call, argv[1:])
     name, *rest = argv
-    if name == "--version":
-        name = "version"
-    found = REGISTRY.get(name)
-    if found is None:
-        raise JujuError(f'juju: "{name}" is not a juju command. See "juju --help".', 2)
+    command = _find(name)
     if {"-h", "--help"} & set(rest[: rest.index("--") if "--" in rest else None]):
-        call.out(_help(name))
-        return 0
-    call.arguments = _parser(found).parse_args(rest)
-    if not found.locked:
-        return found.function(call) or 0
-    with call.engine.lock:
-        return found.function(call) or 0
+        return _help(call, [name])
+    call.arguments = parse(command, rest)
+    if not command.locked:
+        return command.function(call) or 0
+    with call.locked():
+        return command.function(call) or 0
 
 
-def _parser(found: Command) -> _Parser:
-    parser = _Parser(prog=f"juju {found.names[0]}", add_help=False, allow_abbrev=False)
-    parser.add_argument("-m", "--model")
-    for ignored in ("--debug", "--verbose", "--quiet", "-q", "--no-color", "--color", "-B"):
-        parser.add_argument(ignored, action="store_true", help=argparse.SUPPRESS)
-    for names, details in found.arguments:
-        parser.add_argument(*names, **details)
-    return parser
-
-
-def _help(name: str) -> str:
+def _find(name: str) -> Command:
     if name in REGISTRY:
-        found = REGISTRY[name]
-        usage = _parser(found).format_usage().removeprefix("usage: ")
-        return f"Usage: {usage}\nSummary:\n{found.summary}\n"
-    lines = sorted({(entry.names[0], entry.summary) for entry in REGISTRY.values()})
-    width = max(len(name) for name, _ in lines)
-    listed = "\n".join(f"    {name:{width}}  {summary}" for name, summary in lines)
-    return f"The juju command of a rehearsal.\n\nCommands:\n{listed}\n"
+        return REGISTRY[name]
+    if name in absent.WHY:
+        raise JujuError(f"juju {name} is not rehearsed: {absent.WHY[name]}")
+    near = difflib.get_close_matches(name, REGISTRY, 1)
+    hint = f"\n\nDid you mean:\n\t{near[0]}" if near else ""
+    raise JujuError(f'juju: "{name}" is not a juju command. See "juju --help".{hint}', USAGE)
+
+
+def _help(call: Call, topics: list[str]) -> int:
+    if not topics:
+        call.out(helping.everything())
+    elif topics[0] == "commands":
+        call.out(helping.commands())
+    else:
+        call.out(helping.of(_find(topics[0])))
+    return 0

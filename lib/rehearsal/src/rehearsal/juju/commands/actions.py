@@ -1,165 +1,192 @@
-"""Actions, and the tasks they run as."""
+"""Actions: what an application can do, and having it done."""
 
 from __future__ import annotations
 
-import json
+import re
 from typing import Any
 
+import jsonschema
 import yaml
 
-from rehearsal.juju.commands.call import FORMAT, Call, argument, command
-from rehearsal.juju.commands.execution import WITHIN, dispatch, wait
-from rehearsal.juju.commands.models import duration
+from rehearsal.juju.commands import tasks
+from rehearsal.juju.commands.call import Call
+from rehearsal.juju.commands.parsing import USAGE
+from rehearsal.juju.commands.registry import Word, command, flag, option, output
 from rehearsal.juju.errors import JujuError
-from rehearsal.juju.state import Task
-from rehearsal.juju.status import moment
+from rehearsal.juju.formats import as_json, document
+from rehearsal.juju.state import Task, Unit
 from rehearsal.juju.tabular import table
+
+_WAIT = 60.0
+"""Seconds that Juju waits by default."""
+
+_UNIT = re.compile(r"([a-z][a-z0-9-]*)/(\d+|leader)")
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 
 
 @command(
     "run",
-    locked=False,
-    arguments=(
-        argument("words", nargs="+"),
-        argument("--wait", default=""),
-        argument("--background", action="store_true"),
-        argument("--params"),
-        argument("--string-args", action="store_true"),
-        FORMAT,
+    usage="<unit> [<unit> ...] <action-name> [<key>=<value> [<key>[.<key> ...]=<value>]]",
+    words=(Word("words", many=True),),
+    options=(
+        option("--params", help="Path to yaml-formatted params file"),
+        flag("--string-args", help="Use raw string values of CLI args"),
+        flag("--utc", help="Show times in UTC"),
+        *tasks.WAITING,
+        output("plain", "json", "yaml"),
     ),
+    locked=False,
 )
 def run(call: Call) -> int:
     """Run an action on a specified unit."""
-    units = [word for word in call.arguments.words if "/" in word and "=" not in word]
-    action, *given = [word for word in call.arguments.words if word not in units] or [""]
-    tasks: list[Task] = []
-    with call.engine.lock:
-        parameters = _parameters(call, given)
-        for unit in map(call.unit, units):
-            actions = call.application(unit.application).charm.actions
-            if action not in actions:
-                raise JujuError(f'action "{action}" not defined on unit "{unit.name}"')
-            tasks.append(
-                call.engine.enqueue(
-                    call.model, unit, "action", action, _checked(action, actions[action], parameters)
-                )
-            )
-    if not tasks:
-        raise JujuError("no unit specified", 2)
-    call.error(f"Running operation {tasks[0].id} with {len(tasks)} task{'s'[: len(tasks) != 1]}\n")
-    for task in tasks:
-        call.error(f"  - task {task.id} on unit-{task.unit.replace('/', '-')}\n")
-    if call.arguments.background:
-        return 0
-    limit = duration(call.arguments.wait) if call.arguments.wait else 60.0
-    if not all(wait(call, task, limit) for task in tasks):
-        raise JujuError("timed out waiting for results")
-    call.error("\n")
-    _print(call, tasks)
-    return 1 if any(task.status == "failed" for task in tasks) else 0
+    if call.arguments.background and call.arguments.wait is not None:
+        raise JujuError("cannot specify both --wait and --background", USAGE)
+    units, action, words = _split(call.arguments.words)
+    parameters = _parameters(call, words)
+    with call.locked():
+        operation = tasks.Operation(call, action)
+        for unit in units:
+            operation.add(unit, lambda found: _enqueue(call, found, action, parameters))
+    return operation.report(call.arguments.wait or _WAIT)
 
 
-@command(
-    "exec",
-    locked=False,
-    arguments=(
-        argument("--unit", "-u", default=""),
-        argument("--application", "-a", default=""),
-        argument("--wait", default=""),
-        FORMAT,
-        argument("words", nargs="*"),
-    ),
-)
-def execute(call: Call) -> int:
-    """Run the commands on the remote targets specified."""
-    with call.engine.lock:
-        names = [name for name in call.arguments.unit.split(",") if name]
-        for application in filter(None, call.arguments.application.split(",")):
-            names += [unit.name for unit in call.application(application).units.values()]
-    tasks = [dispatch(call, name, " ".join(call.arguments.words)) for name in names]
-    _print(call, tasks)
-    return 1 if any(task.status == "failed" for task in tasks) else 0
+def _split(words: list[str]) -> tuple[list[str], str, list[str]]:
+    """Return the units, the action and its parameters."""
+    units: list[str] = []
+    for number, word in enumerate(words):
+        if _UNIT.fullmatch(word):
+            units.append(word)
+        elif not _NAME.fullmatch(word):
+            raise JujuError(f'invalid unit or action name "{word}"', USAGE)
+        elif not units:
+            raise JujuError("no unit specified", USAGE)
+        elif len({unit.partition("/")[0] for unit in units}) > 1:
+            raise JujuError("all units must be of the same application", USAGE)
+        else:
+            return units, word, words[number + 1 :]
+    raise JujuError("no action specified" if units else "no unit specified", USAGE)
 
 
-@command("actions", "list-actions", arguments=(argument("name"), FORMAT))
-def actions(call: Call) -> None:
-    """List actions defined for an application."""
-    found = call.application(call.arguments.name).charm.actions
-    if call.arguments.format == "json":
-        call.out(json.dumps(found) + "\n")
-        return
-    call.out(table(["Action", "Description"], [[k, v.get("description", "")] for k, v in found.items()]))
-
-
-@command("show-task", "show-operation", arguments=(argument("id", type=int), FORMAT), locked=False)
-def show_task(call: Call) -> None:
-    """Show results of a task by ID."""
-    task = call.model.tasks.get(call.arguments.id)
-    if task is None:
-        raise JujuError(f'task "{call.arguments.id}" not found')
-    wait(call, task, WITHIN)
-    _print(call, [task])
+def _enqueue(call: Call, unit: Unit, action: str, parameters: dict[str, Any]) -> Task:
+    actions = call.application(unit.application).charm.actions
+    if not actions:
+        raise JujuError(f'no actions defined on charm "{call.application(unit.application).charm.name}"')
+    if action not in actions:
+        raise JujuError(f'action "{action}" not defined on unit "{unit.name}"')
+    checked = _checked(actions[action], parameters)
+    return call.engine.enqueue(call.model, unit, "action", action, checked)
 
 
 def _parameters(call: Call, words: list[str]) -> dict[str, Any]:
     """Return the parameters: of a file, then `key.sub=value` words read as YAML."""
-    found: dict[str, Any] = {}
+    found: Any = {}
     if call.arguments.params:
-        found = yaml.safe_load(call.file(call.arguments.params).read_text()) or {}
+        try:
+            found = yaml.safe_load(call.read(call.arguments.params)) or {}
+        except yaml.YAMLError as error:
+            raise JujuError(f"yaml: {' '.join(str(error).split())}") from None
+        if not isinstance(found, dict):
+            raise JujuError("params must contain a YAML map with string keys")
     for word in words:
         key, sign, text = word.partition("=")
         if not sign:
-            raise JujuError(f'argument "{word}" must be of the form key.key.key...=value')
-        *above, last = key.split(".")
-        place = found
-        for step in above:
-            place = place.setdefault(step, {})
-        place[last] = text if call.arguments.string_args else yaml.safe_load(text)
+            raise JujuError(f'argument "{word}" must be of the form key.key.key...=value', USAGE)
+        _put(found, key.split("."), text if call.arguments.string_args else _read(text))
     return found
 
 
-def _checked(name: str, spec: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    known = spec.get("params") or {}
-    unknown = set(given) - set(known)
-    if unknown and not spec.get("additionalProperties", False):
-        raise JujuError(
-            f'validation failed: (root) : additional property "{sorted(unknown)[0]}" '
-            f"is not allowed, given {given}"
-        )
-    for key in spec.get("required") or []:
-        if key not in given:
-            raise JujuError(f'validation failed: (root) : "{key}" property is missing and required')
-    defaults = {key: p["default"] for key, p in known.items() if "default" in p}
-    return defaults | given
+def _read(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise JujuError(f"yaml: {' '.join(str(error).split())}") from None
 
 
-def _print(call: Call, tasks: list[Task]) -> None:
-    """Print results as Juju does: a plain text for people, all of it as JSON or YAML."""
-    said = {task.unit: _document(task) for task in tasks}
-    if call.arguments.format == "json":
-        call.out(json.dumps(said) + "\n")
-    elif call.arguments.format == "yaml":
-        call.out(yaml.safe_dump(said, sort_keys=False))
+def _put(place: dict[str, Any], keys: list[str], value: Any) -> None:
+    for key in keys:
+        if not _NAME.fullmatch(key):
+            raise JujuError(
+                f'key "{key}" must start and end with lowercase alphanumeric, '
+                "and contain only lowercase alphanumeric and hyphens",
+                USAGE,
+            )
+    *above, last = keys
+    for key in above:
+        if not isinstance(place.get(key), dict):
+            place[key] = {}
+        place = place[key]
+    place[last] = value
+
+
+def _checked(spec: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Return an action's parameters with their defaults; raises JujuError as Juju's gojsonschema has it."""
+    schema = {
+        "type": "object",
+        "properties": spec.get("params") or {},
+        "required": spec.get("required") or [],
+        "additionalProperties": spec.get("additionalProperties", False),
+    }
+    defaults = {key: each["default"] for key, each in schema["properties"].items() if "default" in each}
+    merged = defaults | given
+    error = next(iter(jsonschema.Draft4Validator(schema).iter_errors(merged)), None)
+    if error is not None:
+        where = ".".join(["(root)", *map(str, error.absolute_path)])
+        raise JujuError(f"validation failed: {where} : {_why(error)}")
+    return merged
+
+
+def _why(error: Any) -> str:
+    given, shown = error.instance, as_json(error.instance).strip()
+    match error.validator:
+        case "type":
+            return f"must be of type {error.validator_value}, given {shown}"
+        case "required":
+            name = next(name for name in error.validator_value if name not in given)
+            return f'"{name}" property is missing and required, given {shown}'
+        case "additionalProperties":
+            name = next(name for name in given if name not in error.schema.get("properties", {}))
+            return f'additional property "{name}" is not allowed, given {shown}'
+        case _:
+            return error.message
+
+
+@command(
+    "actions",
+    "list-actions",
+    usage="<application>",
+    words=(Word("name", "no application name specified"),),
+    options=(
+        output("default", "tabular", "json", "yaml"),
+        flag("--schema", help="Display the full action schema"),
+    ),
+)
+def actions(call: Call) -> None:
+    """List actions defined for an application."""
+    found = call.application(call.arguments.name).charm.actions
+    form = call.arguments.format
+    if not found:
+        call.info(f"No actions defined for {call.arguments.name}.")
+    elif call.arguments.schema:
+        said = {name: _schema(name, spec) for name, spec in sorted(found.items())}
+        call.out(document(said, form))
+    elif form in ("json", "yaml"):
+        said = {name: spec.get("description", "No description") for name, spec in sorted(found.items())}
+        call.out(document(said, form))
     else:
-        for task in tasks:
-            for line in task.log:
-                call.error(f"{line}\n")
-            if task.status == "failed":
-                call.error(f"Action id {task.id} failed: {task.message}\n")
-            if task.results:
-                call.out(yaml.safe_dump(task.results, sort_keys=False))
+        rows = [[name, _line(spec)] for name, spec in sorted(found.items())]
+        call.out(table(["Action", "Description"], rows))
 
 
-def _document(task: Task) -> dict[str, Any]:
-    timing = {"enqueued": moment(task.enqueued)}
-    if task.started:
-        timing["started"] = moment(task.started)
-    if task.completed:
-        timing["completed"] = moment(task.completed)
-    said: dict[str, Any] = {"id": str(task.id), "status": task.status, "unit": task.unit}
-    said["results"] = {**task.results, "return-code": int(task.status == "failed")}
-    if task.message:
-        said["message"] = task.message
-    if task.log:
-        said["log"] = [f"{moment(task.enqueued)} {line}" for line in task.log]
-    return said | {"timing": timing}
+def _line(spec: dict[str, Any]) -> str:
+    return (str(spec.get("description") or "No description").strip().splitlines() or [""])[0]
+
+
+def _schema(name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "title": name,
+        "description": spec.get("description", "No description"),
+        "type": "object",
+        "properties": spec.get("params") or {},
+        "required": spec.get("required") or [],
+        "additionalProperties": spec.get("additionalProperties", False),
+    }

@@ -1,143 +1,217 @@
-"""One run of a command: what was typed, and where its answer goes."""
+"""One run of a command: what it was given, where its answer goes, and what the names typed stand for."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from rehearsal.juju import charms
 from rehearsal.juju.engine import Engine
 from rehearsal.juju.errors import JujuError
-from rehearsal.juju.state import Application, Model, Unit
+from rehearsal.juju.state import Application, Life, Model, Unit
+
+_NO_MODEL = """No model in focus.
+
+Please use "juju models" to see models available to you.
+You can set current model by running "juju switch"
+or specify any other model on the command line using the "-m" option."""
 
 
 class Gone(Exception):
-    """The terminal that asked is gone."""
+    """Nobody waits for the command any more: Ctrl-C, for instance."""
+
+
+class Client(Protocol):
+    """The terminal at the other end."""
+
+    gone: bool
+
+    def send(self, kind: str, content: bytes) -> None:
+        """Send a frame (`server.py`)."""
+        ...
+
+    def typed(self, *, whole: bool) -> str:
+        """Return standard input, or one line of it."""
+        ...
 
 
 @dataclass
 class Call:
-    """A command under way."""
+    """A command under way.
+
+    Attributes:
+        engine: the models, and what can be done to them.
+        cwd: the folder that the command was typed in.
+        environment: those of the user's variables that Juju reads.
+        client: the user's terminal.
+        terminal: whether standard output is one.
+        replacements: folders that run in the place of Charmhub charms.
+        arguments: what was typed, parsed.
+    """
 
     engine: Engine
     cwd: Path
     environment: Mapping[str, str]
-    stdin: str
-    write: Callable[[str, str], None]
+    client: Client
+    terminal: bool
     replacements: Mapping[str, Path]
     arguments: argparse.Namespace = field(default_factory=argparse.Namespace)
+    _held: list[tuple[str, str]] = field(default_factory=list)
+    _depth: int = 0
+
+    # The answer
 
     def out(self, text: str) -> None:
-        """Print to standard output."""
-        self.write("out", text)
+        """Print to standard output, as it is."""
+        self._held.append(("o", text))
+        self._flush()
 
-    def error(self, text: str) -> None:
-        """Print to standard error, where Juju tells what it does."""
-        self.write("err", text)
+    def info(self, line: str) -> None:
+        """Print a line to standard error, where Juju says what it does."""
+        self._held.append(("e", f"{line}\n"))
+        self._flush()
+
+    def ask(self, question: str) -> str:
+        """Print a question to standard error; return the line that is typed."""
+        self._held.append(("e", question))
+        self._flush()
+        return self.client.typed(whole=False).strip()
+
+    @property
+    def skips_confirmation(self) -> bool:
+        """Whether the user's environment says that nothing is to be asked."""
+        return self.environment.get("JUJU_SKIP_CONFIRMATION", "").lower() in ("1", "t", "true")
+
+    @property
+    def prompts(self) -> bool:
+        """Whether removals ask first: the model's mode says so, and the user does not say otherwise."""
+        mode = str(self.model.config.get("mode", "requires-prompts"))
+        return "requires-prompts" in mode and not self.skips_confirmation
+
+    def confirmed(self, question: str) -> bool:
+        """Ask a question; return whether the answer is yes."""
+        return self.ask(question).lower() in ("y", "yes")
+
+    def read_input(self) -> str:
+        """Return all of standard input."""
+        return self.client.typed(whole=True)
+
+    def _flush(self) -> None:
+        while self._held and not self._depth:
+            kind, text = self._held.pop(0)
+            self.client.send(kind, text.encode(errors="backslashreplace"))
+
+    # The engine
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Let the engine stand still.
+
+        What is printed meanwhile is sent afterwards, so that a terminal that does not read holds nobody up.
+        """
+        try:
+            with self.engine.lock:
+                self._depth += 1
+                try:
+                    yield
+                finally:
+                    self._depth -= 1
+        finally:
+            self._flush()
+
+    def wait(self, condition: Callable[[], bool], seconds: float | None) -> bool:
+        """Wait until something is so; return whether it is after that time.
+
+        Raises:
+            Gone: if nobody waits for the command any more.
+            JujuError: if the rehearsal ends.
+        """
+        engine = self.engine
+        with engine.changed:
+            engine.changed.wait_for(
+                lambda: self.client.gone or engine.stopping or condition(), timeout=seconds
+            )
+            if self.client.gone:
+                raise Gone
+            if engine.stopping:
+                raise JujuError("the rehearsal has ended")
+            return condition()
+
+    # Names
 
     @property
     def model(self) -> Model:
         """The model meant: `-m`, JUJU_MODEL, or the one switched to."""
         given = getattr(self.arguments, "model", None) or self.environment.get("JUJU_MODEL")
-        name = (given or self.engine.current or "").rpartition(":")[2].rpartition("/")[2]
+        name = given or self.engine.current
         if not name:
-            raise JujuError("No selected model: add one with `juju add-model`")
-        if name not in self.engine.models:
-            raise JujuError(f"model rehearsal:admin/{name} not found")
-        return self.engine.models[name]
+            raise JujuError(_NO_MODEL)
+        return self.model_named(name)
+
+    def model_named(self, reference: str) -> Model:
+        """Return the model `[controller:][user/]name`, or that of a UUID."""
+        controller, _, name = reference.rpartition(":")
+        if controller not in ("", "rehearsal"):
+            raise JujuError(f"controller {controller} not found")
+        user, _, name = name.rpartition("/")
+        for model in self.engine.models.values():
+            if user in ("", "admin") and name in (model.name, model.uuid):
+                return model
+        raise JujuError(f"model rehearsal:{user or 'admin'}/{name} not found")
 
     def application(self, name: str) -> Application:
-        """Return an application of the model; raises in Juju's words."""
+        """Return an application of the model."""
         if name not in self.model.applications:
             raise JujuError(f'application "{name}" not found')
         return self.model.applications[name]
 
+    def model_alive(self) -> None:
+        """Refuse to add to a model that goes."""
+        if self.model.life is not Life.ALIVE:
+            raise JujuError(f'model "{self.model.name}" is no longer alive')
+
+    def alive(self, application: Application) -> None:
+        """Refuse to change an application that goes."""
+        if application.life is not Life.ALIVE:
+            raise JujuError(f'application "{application.name}" is not alive')
+
     def unit(self, name: str) -> Unit:
-        """Return a unit, also by `application/leader`; raises in Juju's words."""
+        """Return a unit of the model, also by `application/leader`."""
         application, _, number = name.partition("/")
         if number == "leader":
             leader = self.application(application).leader
             if leader is None:
                 raise JujuError(f'could not determine leader for "{application}"')
             return self.model.unit(leader)
+        if not re.fullmatch(r"[a-z][a-z0-9-]*/\d+", name):
+            raise JujuError(f'invalid unit name "{name}"')
         try:
             return self.model.unit(name)
-        except (KeyError, ValueError):
+        except KeyError:
             raise JujuError(f'unit "{name}" not found') from None
 
     def charm(self, reference: str, base: Path | None = None) -> tuple[charms.Charm, str]:
         """Return the charm that a reference means, and its origin."""
         return charms.find(reference, base or self.cwd, self.replacements)
 
-    def file(self, name: str) -> Path:
+    # Files
+
+    def path(self, name: str) -> Path:
         """Return the path of a file named on the command line."""
         return self.cwd / Path(name).expanduser()
 
-    def text(self, value: str) -> str:
-        """Return a value, or for `@file` what the file says."""
-        if not value.startswith("@"):
-            return value
+    def read(self, name: str) -> str:
+        """Return what a file says; `-` is standard input."""
+        if name == "-":
+            return self.read_input()
         try:
-            return self.file(value[1:]).read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            raise JujuError(f"cannot read option from file {value[1:]!r}: {error}") from None
-
-
-def pairs(words: list[str], what: str = "key=value") -> dict[str, str]:
-    """Return `key=value` words as a mapping."""
-    found = {}
-    for word in words:
-        key, sign, value = word.partition("=")
-        if not sign or not key:
-            raise JujuError(f'expected "{what}", got "{word}"', 2)
-        found[key] = value
-    return found
-
-
-Function = Callable[[Call], "int | None"]
-
-
-@dataclass(frozen=True)
-class Command:
-    """A command: its names, its arguments, and what it does."""
-
-    names: tuple[str, ...]
-    summary: str
-    arguments: tuple[tuple[tuple[str, ...], dict[str, Any]], ...]
-    function: Function
-    locked: bool
-
-
-REGISTRY: dict[str, Command] = {}
-
-
-def argument(*names: str, **details: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """Describe an argument, as argparse takes it."""
-    return names, details
-
-
-FORMAT = argument("--format", default="")
-FORMAT_YAML = argument("--format", choices=("yaml", "json"), default="yaml")
-
-
-def command(
-    *names: str, arguments: tuple[Any, ...] = (), locked: bool = True
-) -> Callable[[Function], Function]:
-    """Register a function as a command; its docstring is the help.
-
-    Args:
-        *names: the name, and its aliases.
-        arguments: what it takes besides `-m`.
-        locked: whether the engine stands still meanwhile; not for what waits.
-    """
-
-    def register(function: Function) -> Function:
-        summary = (function.__doc__ or "").strip().splitlines()[0]
-        entry = Command(names, summary, arguments, function, locked)
-        REGISTRY.update(dict.fromkeys(names, entry))
-        return function
-
-    return register
+            return self.path(name).read_text()
+        except OSError as error:
+            raise JujuError(f"open {name}: {(error.strerror or '').lower()}") from None
+        except UnicodeDecodeError:
+            raise JujuError(f"{name} contains non-UTF-8 sequences") from None

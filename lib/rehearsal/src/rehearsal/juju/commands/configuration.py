@@ -2,108 +2,175 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
 
 from rehearsal.juju.charms import Charm
-from rehearsal.juju.commands.call import FORMAT_YAML, Call, argument, command, pairs
+from rehearsal.juju.commands.call import Call
+from rehearsal.juju.commands.parsing import USAGE, pairs
+from rehearsal.juju.commands.registry import Word, command, option, options, output
 from rehearsal.juju.errors import JujuError
+from rehearsal.juju.formats import as_yaml, document
+from rehearsal.juju.options import OptionSpec
 from rehearsal.juju.state import Application
+
+TRUST = OptionSpec("trust", "boolean", False, "Does this application have access to trusted credentials")
+"""The one option that every application has beside those of its charm."""
+
+_LARGEST = 5 << 20
 
 
 @command(
     "config",
-    arguments=(
-        argument("name"),
-        argument("words", nargs="*"),
-        argument("--file"),
-        argument("--reset"),
-        FORMAT_YAML,
+    usage="<application name> [--reset <key[,key]>] [<attribute-key>[=<value>] ...]",
+    words=(Word("name", "no application name specified"), Word("words", many=True)),
+    options=(
+        option("--file", help="Path to yaml-formatted configuration file"),
+        options("--reset", help="Reset the provided comma delimited keys"),
+        output("yaml", "json"),
     ),
 )
 def config(call: Call) -> None:
-    """Get, set, or reset configuration for a deployed application."""
-    application = call.application(call.arguments.name)
-    words, changes = call.arguments.words, {}
-    if call.arguments.file:
-        changes |= from_file(call, application.charm, application.name, call.arguments.file)
-    if words and any("=" in word for word in words):
-        changes |= parsed(application.charm, {k: call.text(v) for k, v in pairs(words).items()})
-    for key in (call.arguments.reset or "").split(","):
-        if key:
-            changes[_option(application.charm, key)] = None
-    if changes:
-        call.engine.set_config(call.model, application, changes)
-    elif words:
-        _show_one(call, application, words[0])
-    else:
-        said = _document(application)
-        form = call.arguments.format
-        call.out(json.dumps(said) + "\n" if form == "json" else yaml.safe_dump(said, sort_keys=False))
+    """Gets, sets, or resets configuration for a deployed application."""
+    arguments, words = call.arguments, call.arguments.words
+    resets = [key for said in arguments.reset for key in said.split(",") if key]
+    setting = _is_setting(words, bool(arguments.file), bool(resets))
+    application = call.application(arguments.name)
+    if not setting and not resets:
+        _show(call, application, words)
+        return
+    try:
+        changes = dict.fromkeys((_spec(application.charm, key).name for key in resets), None)
+        if arguments.file:
+            changes |= from_file(call, application.charm, application.name, arguments.file)
+        changes |= from_words(call, application.charm, words)
+    except JujuError as error:
+        raise JujuError(f"parsing settings for application: {error}") from None
+    for key, value in changes.items():
+        if key in application.config and application.config[key] == value:
+            call.info(f'WARNING the configuration setting "{key}" already has the value "{value}"')
+    apply(call, application, changes)
 
 
-def parsed(charm: Charm, given: dict[str, str]) -> dict[str, Any]:
-    """Return options given as text in their types; raises JujuError for one that is wrong."""
-    return {key: charm.options[_option(charm, key)].parse(value) for key, value in given.items()}
+def _is_setting(words: Sequence[str], file: bool, reset: bool) -> bool:
+    """Whether values are set, or else one or all are shown; raises JujuError if it is neither."""
+    with_value = sum("=" in word for word in words)
+    if 0 < with_value < len(words):
+        raise JujuError("cannot set and retrieve values simultaneously", USAGE)
+    if with_value and file:
+        raise JujuError("cannot specify --file and key=value arguments simultaneously", USAGE)
+    if words and not with_value:
+        if len(words) > 1:
+            raise JujuError("can only retrieve a single value, or all values", USAGE)
+        if reset:
+            raise JujuError("cannot reset and retrieve values simultaneously", USAGE)
+        if file:
+            raise JujuError("cannot use --file flag and get a value simultaneously", USAGE)
+    return bool(with_value) or file
+
+
+def apply(call: Call, application: Application, changes: dict[str, Any]) -> None:
+    """Set options that are checked, `trust` among them; None resets one."""
+    if "trust" in changes:
+        call.engine.set_trust(call.model, application, bool(changes["trust"]))
+    own = {key: value for key, value in changes.items() if key != "trust"}
+    if own:
+        call.engine.set_config(call.model, application, own)
+
+
+def given(call: Call, charm: Charm, application: str, said: Sequence[str]) -> dict[str, Any]:
+    """Return what several `--config` say: `key=value`, or a file.
+
+    Args:
+        call: the command.
+        charm: whose options they are.
+        application: whose section of a file is meant.
+        said: the values of the options.
+    """
+    found: dict[str, Any] = {}
+    for word in said:
+        if "=" in word:
+            found |= from_words(call, charm, [word])
+        else:
+            found |= from_file(call, charm, application, word)
+    return found
+
+
+def from_words(call: Call, charm: Charm, words: Sequence[str]) -> dict[str, Any]:
+    """Return options given as `key=value` or `key=@file`, in their types."""
+    found = {}
+    for key, value in pairs(list(words)).items():
+        text = _of_file(call, value[1:]) if value.startswith("@") else value
+        found[key] = _spec(charm, key).parse(text)
+    return found
+
+
+def _of_file(call: Call, name: str) -> str:
+    try:
+        text = call.read(name)
+    except JujuError as error:
+        raise JujuError(f'cannot read option from file "{name}": {error}') from None
+    if len(text) > _LARGEST:
+        raise JujuError("size of option file is larger than 5M")
+    return text
 
 
 def from_file(call: Call, charm: Charm, application: str, name: str) -> dict[str, Any]:
-    """Return the options of a YAML file: those of the application, or the whole file."""
+    """Return the options that a YAML file has under the application's name."""
     try:
-        text = call.stdin if name == "-" else call.file(name).read_text()
-        said = yaml.safe_load(text)
-    except (OSError, yaml.YAMLError) as error:
-        raise JujuError(f"cannot read {name}: {' '.join(str(error).split())}") from None
-    values = said.get(application, said) if isinstance(said, dict) else {}
-    for key, value in values.items():
-        spec = charm.options[_option(charm, key)]
-        if not spec.accepts(value):
-            raise JujuError(f'option "{key}" expected {spec.type}, got {value!r}')
-    return values
+        said = yaml.safe_load(call.read(name))
+    except yaml.YAMLError as error:
+        raise JujuError(f"cannot parse settings data: {' '.join(str(error).split())}") from None
+    values = said.get(application) if isinstance(said, dict) else None
+    if not isinstance(values, dict):
+        raise JujuError(f'no settings found for "{application}"')
+    return {key: _spec(charm, key).coerce(value) for key, value in values.items()}
 
 
-def _option(charm: Charm, key: str) -> str:
+def _spec(charm: Charm, key: str) -> OptionSpec:
+    if key == TRUST.name:
+        return TRUST
     if key not in charm.options:
         raise JujuError(f'unknown option "{key}"')
-    return key
+    return charm.options[key]
 
 
-def _show_one(call: Call, application: Application, key: str) -> None:
-    spec = application.charm.options.get(key)
-    if spec is None:
-        raise JujuError(
-            f'key "{key}" not found in "{application.name}" application config or charm settings.'
-        )
-    value = application.config.get(key, spec.default)
-    call.out(f"{str(value).lower() if isinstance(value, bool) else '' if value is None else value}\n")
+def _show(call: Call, application: Application, words: Sequence[str]) -> None:
+    said = _document(application)
+    if not words:
+        call.out(document(said, call.arguments.format))
+        return
+    for section in ("settings", "application-config"):
+        if words[0] in said[section]:
+            value = said[section][words[0]].get("value")
+            call.out("\n" if value is None else as_yaml(value))
+            return
+    raise JujuError(
+        f'key "{words[0]}" not found in "{application.name}" application config or charm settings.'
+    )
 
 
 def _document(application: Application) -> dict[str, Any]:
-    settings = {}
-    for key, spec in sorted(application.charm.options.items()):
-        entry: dict[str, Any] = {"description": spec.description}
-        if spec.default is not None:
-            entry["default"] = spec.default
-        value = application.config.get(key, spec.default)
-        entry["source"] = "user" if key in application.config else "default"
-        if value is None:
-            entry["source"] = "unset"
-        entry["type"] = spec.type
-        if value is not None:
-            entry["value"] = value
-        settings[key] = entry
-    trust = {
-        "default": False,
-        "description": "Does this application have access to trusted credentials",
-        "source": "user" if application.trust else "default",
-        "type": "bool",
-        "value": application.trust,
-    }
+    trust = {"trust": True} if application.trust else {}
+    specs = application.charm.options
     return {
         "application": application.name,
-        "application-config": {"trust": trust},
+        "application-config": {"trust": _entry(TRUST, trust) | {"type": "bool"}},
         "charm": application.charm.name,
-        "settings": settings,
+        "settings": {key: _entry(spec, application.config) for key, spec in sorted(specs.items())},
     }
+
+
+def _entry(spec: OptionSpec, config: dict[str, Any]) -> dict[str, Any]:
+    value = config.get(spec.name, spec.default)
+    source = "user" if spec.name in config else "unset" if value is None else "default"
+    said = {
+        "default": spec.default,
+        "description": spec.description,
+        "source": source,
+        "type": spec.type,
+        "value": value,
+    }
+    return {key: value for key, value in said.items() if value is not None}

@@ -1,159 +1,149 @@
-"""`juju deploy`: a charm, or a whole bundle."""
+"""`juju deploy`: what is meant, and the deployment of one charm. Bundles are in `bundles.py`."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
-from rehearsal.bundle import check
-from rehearsal.juju.commands.call import Call, argument, command, pairs
-from rehearsal.juju.commands.configuration import from_file, parsed
+from rehearsal.bundle.schema import APPLICATION_NAME
+from rehearsal.juju.charms import Charm
+from rehearsal.juju.commands import bundles, configuration, resourcing
+from rehearsal.juju.commands.call import Call
+from rehearsal.juju.commands.parsing import USAGE
+from rehearsal.juju.commands.registry import Word, command, flag, number, option, options
 from rehearsal.juju.errors import JujuError
+
+_NO_EFFECT = (
+    option("--base", help="The base on which to deploy; no effect here"),
+    option("--bind", help="Endpoint bindings to spaces; no effect here"),
+    option("--constraints", help="Application constraints; no effect here"),
+    options("--device", help="Charm device constraints; no effect here"),
+    option("--revision", type=number, default=None, help="The revision to deploy; no effect here"),
+    options("--storage", help="Charm storage constraints; no effect here"),
+)
+"""Options that are accepted, with a warning: nothing here has pods of its own, disks or a store of charms."""
+
+_CHARM_ONLY = ("bind", "config", "constraints", "num_units", "base", "resource", "device", "revision")
+_AMBIGUOUS = """The charm or bundle "{0}" is ambiguous.
+To deploy a local charm or bundle, run `juju deploy ./{0}`.
+To deploy a charm or bundle from CharmHub, run `juju deploy ch:{0}`."""
+_TAKEN = """cannot add application "{}": application already exists:
+deploy application using an alias name:
+    juju deploy <application> <alias>
+or use remove-application to remove the existing one and try again."""
 
 
 @command(
     "deploy",
-    arguments=(
-        argument("charm"),
-        argument("name", nargs="?"),
-        argument("--trust", action="store_true"),
-        argument("--channel", default=""),
-        argument("--revision", type=int),
-        argument("--base"),
-        argument("--config", action="append", default=[]),
-        argument("--resource", action="append", default=[]),
-        argument("-n", "--num-units", type=int, default=1),
-        argument("--overlay", action="append", default=[]),
-        argument("--dry-run", action="store_true"),
-        argument("--force", action="store_true"),
-        argument("--constraints"),
-        argument("--storage", action="append"),
-        argument("--bind"),
+    usage="<charm or bundle> [<application name>]",
+    words=(Word("charm", "no charm or bundle specified"), Word("name")),
+    options=(
+        option("--channel", help="Channel to use when getting the charm or bundle from Charmhub"),
+        options(
+            "--config", help="Either a path to yaml-formatted application config file or a key=value pair"
+        ),
+        options("--resource", help="Resource to be uploaded to the controller"),
+        *_NO_EFFECT,
+        option("-n", "--num-units", type=number, default=None, help="Number of application units to deploy"),
+        options("--overlay", help="Bundles to overlay on the primary bundle, applied in order"),
+        flag("--trust", help="Allows charm to run hooks that require access credentials"),
+        flag("--dry-run", help="Just show what the deploy would do"),
+        flag("--force", help="Allow a charm/bundle to be deployed which bypasses checks"),
+        option("--map-machines", help="Not on Kubernetes"),
+        option("--to", help="Not on Kubernetes"),
+        option("--attach-storage", help="Not on Kubernetes"),
     ),
+    locked=False,
 )
 def deploy(call: Call) -> None:
-    """Deploys a new application or bundle."""
-    bundle = _bundle_file(call)
-    if bundle is not None:
-        _deploy_bundle(call, [bundle, *map(call.file, call.arguments.overlay)])
-    elif call.arguments.overlay:
-        raise JujuError("flags provided but not supported when deploying a charm: --overlay.")
-    else:
+    """Deploys a new application or bundle.
+
+    A path that begins with ./ or / is a local charm or bundle; what a packed charm is named by stands for the
+    source folder that it lies in. Any other name is one of Charmhub's: a stand-in plays it.
+    """
+    arguments = call.arguments
+    if arguments.to or arguments.attach_storage:
+        raise JujuError("k8s models only support --num-units", USAGE)
+    file = _bundle(call)
+    if file is not None:
+        _refuse(call, "bundle", _CHARM_ONLY)
+        bundles.deploy(call, [file, *map(call.path, arguments.overlay)])
+        return
+    _refuse(call, "charm", ("overlay", "map_machines"))
+    _warn_of_no_effect(call)
+    with call.locked():
         _deploy_charm(call)
 
 
-def _bundle_file(call: Call) -> Path | None:
+def _refuse(call: Call, kind: str, names: Sequence[str]) -> None:
+    """Refuse options that do not go with what is deployed."""
+    if said := sorted(name.replace("_", "-") for name in names if getattr(call.arguments, name)):
+        raise JujuError(f"options provided but not supported when deploying a {kind}: {', '.join(said)}")
+
+
+def _warn_of_no_effect(call: Call) -> None:
+    """Say which of the given options make no difference here."""
+    for each in _NO_EFFECT:
+        if getattr(call.arguments, each.dest, None):
+            call.info(f"WARNING {each.names[0]} has no effect in a rehearsal")
+
+
+def _bundle(call: Call) -> Path | None:
     """Return the bundle that is meant, if it is one: a YAML file, or a folder with a bundle.yaml."""
-    path = call.file(call.arguments.charm)
-    if path.suffix in (".yaml", ".yml"):
-        if not path.exists():
-            raise JujuError(f'no charm was found at "{call.arguments.charm}"')
+    said = call.arguments.charm
+    path = call.path(said)
+    local = said.startswith((".", "/", "~"))
+    if path.suffix in (".yaml", ".yml") and (local or path.is_file()):
+        if not path.is_file():
+            raise JujuError(f'no charm or bundle was found at "{said}"')
         return path
-    is_path = call.arguments.charm.startswith((".", "/", "~"))
-    return path / "bundle.yaml" if is_path and (path / "bundle.yaml").exists() else None
+    if not local and not said.startswith("ch:") and path.exists():
+        raise JujuError(_AMBIGUOUS.format(said))
+    return path / "bundle.yaml" if local and (path / "bundle.yaml").is_file() else None
 
 
 def _deploy_charm(call: Call) -> None:
     arguments = call.arguments
     charm, origin = call.charm(arguments.charm)
     name = arguments.name or charm.name
-    options = {}
-    for word in arguments.config:
-        if "=" in word:
-            options |= parsed(charm, {k: call.text(v) for k, v in pairs([word]).items()})
-        else:
-            options |= from_file(call, charm, name, word)
-    resources = pairs(arguments.resource)
-    if unknown := set(resources) - set(charm.resources):
-        raise JujuError(f'unrecognized resource "{sorted(unknown)[0]}"')
-    where = "" if origin == "local" else f" in channel {arguments.channel or 'latest/stable'}"
+    if not re.fullmatch(APPLICATION_NAME, name):
+        raise JujuError(f'invalid application name "{name}"', USAGE)
+    call.model_alive()
+    if name in call.model.applications:
+        raise JujuError(_TAKEN.format(name))
+    config = configuration.given(call, charm, name, arguments.config)
+    resources = resourcing.checked(call, charm, arguments.resource)
+    channel = ""
     if origin == "local":
-        call.error(f'Located local charm "{charm.name}", revision 0\n')
-    call.error(f'Deploying "{name}" from {origin} charm "{charm.name}", revision 0{where}\n')
-    if arguments.dry_run:
+        resourcing.need_images(charm, resources)
+        call.info(f'Located local charm "{charm.name}", revision 0')
+    else:
+        channel = resourcing.full_channel(arguments.channel)
+    _say(call, name, charm, channel)
+    if arguments.dry_run and origin != "local":
         return
+    trust = bool(config.pop("trust", arguments.trust))
     call.engine.add_application(
         call.model,
         name,
         charm,
         origin=origin,
-        channel=arguments.channel,
-        config=options,
-        trust=arguments.trust,
+        channel=channel,
+        config=config,
+        trust=trust,
         resources=resources,
-        scale=arguments.num_units,
+        scale=1 if arguments.num_units is None else arguments.num_units,
     )
 
 
-def _deploy_bundle(call: Call, paths: list[Path]) -> None:
-    """Deploy what a bundle has and the model has not; nothing at all if there is anything wrong."""
-    model, engine = call.model, call.engine
-    # A file that is no bundle of its own but speaks of applications that are there is an overlay on them.
-    present = {name: each.charm for name, each in model.applications.items()}
-    bundle = check.read(paths, call.charm, present or None)
-    if bundle.findings:
-        for finding in bundle.findings:
-            call.error(f"{finding}\n")
-        raise JujuError(f"cannot deploy bundle: {len(bundle.findings)} findings, nothing was deployed")
-    steps: list[str] = []
-    for name, application in bundle.applications.items():
-        charm, origin = bundle.charms[name], bundle.origins[name]
-        if name in model.applications:
-            continue
-        source = f"local charm {charm.name}" if origin == "local" else f"charm {charm.name} from charm-hub"
-        channel = f" with channel {application.channel}" if application.channel else ""
-        steps.append(f"- deploy application {name} from {source}{channel}")
+def _say(call: Call, name: str, charm: Charm, channel: str) -> None:
+    """Say what is deployed; a local charm is deployed even if only a dry run is asked for, as by Juju."""
+    on = "on ubuntu@24.04/stable"
+    if not channel:
         if call.arguments.dry_run:
-            continue
-        engine.add_application(
-            model,
-            name,
-            charm,
-            origin=origin,
-            channel=application.channel or "",
-            config=application.options,
-            trust=(application.trust and call.arguments.trust) or application.trust,
-            resources={key: str(value) for key, value in application.resources.items()},
-            scale=application.scale,
-        )
-    made = {frozenset(map(str, relation.endpoints)) for relation in model.relations.values()}
-    for first, second in bundle.relations:
-        if frozenset((first, second)) in made:
-            continue
-        steps.append(f"- add relation {first} - {second}")
-        if not call.arguments.dry_run:
-            engine.add_relation(model, first, second)
-    if not steps:
-        call.error("No changes to apply.\n")
+            call.info("ignoring dry-run flag for local charms")
+        call.info(f'Deploying "{name}" from local charm "{charm.name}", revision 0 {on}')
         return
-    heading = "Changes to deploy bundle:" if call.arguments.dry_run else "Executing changes:"
-    call.error(heading + "\n" + "\n".join(steps) + "\n")
-    if not call.arguments.dry_run:
-        call.error("Deploy of bundle completed.\n")
-
-
-@command("export-bundle", arguments=(argument("--filename"),))
-def export_bundle(call: Call) -> None:
-    """Exports the current model configuration as a reusable bundle."""
-    applications = {}
-    for name, each in call.model.applications.items():
-        said: dict = {"charm": str(each.charm.path) if each.origin == "local" else each.charm.name}
-        if each.channel:
-            said["channel"] = each.channel
-        if each.origin == "local":
-            said["resources"] = dict(each.resources)
-        said["scale"] = each.scale
-        if each.config:
-            said["options"] = dict(each.config)
-        if each.trust:
-            said["trust"] = True
-        applications[name] = said
-    relations = [list(map(str, r.endpoints)) for r in call.model.relations.values() if not r.is_peer]
-    said = {"bundle": "kubernetes", "applications": applications, "relations": relations}
-    text = yaml.safe_dump(said, sort_keys=False)
-    if call.arguments.filename:
-        call.file(call.arguments.filename).write_text(text)
-        call.out(f"Bundle successfully exported to {call.arguments.filename}\n")
-    else:
-        call.out(text)
+    what = f'"{name}" from charm-hub charm "{charm.name}", revision 0 in channel {channel} {on}'
+    call.info(f"{what} would be deployed" if call.arguments.dry_run else f"Deployed {what}")

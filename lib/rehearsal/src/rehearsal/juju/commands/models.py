@@ -1,195 +1,254 @@
-"""Models and the controller."""
+"""Models: added, listed, shown, chosen, destroyed."""
 
 from __future__ import annotations
 
-import json
-import time
+from typing import Any
 
 import yaml
 
-from rehearsal.juju.commands.call import FORMAT, FORMAT_YAML, Call, argument, command, pairs
+from rehearsal.juju.commands import modelsettings
+from rehearsal.juju.commands.call import Call
+from rehearsal.juju.commands.parsing import USAGE, pairs
+from rehearsal.juju.commands.registry import Word, command, duration, flag, option, options, output
 from rehearsal.juju.errors import JujuError
-from rehearsal.juju.status import moment
+from rehearsal.juju.formats import ago, document
+from rehearsal.juju.state import Life, Model, now
+from rehearsal.juju.status import CLOUD, CONTROLLER, CONTROLLER_UUID, REGION
 from rehearsal.juju.tabular import table
 from rehearsal.juju.worker import JUJU_VERSION
 
-_SETTINGS = {"automatically-retry-hooks": True, "update-status-hook-interval": "5m"}
+_NONE = """There are no models available. You can add models with
+"juju add-model", or you can ask an administrator or owner
+of a model to grant access to that model with "juju grant"."""
+
+_DESTROYS = (
+    'WARNING This command will destroy the "{name}" model and affect the following resources. '
+    "It cannot be stopped.\n"
+    " - {count} application{plural} will be removed\n"
+    "  - application list:{names}\n"
+    " - 0 filesystem and 0 volume will be {storage}\n"
+)
 
 
 @command(
     "add-model",
-    arguments=(
-        argument("name"),
-        argument("cloud", nargs="?"),
-        argument("--config", action="append", default=[]),
-        argument("--no-switch", action="store_true"),
-        argument("--credential"),
+    usage="<model name> [cloud|region|(cloud/region)]",
+    words=(Word("name", "model name is required"), Word("cloud")),
+    options=(
+        options("--config", help="Path to YAML model configuration file or individual options"),
+        option("--credential", help="Credential used to add the model; no effect here"),
+        option("--owner", help="The owner of the new model if not the current user"),
+        option("-c", "--controller", help="Controller to operate in"),
+        flag("--no-switch", help="Do not switch to the newly created model"),
     ),
 )
 def add_model(call: Call) -> None:
     """Adds a workload model."""
-    model = call.engine.add_model(call.arguments.name)
-    _set(model.config, pairs(call.arguments.config))
-    if not call.arguments.no_switch or call.engine.current is None:
+    arguments = call.arguments
+    _known_place(arguments.controller, arguments.cloud)
+    settings: dict[str, Any] = {}
+    for said in arguments.config:
+        given = pairs([said]) if "=" in said else _of_file(call, said)
+        settings |= {key: modelsettings.checked(key, value) for key, value in given.items()}
+    model = call.engine.add_model(arguments.name)
+    model.config |= settings
+    if not arguments.no_switch:
         call.engine.current = model.name
-    call.error(f"Added '{model.name}' model on rehearsal/localhost for user 'admin'\n")
+    call.info(f"Added '{model.name}' model on {CLOUD}/{REGION} for user 'admin'")
 
 
-@command("models", "list-models", arguments=(FORMAT,))
+def _known_place(controller: str, cloud: str | None) -> None:
+    if controller not in ("", CONTROLLER):
+        raise JujuError(f"controller {controller} not found")
+    if cloud not in (None, CLOUD, REGION, f"{CLOUD}/{REGION}"):
+        raise JujuError(
+            f'"{cloud}" is neither a cloud supported by this controller,\n'
+            f'nor a region in the controller\'s default cloud "{CLOUD}".'
+        )
+
+
+def _of_file(call: Call, name: str) -> dict[str, Any]:
+    try:
+        said = yaml.safe_load(call.read(name))
+    except yaml.YAMLError as error:
+        raise JujuError(f"unable to parse config: {' '.join(str(error).split())}") from None
+    if not isinstance(said, dict):
+        raise JujuError(f"unable to parse config: {name} is no mapping")
+    return said
+
+
+@command("models", "list-models", options=(output("tabular", "json", "yaml"), flag("--uuid"), flag("--all")))
 def models(call: Call) -> None:
     """Lists models a user can access on a controller."""
-    if call.arguments.format in ("json", "yaml"):
-        found = [{"name": f"admin/{m.name}", "short-name": m.name} for m in call.engine.models.values()]
-        said = {"models": found, "current-model": call.engine.current}
-        call.out(_dumped(said, call.arguments.format))
+    there, current = list(call.engine.models.values()), call.engine.current
+    if call.arguments.format != "tabular":
+        said: dict[str, Any] = {"models": [_listed(model) for model in there]}
+        if current:
+            said["current-model"] = current
+        call.out(document(said, call.arguments.format))
         return
-    rows = [
-        [m.name + ("*" if m.name == call.engine.current else ""), "rehearsal", "kubernetes", "available"]
-        for m in call.engine.models.values()
-    ]
-    call.out(table(["Model", "Cloud/Region", "Type", "Status"], rows))
+    heading = ["Model", "Cloud/Region", "Type", "Status", "Units", "Access", "Last connection"]
+    rows = []
+    for model in there:
+        uuid = [model.uuid] if call.arguments.uuid else []
+        name = model.name + ("*" if model.name == current else "")
+        units = str(sum(1 for _ in model.units()) or "-")
+        rows.append(
+            [name, *uuid, f"{CLOUD}/{REGION}", "kubernetes", _state(model), units, "admin", "just now"]
+        )
+    if call.arguments.uuid:
+        heading.insert(1, "UUID")
+    units_column = heading.index("Units")
+    call.out(f"Controller: {CONTROLLER}\n\n" + table(heading, rows, right={units_column}))
+    if not there:
+        call.info(_NONE)
 
 
-@command("show-model", arguments=(argument("name", nargs="?"), FORMAT_YAML))
-def show_model(call: Call) -> None:
-    """Shows information about the current or specified model."""
-    call.arguments.model = call.arguments.name or call.arguments.model
-    model = call.model
-    said = {
+def _state(model: Model) -> str:
+    return "available" if model.life is Life.ALIVE else "destroying"
+
+
+def _known(model: Model) -> dict[str, Any]:
+    """Return what both `models` and `show-model` say."""
+    return {
         "name": f"admin/{model.name}",
         "short-name": model.name,
         "model-uuid": model.uuid,
         "model-type": "caas",
-        "controller-uuid": "0" * 8,
-        "controller-name": "rehearsal",
+        "controller-uuid": CONTROLLER_UUID,
+        "controller-name": CONTROLLER,
         "is-controller": False,
         "owner": "admin",
-        "cloud": "rehearsal",
-        "region": "localhost",
+        "cloud": CLOUD,
+        "region": REGION,
         "type": "kubernetes",
         "life": str(model.life),
-        "status": {"current": "available", "since": moment(model.created)},
+        "status": {"current": _state(model), "since": ago(model.created, now())},
+    }
+
+
+def _listed(model: Model) -> dict[str, Any]:
+    return {**_known(model), "access": "admin", "last-connection": "just now", "agent-version": JUJU_VERSION}
+
+
+@command(
+    "show-model",
+    usage="<model name>",
+    words=(Word("name"),),
+    options=(output("yaml", "json"),),
+)
+def show_model(call: Call) -> None:
+    """Shows information about the current or specified model."""
+    model = call.model_named(call.arguments.name) if call.arguments.name else call.model
+    said = {
+        **_known(model),
+        "users": {"admin": {"display-name": "admin", "access": "admin", "last-connection": "just now"}},
+        "secret-backends": {"kubernetes": {"status": "active", "num-secrets": len(model.secrets)}},
         "agent-version": JUJU_VERSION,
     }
-    call.out(_dumped({model.name: said}, call.arguments.format))
+    call.out(document({model.name: said}, call.arguments.format))
 
 
-@command("model-config", arguments=(argument("words", nargs="*"), FORMAT, argument("--reset")))
-def model_config(call: Call) -> None:
-    """Displays or sets configuration values on a model."""
-    settings, words = call.model.config, call.arguments.words
-    if call.arguments.reset:
-        for key in call.arguments.reset.split(","):
-            settings.pop(key, None)
-    elif words and "=" in words[0]:
-        _set(settings, pairs(words))
-    elif words:
-        call.out(f"{({**_SETTINGS, **settings}).get(words[0], '')}\n")
-    elif call.arguments.format in ("json", "yaml"):
-        said = {
-            key: {"Value": value, "Source": "model" if key in settings else "default"}
-            for key, value in {**_SETTINGS, **settings}.items()
-        }
-        call.out(_dumped(said, call.arguments.format))
-    else:
-        rows = [
-            [key, "model" if key in settings else "default", str(value)]
-            for key, value in {**_SETTINGS, **settings}.items()
-        ]
-        call.out(table(["Attribute", "From", "Value"], rows))
-
-
-@command("switch", arguments=(argument("name", nargs="?"),))
+@command(
+    "switch",
+    usage="[<controller>|<model>|<controller>:|:<model>|<controller>:<model>]",
+    words=(Word("target"),),
+)
 def switch(call: Call) -> None:
     """Selects or identifies the current controller and model."""
-    if call.arguments.name is None:
-        call.out(f"rehearsal:admin/{call.engine.current}\n")
+    engine, target = call.engine, call.arguments.target
+    if not target:
+        call.out(f"{CONTROLLER}:admin/{engine.current}\n" if engine.current else f"{CONTROLLER}\n")
         return
-    before, call.arguments.model = call.engine.current, call.arguments.name
-    call.engine.current = call.model.name
-    call.error(f"rehearsal:admin/{before} -> rehearsal:admin/{call.engine.current}\n")
+    if set_to := call.environment.get("JUJU_MODEL"):
+        raise JujuError(f'cannot switch when JUJU_MODEL is overriding the model (set to "{set_to}")')
+    before = _place(engine.current)
+    if target.rstrip(":") != CONTROLLER:
+        try:
+            engine.current = call.model_named(target).name
+        except JujuError:
+            raise JujuError(f'"{target}" is not the name of a model or controller') from None
+    after = _place(engine.current)
+    call.info(f"{before} (no change)" if before == after else f"{before} -> {after}")
+
+
+def _place(model: str | None) -> str:
+    return f"{CONTROLLER}:admin/{model}" if model else f"{CONTROLLER} (controller)"
 
 
 @command(
     "destroy-model",
-    locked=False,
-    arguments=(
-        argument("name"),
-        argument("--no-prompt", "-y", "--yes", action="store_true"),
-        argument("--destroy-storage", action="store_true"),
-        argument("--release-storage", action="store_true"),
-        argument("--force", action="store_true"),
-        argument("--no-wait", action="store_true"),
-        argument("--timeout", "-t", default="10m"),
+    usage="[<controller name>:]<model name>",
+    words=(Word("name", "no model specified"),),
+    options=(
+        flag("--no-prompt", "-y", "--yes", help="Do not ask for confirmation"),
+        flag("--destroy-storage", help="Destroy all storage instances in the model"),
+        flag("--release-storage", help="Release all storage instances from the model"),
+        flag("--force", help="Force destroy model ignoring any errors"),
+        flag("--no-wait", help="Rush through model destruction without waiting for each step to complete"),
+        option(
+            "-t",
+            "--timeout",
+            type=duration,
+            default=None,
+            help="Timeout for each step of force model destruction",
+        ),
     ),
+    locked=False,
 )
 def destroy_model(call: Call) -> None:
     """Terminate all machines/containers and resources for a non-controller model."""
-    engine = call.engine
-    call.arguments.model = call.arguments.name
-    with engine.lock:
-        model = call.model
-        engine.destroy_model(model, force=call.arguments.force)
-    call.error("Destroying model\n")
-    deadline = time.monotonic() + duration(call.arguments.timeout)
-    with engine.changed:
-        if not engine.changed.wait_for(lambda: model.name not in engine.models, deadline - time.monotonic()):
-            left = ", ".join(model.applications)
-            raise JujuError(f"timeout waiting for model {model.name} to be destroyed: {left} are left")
+    arguments, engine = call.arguments, call.engine
+    _allowed_together(call)
+    with call.locked():
+        model = call.model_named(arguments.name)
+        warning = _warning(call, model)
+    if not arguments.no_prompt and not call.skips_confirmation:
+        call.info(warning)
+        if call.ask("To continue, enter the name of the model to be unregistered: ") != model.name:
+            raise JujuError("model destruction: aborted")
+    call.info("Destroying model")
+    with call.locked():
+        engine.destroy_model(model, force=arguments.force)
+    _await_end(call, model)
+    with call.locked():
         if engine.current == model.name:
-            engine.current = next(iter(engine.models), None)
-    call.error("Model destroyed.\n")
+            engine.current = None
+    call.info("Model destroyed.")
 
 
-@command("version", arguments=(FORMAT, argument("--all", action="store_true")), locked=False)
-def version(call: Call) -> None:
-    """Print the Juju CLI client version."""
-    said = f"{JUJU_VERSION}-ubuntu-amd64"
-    if call.arguments.format == "json":
-        said = json.dumps({"version": said} if call.arguments.all else said)
-    call.out(f"{said}\n")
+def _await_end(call: Call, model: Model) -> None:
+    """Say what is left of a model until nothing is."""
+    models = call.engine.models
+    left = -1
+    while True:
+        with call.locked():
+            gone, left = models.get(model.name) is not model, len(model.applications)
+        if gone:
+            return
+        applications = f", {left} application(s)" if left else ""
+        call.info(f"Waiting for model to be removed{applications}...")
+        call.wait(
+            lambda left=left: models.get(model.name) is not model or len(model.applications) != left, None
+        )
 
 
-@command("whoami", locked=False)
-def whoami(call: Call) -> None:
-    """Print the current controller, model, and logged in user name."""
-    call.out(f"Controller:  rehearsal\nModel:       {call.engine.current or '<no-current-model>'}\n")
-    call.out("User:        admin\n")
+def _allowed_together(call: Call) -> None:
+    arguments = call.arguments
+    if arguments.destroy_storage and arguments.release_storage:
+        raise JujuError("--destroy-storage and --release-storage cannot both be specified", USAGE)
+    if arguments.no_wait and not arguments.force:
+        raise JujuError("--no-wait without --force not valid", USAGE)
+    if arguments.timeout is not None and not arguments.force:
+        raise JujuError("--timeout can only be used with --force (dangerous)", USAGE)
 
 
-@command("controllers", "list-controllers", arguments=(FORMAT,), locked=False)
-def controllers(call: Call) -> None:
-    """Lists all controllers."""
-    rows = [["rehearsal*", call.engine.current or "-", "admin", "superuser", "rehearsal/localhost"]]
-    call.out(table(["Controller", "Model", "User", "Access", "Cloud/Region"], rows))
-
-
-@command("offer", "consume", arguments=(argument("words", nargs="*"),), locked=False)
-def offer(call: Call) -> None:
-    """Cross-model relations, which are not rehearsed."""
-    raise JujuError("cross-model relations are not rehearsed: relate applications of one model")
-
-
-def duration(text: str) -> float:
-    """Return the seconds of a Go duration such as `5m30s`."""
-    units = {"h": 3600.0, "m": 60.0, "s": 1.0}
-    total, number = 0.0, ""
-    for character in text.replace("ms", "/1000s"):
-        if character in units and number:
-            value, _, divisor = number.partition("/")
-            total += float(value) / float(divisor or 1) * units[character]
-            number = ""
-        else:
-            number += character
-    if number:
-        raise JujuError(f'time: invalid duration "{text}"', 2)
-    return total
-
-
-def _set(settings: dict, given: dict[str, str]) -> None:
-    for key, value in given.items():
-        settings[key] = {"true": True, "false": False}.get(value, value)
-
-
-def _dumped(said: object, form: str) -> str:
-    return json.dumps(said) + "\n" if form == "json" else yaml.safe_dump(said, sort_keys=False)
+def _warning(call: Call, model: Model) -> str:
+    names = sorted(model.applications)
+    return _DESTROYS.format(
+        name=model.name,
+        count=len(names),
+        plural="s"[: len(names) > 1],
+        names="".join(f' "{name}"' for name in names),
+        storage="released" if call.arguments.release_storage else "destroyed",
+    )

@@ -1,44 +1,71 @@
-"""Plays dex-auth: tells its issuer, reads its client, routes /dex."""
+"""Plays dex-auth: tells its issuer, reads its client, asks for the route to /dex.
 
-from collections.abc import Callable
+Facts: canonical/dex-auth-operator, 2.41. Dex itself would run in the charm's own pod and is not played, so
+nothing is made in Kubernetes. It differs from the real charm so:
+
+- Its ports are opened by Juju; the real one patches the application's Service itself.
+- Connectors that are no list of type, id and name each block, where the real one's Dex does not come up.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
 
 import ops
 import yaml
 
-from rehearsal.stand_ins.playing import StandIn, Stop
+from rehearsal.stand_ins.handshake import speaking
+from rehearsal.stand_ins.playing import StandIn
+from rehearsal.stand_ins.stopping import blocked, starting
+
+METRICS_PORT = 5558
 
 
 class DexAuth(StandIn):
     """What other charms rely on of dex-auth."""
 
-    def steps(self) -> list[Callable[[], None]]:
-        """Tell the issuer, ask for the route, read the client."""
-        return [self.tell_issuer, self.ask_for_route, self.read_client]
+    endpoints = speaking(Path(__file__).parents[1] / "charmcraft.yaml")
+
+    def play(self) -> None:
+        """Tell the issuer whatever else there is; ask for the route once people can log in."""
+        self.tell_issuer()
+        self.check_pod()
+        self.interface("oidc-client").received()
+        self.check_login()
+        port = int(self.config["port"])
+        self.unit.set_ports(port, METRICS_PORT)
+        route = {"service": self.app.name, "port": port, "prefix": "/dex", "rewrite": "/dex"}
+        self.interface("ingress").send(route)
 
     def tell_issuer(self) -> None:
-        """Tell clients the issuer; a configuration that lets nobody in is refused."""
+        """Tell clients the issuer: an option, the former option for it, or the Service's own address."""
+        public = str(self.config["public-url"])
+        if public and not public.startswith(("http://", "https://")):
+            public = f"http://{public}"
+        local = f"http://{self.app.name}.{self.model.name}.svc:{self.config['port']}/dex"
+        issuer = str(self.config["issuer-url"]) or (f"{public}/dex" if public else local)
+        for relation in self.related("dex-oidc-config"):
+            relation.data[self.app]["issuer-url"] = issuer
+
+    def check_pod(self) -> None:
+        """Wait for the container that dex would run in."""
+        if not self.unit.get_container("dex").can_connect():
+            raise starting("Waiting for pod startup to complete")
+
+    def check_login(self) -> None:
+        """Check that there is a way to log in."""
         try:
             connectors = yaml.safe_load(str(self.config["connectors"])) or []
-        except yaml.YAMLError:
-            raise Stop(ops.BlockedStatus("connectors is not valid YAML")) from None
+        except yaml.YAMLError as error:
+            raise blocked(f"option connectors is no YAML: {error}") from None
+        if not isinstance(connectors, list):
+            raise blocked("option connectors: expected a list")
+        for connector in connectors:
+            said = connector if isinstance(connector, dict) else {}
+            if not (said.get("id") and said.get("name") and said.get("type")):
+                raise blocked("option connectors: ID, Type and Name fields are required for a connector")
         if not connectors and not self.config["enable-password-db"]:
-            raise Stop(ops.BlockedStatus("no connectors, and no static login"))
-        address = f"http://{self.app.name}.{self.model.name}.svc:{self.config['port']}/dex"
-        public = str(self.config["public-url"]).rstrip("/")
-        issuer = self.config["issuer-url"] or (f"{public}/dex" if public else address)
-        for relation in self.related("dex-oidc-config"):
-            relation.data[self.app]["issuer-url"] = str(issuer)
-
-    def ask_for_route(self) -> None:
-        """Ask for /dex."""
-        port = self.config["port"]
-        self.send("ingress", {"service": self.app.name, "port": port, "prefix": "/dex", "rewrite": "/dex"})
-
-    def read_client(self) -> None:
-        """Wait for the client that may ask who a user is."""
-        self.required("oidc-client")
-        if not self.sent("oidc-client"):
-            raise Stop(ops.WaitingStatus("Waiting for OIDC Client information"))
+            raise blocked("Please add a connectors configuration to proceed without a static login.")
 
 
 if __name__ == "__main__":

@@ -1,51 +1,113 @@
-"""Plays istio-gateway: the proxies at the edge of the mesh."""
+"""Plays istio-gateway: the proxies at the edge of the mesh, and how they are reached.
 
-from collections.abc import Callable
+Facts: canonical/istio-operators, charms/istio-gateway, 1.28. It differs from the real charm so:
+
+- With another `kind`, what was made for the former one goes.
+- It blocks as soon as `istio-pilot` is related no more; the proxies stay, as with the real one.
+- Nobody has to defer an event: every hook does the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
 from typing import Any
 
 import ops
 
-from rehearsal.stand_ins.playing import StandIn, Stop
+from rehearsal.stand_ins.handshake import speaking
+from rehearsal.stand_ins.manifests import load, render
+from rehearsal.stand_ins.objects import (
+    DEPLOYMENT,
+    ROLE,
+    ROLE_BINDING,
+    SERVICE,
+    SERVICE_ACCOUNT,
+    KubernetesStandIn,
+)
+from rehearsal.stand_ins.stopping import blocked, waiting
+
+logger = logging.getLogger(__name__)
+
+KINDS = {
+    "ServiceAccount": SERVICE_ACCOUNT,
+    "Role": ROLE,
+    "RoleBinding": ROLE_BINDING,
+    "Deployment": DEPLOYMENT,
+    "Service": SERVICE,
+}
+"""In the order in which they are made."""
+
+SERVICE_TYPES = ["LoadBalancer", "ClusterIP", "NodePort"]
+
+WORKLOAD = load(Path(__file__).parent / "manifests" / "workload.yaml")
+
+_SUBDOMAIN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+_ANNOTATION = re.compile(
+    rf"(?!kubernetes\.io/|k8s\.io/)(?=.{{1,253}}=)({_SUBDOMAIN}/)?[a-z0-9]([-a-z0-9_.]{{0,61}}[a-z0-9])?=[\w.-]+",
+    re.IGNORECASE,
+)
+"""`key=value` as the real charm takes it: no reserved prefix, and less in a value than Kubernetes allows."""
 
 
-class IstioGateway(StandIn):
+class IstioGateway(KubernetesStandIn):
     """What other charms rely on of istio-gateway: its workload and its service account."""
 
-    def steps(self) -> list[Callable[[], None]]:
-        """There is one."""
-        return [self.keep_workload]
+    endpoints = speaking(Path(__file__).parents[1] / "charmcraft.yaml")
 
-    def keep_workload(self) -> None:
+    def play(self) -> None:
         """Make the workload, once the control plane's address is known."""
-        kind = self.config["kind"]
-        if kind not in ("ingress", "egress"):
-            raise Stop(ops.BlockedStatus("Config item 'kind' must be set"))
-        self.required("istio-pilot")
-        if not self.sent("istio-pilot"):
-            raise Stop(ops.WaitingStatus("Waiting for istio-pilot relation data"))
-        name = f"istio-{kind}gateway-workload"
-        labels = {"app": name, "istio": f"{kind}gateway"}
-        self.apply("v1", "ServiceAccount", f"{name}-service-account", {})
-        self.apply("apps/v1", "Deployment", name, {"spec": self.deployment(name, labels)})
-        ports = [{"name": "http2", "port": 80, "targetPort": 8080}]
-        ports += [{"name": "https", "port": 443, "targetPort": 8443}]
-        service = {"type": self.config["gateway_service_type"], "selector": labels, "ports": ports}
-        self.apply("v1", "Service", name, {"spec": service})
-
-    def deployment(self, name: str, labels: dict[str, str]) -> dict[str, Any]:
-        """Return the proxies."""
-        container = {"name": "istio-proxy", "image": self.config["proxy-image"]}
-        pod = {"serviceAccountName": f"{name}-service-account", "containers": [container]}
-        return {
-            "replicas": self.config["replicas"],
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": pod},
-        }
+        pilots = self.interface("istio-pilot").received()
+        if self.config["kind"] not in ("ingress", "egress"):
+            raise blocked("Config item `kind` must be set")
+        if not self.related("istio-pilot"):
+            raise blocked("Please add required relation to istio-pilot")
+        if not pilots:
+            raise waiting("Waiting for istio-pilot relation data")
+        if self.config["gateway_service_type"] not in SERVICE_TYPES:
+            raise blocked(f"Ingress Gateway Service must one of type: {SERVICE_TYPES}")
+        made = render(WORKLOAD, self.values(next(iter(pilots.values()))))
+        for kind, resource in KINDS.items():
+            self.objects.keep(resource, [each for each in made if each["kind"] == kind])
 
     def clear(self) -> None:
         """Delete the workload."""
-        for api_version, kind in (("v1", "Service"), ("apps/v1", "Deployment"), ("v1", "ServiceAccount")):
-            self.prune(api_version, kind)
+        for resource in reversed(KINDS.values()):
+            self.objects.keep(resource)
+
+    def values(self, pilot: dict[str, Any]) -> dict[str, Any]:
+        """Return what goes into the manifest."""
+        kind = str(self.config["kind"])
+        gateway = f"{kind}gateway"
+        return {
+            "namespace": self.model.name,
+            "gateway": gateway,
+            "workload": f"istio-{gateway}-workload",
+            "labels": {
+                "app": f"istio-{gateway}",
+                "install.operator.istio.io/owning-resource": "unknown",
+                "istio": gateway,
+                "istio.io/rev": "default",
+                "operator.istio.io/component": f"{kind.capitalize()}Gateways",
+                "release": "istio",
+            },
+            "annotations": self.annotations(),
+            "image": self.config["proxy-image"],
+            "replicas": self.config["replicas"],
+            "service_type": "ClusterIP" if kind == "egress" else self.config["gateway_service_type"],
+            "pilot_host": pilot["service-name"],
+            "pilot_port": pilot["service-port"],
+        }
+
+    def annotations(self) -> dict[str, str]:
+        """Return the annotations of the Service; none at all if one is wrong, which the log then says."""
+        pairs = [pair.strip() for pair in str(self.config["annotations"]).split(",") if pair.strip()]
+        for pair in pairs:
+            if not _ANNOTATION.fullmatch(pair):
+                logger.error("annotations are ignored, since one is invalid: %r", pair)
+                return {}
+        return dict(pair.split("=", 1) for pair in pairs)
 
 
 if __name__ == "__main__":

@@ -1,145 +1,219 @@
-"""Plays istio-pilot: installs Istio's CRDs, keeps the Gateway, and makes routes of ingress relations."""
+"""Plays istio-pilot: installs Istio's CRDs, keeps the Gateway and its guard, routes what asks for `ingress`.
 
-from collections.abc import Callable
+Facts: canonical/istio-operators, charms/istio-pilot, 1.28. It differs from the real charm so:
+
+- It installs CRDs where the real one installs the control plane with them. They stay when it goes.
+- `gateway_up` is true if the Gateway is there and an application on `istio-pilot` has been told the control
+  plane's address. The real one asks for an address of the Service that this application then makes: no
+  event tells of that, and no local cluster gives out addresses.
+- The status is the worst problem itself, not how many there are.
+- Wrong data on `ingress-auth` close the gateway, as missing ones do.
+- Certificates come from the option `tls-secret-id` only; with `certificates` related it is blocked.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import os
+from pathlib import Path
 from typing import Any
 
-import httpx2
 import ops
+import yaml
+from lightkube.generic_resource import create_namespaced_resource
 
 from rehearsal.cluster import crds
-from rehearsal.stand_ins.playing import CRD, StandIn, Stop
+from rehearsal.cluster.existing import ExistingCluster, Refused
+from rehearsal.errors import RehearsalError
+from rehearsal.stand_ins.handshake import speaking
+from rehearsal.stand_ins.manifests import Manifest, load, render
+from rehearsal.stand_ins.objects import CRD, SECRET, KubernetesStandIn, Rejected
+from rehearsal.stand_ins.stopping import Stop, blocked, waiting
 
-NETWORKING = "networking.istio.io/v1"
-FILTERS = "networking.istio.io/v1alpha3"
+logger = logging.getLogger(__name__)
+
+GATEWAY = create_namespaced_resource("networking.istio.io", "v1alpha3", "Gateway", "gateways")
+ENVOY_FILTER = create_namespaced_resource("networking.istio.io", "v1alpha3", "EnvoyFilter", "envoyfilters")
+VIRTUAL_SERVICE = create_namespaced_resource(
+    "networking.istio.io", "v1alpha3", "VirtualService", "virtualservices"
+)
+
+LAST = "gateways.networking.istio.io"
+"""The CRD that is installed after all others: where it is, they are."""
+
+IMAGES = {"pilot-image", "global-tag", "global-hub", "global-proxy-image", "global-proxy-init-image"}
+"""What the option image-configuration must say."""
+
+MANIFESTS = Path(__file__).parent / "manifests"
+OPEN = load(MANIFESTS / "gateway.yaml")
+ENCRYPTED = load(MANIFESTS / "gateway-tls.yaml")
+GUARDED = load(MANIFESTS / "authn-filter.yaml")
+ROUTED = load(MANIFESTS / "virtual-service.yaml")
 
 
-class IstioPilot(StandIn):
+class IstioPilot(KubernetesStandIn):
     """What other charms rely on of istio-pilot."""
 
-    def steps(self) -> list[Callable[[], None]]:
-        """Types first; then the control plane's address, the gateway, and routes."""
-        return [self.install_types, self.tell_address, self.keep_gateway, self.keep_routes]
+    endpoints = speaking(Path(__file__).parents[1] / "charmcraft.yaml")
+
+    def play(self) -> None:
+        """Install types first, and tell of the gateway last that is known of it."""
+        self.each(
+            self.check_images,
+            self.install_types,
+            self.tell_address,
+            self.keep_gateway,
+            self.tell_gateway,
+            self.keep_routes,
+        )
+
+    def clear(self) -> None:
+        """Delete everything but the CRDs, which others use."""
+        for kind in (VIRTUAL_SERVICE, GATEWAY, ENVOY_FILTER, SECRET):
+            self.objects.keep(kind)
+
+    def check_images(self) -> None:
+        """Check what the control plane would be installed with."""
+        try:
+            said = yaml.safe_load(str(self.config["image-configuration"]))
+        except yaml.YAMLError as error:
+            raise blocked(f"option image-configuration is no YAML: {error}") from None
+        if not isinstance(said, dict) or not said.keys() >= IMAGES:
+            missing = IMAGES - said.keys() if isinstance(said, dict) else IMAGES
+            raise blocked(f"option image-configuration does not say {', '.join(sorted(missing))}")
+
+    def install_types(self) -> None:
+        """Install Istio's CRDs if they are not there; they are served then."""
+        if self.objects.exists(CRD, LAST):
+            return
+        cluster = ExistingCluster(Path(os.environ["KUBECONFIG"]))
+        try:
+            definitions = crds.read("istio")
+            definitions.sort(key=lambda crd: crd["metadata"]["name"] == LAST)
+            crds.install(cluster, definitions)
+        except RehearsalError as error:
+            raise blocked(f"Istio's CRDs: {error}") from error
+        except Refused as refusal:
+            if stop := self.objects.explanation(CRD.__name__, refusal.status, str(refusal)):
+                raise stop from refusal
+            raise
+        finally:
+            cluster.stop()
 
     def tell_address(self) -> None:
         """Tell gateways where the control plane is."""
-        name = f"istiod.{self.model.name}.svc"
-        self.send("istio-pilot", {"service-name": name, "service-port": "15012"})
+        address = {"service-name": f"istiod.{self.model.name}.svc", "service-port": "15012"}
+        self.interface("istio-pilot").send(address)
 
     def keep_gateway(self) -> None:
-        """Keep the gateway, closed while its guard is unknown."""
-        name = str(self.config["default-gateway"])
+        """Keep the gateway, guarded if anything is related to guard it."""
         try:
-            guard = self.guard()
+            self.keep_guard()
         except Stop:
-            # Related is closed: without the guard's address nobody gets in (the real charm, too).
-            self.prune(NETWORKING, "Gateway")
-            self.tell(name, up=False)
+            # Related is closed: who wants a guard would rather have nobody get in than everybody.
+            self.objects.keep(GATEWAY)
+            self.objects.keep(SECRET)
             raise
-        self.keep_guard(guard)
-        self.apply(NETWORKING, "Gateway", name, {"spec": self.gateway()})
-        self.prune(NETWORKING, "Gateway", {name})
-        self.tell(name, up=True)
+        values = {"name": self.config["default-gateway"], "namespace": self.model.name}
+        if certificate := self.certificate():
+            *secrets, gateway = render(ENCRYPTED, values | certificate)
+        else:
+            *secrets, gateway = render(OPEN, values)
+        self.objects.keep(SECRET, secrets)
+        self.objects.keep(GATEWAY, [gateway])
 
-    def install_types(self) -> None:
-        """Install the CRDs of Istio; the one of gateways comes last, and says that all are there."""
-        client, last = self.kubernetes, "gateways.networking.istio.io"
-        try:
-            client.get(CRD, last)
-        except httpx2.HTTPStatusError as error:
-            if error.response.status_code != 404:
-                raise
-            definitions = crds.read("istio")
-            definitions.sort(key=lambda crd: crd["metadata"]["name"] == last)
-            for crd in definitions:
-                client.apply(CRD(**crd), force=True)
-
-    def tell(self, name: str, *, up: bool) -> None:
-        """Write gateway-info."""
-        for relation in self.related("gateway-info"):
-            relation.data[self.app].update(
-                {
-                    "gateway_name": name,
-                    "gateway_namespace": self.model.name,
-                    "gateway_up": str(up).lower(),
-                }
+    def keep_guard(self) -> None:
+        """Have every request at the gateway asked about, if anything is related that can be asked."""
+        auth = self.interface("ingress-auth")
+        guards = auth.received()
+        if len(guards) > 1:
+            raise blocked(
+                "Multiple ingress-auth relations are not supported.  Remove all related apps and re-relate"
             )
+        if self.related("ingress-auth") and not guards:
+            raise waiting("Waiting for the auth provider data.")
+        try:
+            self.objects.keep(ENVOY_FILTER, [self.authn_filter(guard) for guard in guards.values()])
+        except Rejected as rejection:
+            raise auth.wrong(next(iter(guards)), rejection.reason) from rejection
 
-    def gateway(self) -> dict[str, Any]:
-        """Return the Gateway: port 80, or 443 with the certificate of `tls-secret-id`."""
-        server: dict[str, Any] = {
-            "hosts": ["*"],
-            "port": {"name": "http", "number": 80, "protocol": "HTTP"},
+    def authn_filter(self, guard: dict[str, Any]) -> Manifest:
+        """Return the filter that has an authenticator asked: always one in our own model."""
+        values = {
+            "name": f"{self.app.name}-authn-filter",
+            "namespace": self.model.name,
+            "host": f"{guard['service']}.{self.model.name}.svc.cluster.local",
+            "port": guard["port"],
+            "request_headers": [{"exact": each} for each in guard.get("allowed-request-headers", [])],
+            "response_headers": [{"exact": each} for each in guard.get("allowed-response-headers", [])],
         }
-        if self.config.get("tls-secret-id"):
-            name = f"{self.app.name}-tls"
-            server["port"] = {"name": "https", "number": 443, "protocol": "HTTPS"}
-            server["tls"] = {"mode": "SIMPLE", "credentialName": name}
-        return {"selector": {"istio": "ingressgateway"}, "servers": [server]}
+        return render(GUARDED, values)[0]
 
-    def guard(self) -> dict[str, Any] | None:
-        """Return what the authenticator sent."""
-        if len(self.related("ingress-auth")) > 1:
-            raise Stop(ops.BlockedStatus("Multiple auth relations are not supported"))
-        sent = next(iter(self.sent("ingress-auth").values()), None)
-        if self.related("ingress-auth") and sent is None:
-            raise Stop(ops.WaitingStatus("Waiting for auth relation data"))
-        return sent
+    def certificate(self) -> dict[str, str]:
+        """Return certificate and key in base64 as the user's secret has them; empty if none is configured."""
+        if self.related("certificates"):
+            raise blocked("certificates: not played by this stand-in; use the option tls-secret-id")
+        identifier = self.config.get("tls-secret-id")
+        if not identifier:
+            return {}
+        try:
+            content = self.model.get_secret(id=str(identifier)).get_content(refresh=True)
+        except ops.SecretNotFoundError:
+            raise blocked(
+                "tls-secret-id was provided, but the secret could not be found - "
+                "please provide a secret ID of a secret that exists."
+            ) from None
+        except ops.ModelError:
+            cure = f"juju grant-secret {identifier} {self.app.name}"
+            raise blocked(f"Permission denied trying to access TLS secret: {cure}") from None
+        for key in ("tls-crt", "tls-key"):
+            if not content.get(key):
+                raise blocked(f"Missing TLS ('{key}',) value(s), please add them to the TLS secret")
+        encoded = {key: base64.b64encode(value.encode()).decode() for key, value in content.items()}
+        return {"certificate": encoded["tls-crt"], "key": encoded["tls-key"]}
 
-    def keep_guard(self, guard: dict[str, Any] | None) -> None:
-        """Have every request at the gateway asked about, or none."""
-        name = f"{self.app.name}-authn-filter"
-        if guard is None:
-            self.prune(FILTERS, "EnvoyFilter")
-            return
-        service = f"{guard['service']}.{self.model.name}.svc.cluster.local"
-        authorizer = {
-            "name": "envoy.filters.http.ext_authz",
-            "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
-                "http_service": {
-                    "server_uri": {
-                        "uri": f"http://{service}:{guard['port']}",
-                        "cluster": f"outbound|{guard['port']}||{service}",
-                        "timeout": "10s",
-                    }
-                },
-            },
+    def tell_gateway(self) -> None:
+        """Tell who puts routes on the gateway which one it is, and whether anybody gets in by it."""
+        name = str(self.config["default-gateway"])
+        there = name in self.objects.names(GATEWAY)
+        proxied = any("data" in each.data[self.app] for each in self.related("istio-pilot"))
+        said = {
+            "gateway_name": name,
+            "gateway_namespace": self.model.name,
+            "gateway_up": str(there and proxied).lower(),
         }
-        patch = {
-            "applyTo": "HTTP_FILTER",
-            "match": {"context": "GATEWAY"},
-            "patch": {"operation": "INSERT_BEFORE", "value": authorizer},
-        }
-        spec = {
-            "workloadSelector": {"labels": {"istio": "ingressgateway"}},
-            "configPatches": [patch],
-        }
-        self.apply(FILTERS, "EnvoyFilter", name, {"spec": spec})
+        for relation in self.related("gateway-info"):
+            relation.data[self.app].update(said)
 
     def keep_routes(self) -> None:
-        """Make a VirtualService for each application on `ingress`, called after its service."""
-        gateway = f"{self.model.name}/{self.config['default-gateway']}"
-        wanted = set()
-        for said in self.sent("ingress").values():
-            host = f"{said['service']}.{said.get('namespace', self.model.name)}.svc.cluster.local"
-            route = {
-                "match": [{"uri": {"prefix": said["prefix"]}}],
-                "rewrite": {"uri": said.get("rewrite", said["prefix"])},
-                "route": [{"destination": {"host": host, "port": {"number": said["port"]}}}],
-            }
-            spec = {"gateways": [gateway], "hosts": ["*"], "http": [route]}
-            self.apply(NETWORKING, "VirtualService", said["service"], {"spec": spec})
-            wanted.add(said["service"])
-        self.prune(NETWORKING, "VirtualService", wanted)
+        """Have a VirtualService for each application on `ingress`, called after its service.
 
-    def clear(self) -> None:
-        """Delete everything but the types, which others use."""
-        for api_version, kind in (
-            (NETWORKING, "VirtualService"),
-            (NETWORKING, "Gateway"),
-            (FILTERS, "EnvoyFilter"),
-        ):
-            self.prune(api_version, kind)
+        Two that send the same service overwrite each other, as with the real charm; the later one wins.
+        """
+        ingress = self.interface("ingress")
+        routes, authors = {}, {}
+        for relation, route in ingress.received().items():
+            if route["service"] in routes:
+                logger.warning("%s overwrites the route of another %s", relation.app.name, route["service"])
+            routes[route["service"]], authors[route["service"]] = self.virtual_service(route), relation
+        try:
+            self.objects.keep(VIRTUAL_SERVICE, routes.values())
+        except Rejected as rejection:
+            raise ingress.wrong(authors[rejection.name], rejection.reason) from rejection
+
+    def virtual_service(self, route: dict[str, Any]) -> Manifest:
+        """Return the route to an application; without a namespace it is taken to be in our own model."""
+        values = {
+            "name": route["service"],
+            "namespace": self.model.name,
+            "gateway": f"{self.model.name}/{self.config['default-gateway']}",
+            "prefix": route["prefix"],
+            "rewrite": route.get("rewrite") or route["prefix"],
+            "host": f"{route['service']}.{route.get('namespace', self.model.name)}.svc.cluster.local",
+            "port": route["port"],
+        }
+        return render(ROUTED, values)[0]
 
 
 if __name__ == "__main__":

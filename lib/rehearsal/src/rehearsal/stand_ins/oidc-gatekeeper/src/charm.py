@@ -1,11 +1,27 @@
-"""Plays oidc-gatekeeper: the client of dex that guards the gateway."""
+"""Plays oidc-gatekeeper: the client of dex that is asked about every request at the gateway.
+
+Facts: canonical/oidc-gatekeeper-operator, ckf-1.10. The authservice would run in the charm's own pod and is
+not played, so nothing is made in Kubernetes. As with the real charm, nothing is sent to anybody before dex
+has told its issuer and every related application has greeted, and the option client-secret is not used. It
+differs from the real charm so:
+
+- It greets everywhere before it waits for a greeting, which takes fewer rounds.
+- Its port is opened by Juju; the real one patches the application's Service itself.
+- An issuer that is no URL, or several of them, block.
+"""
+
+from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+import string
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import ops
 
-from rehearsal.stand_ins.playing import StandIn, Stop
+from rehearsal.stand_ins.handshake import speaking
+from rehearsal.stand_ins.playing import StandIn
+from rehearsal.stand_ins.stopping import blocked, starting, waiting
 
 PORT = 8080
 
@@ -13,51 +29,76 @@ PORT = 8080
 class OidcGatekeeper(StandIn):
     """What other charms rely on of oidc-gatekeeper."""
 
-    def steps(self) -> list[Callable[[], None]]:
-        """Ask for the route, guard the gateway, tell the client, read the issuer."""
-        return [self.ask_for_route, self.guard_gateway, self.tell_client, self.read_issuer]
+    endpoints = speaking(Path(__file__).parents[1] / "charmcraft.yaml")
 
-    def ask_for_route(self) -> None:
-        """Ask for /authservice."""
-        route = {"service": self.app.name, "port": PORT, "prefix": "/authservice", "rewrite": "/"}
-        self.send("ingress", route)
+    def play(self) -> None:
+        """Once dex is known and all have greeted, tell dex who we are, and have the gateway ask us."""
+        self.check_issuer()
+        interfaces = {name: self.interface(name) for name in ("oidc-client", "ingress", "ingress-auth")}
+        for interface in interfaces.values():
+            interface.received()
+        interfaces["oidc-client"].send(self.client())
+        interfaces["ingress"].send(
+            {"service": self.app.name, "port": PORT, "prefix": "/authservice", "rewrite": "/"}
+        )
+        interfaces["ingress-auth"].send(
+            {
+                "service": self.app.name,
+                "port": PORT,
+                "allowed-request-headers": ["cookie", "X-Auth-Token"],
+                "allowed-response-headers": ["kubeflow-userid"],
+            }
+        )
+        self.unit.set_ports(PORT)
+        if not self.unit.get_container("oidc-authservice").can_connect():
+            raise starting("Waiting for pod startup to complete")
 
-    def guard_gateway(self) -> None:
-        """Have the gateway ask us."""
-        guard = {
-            "service": self.app.name,
-            "port": PORT,
-            "allowed-request-headers": ["cookie", "X-Auth-Token"],
-            "allowed-response-headers": ["kubeflow-userid"],
-        }
-        self.send("ingress-auth", guard)
+    def check_issuer(self) -> None:
+        """Check that dex has told its issuer."""
+        relations = self.related("dex-oidc-config")
+        if not relations:
+            raise blocked(
+                "Missing relation with a Dex OIDC config provider. Please add the missing relation."
+            )
+        if len(relations) > 1:
+            names = ", ".join(relation.app.name for relation in relations)
+            raise blocked(f"Too many remote applications on dex-oidc-config: {names}")
+        issuer = relations[0].data[relations[0].app].get("issuer-url")
+        if not issuer:
+            raise waiting(
+                "Empty or missing data in dex-oidc-config relation. "
+                "This may be transient, but if it persists it is likely an error."
+            )
+        if not _is_url(issuer):
+            name = relations[0].app.name
+            raise blocked(f"wrong data on dex-oidc-config from {name}: issuer-url: no URL: {issuer}")
 
-    def tell_client(self) -> None:
-        """Tell dex who we are."""
-        client = {
+    def client(self) -> dict[str, object]:
+        """Return what dex has to know of us."""
+        return {
             "id": self.config["client-id"],
             "name": self.config["client-name"],
             "redirectURIs": ["/authservice/oidc/callback"],
             "secret": self.client_secret(),
         }
-        self.send("oidc-client", client)
-
-    def read_issuer(self) -> None:
-        """Wait for dex."""
-        self.required("dex-oidc-config")
-        if not list(self.received("dex-oidc-config", "issuer-url")):
-            raise Stop(ops.WaitingStatus("Waiting for dex-oidc-config data"))
 
     def client_secret(self) -> str:
-        """Return the client's secret: the configured one, or one made once."""
-        peers = self.model.get_relation("client-secret")
-        if peers is None:
-            raise Stop(ops.WaitingStatus("Waiting for the peer relation"))
-        data = peers.data[self.app]
-        secret = str(self.config["client-secret"]) or data.get("client-secret") or secrets.token_hex(15)
-        if data.get("client-secret") != secret:
-            data["client-secret"] = secret
-        return secret
+        """Return the client's secret, made once and kept in the peer relation."""
+        for relation in self.related("client-secret"):
+            data = relation.data[self.app]
+            if "client-secret" not in data:
+                characters = string.ascii_uppercase + string.digits
+                data["client-secret"] = "".join(secrets.choice(characters) for _ in range(30))
+            return data["client-secret"]
+        raise waiting("Waiting for Client Secret")
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,102 @@
+"""What Juju's hook tools answer in a hook: ops-scenario's, and what Juju does differently.
+
+ops-scenario stands in for Juju in unit tests, where one hook is looked at by itself. Here a hook is one of
+many, in a process of its own, so what it says must reach the model as it is said, and secrets have a history.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import ops
+from ops import testing
+from scenario import mocking, state
+
+from rehearsal.juju.secrets import new_id
+
+LOG = "log"
+"""File beside the hook's other output: one JSON list `[level, message]` a line."""
+
+
+class Backend(mocking._MockModelBackend):
+    """The hook tools of one hook.
+
+    Args:
+        request: what the hook was asked with (`request.py`).
+        given: the same as ops-scenario's State; the hook writes into it.
+        context: keeps what a State does not.
+        log: where juju-log writes, line by line, so that nothing is lost with the process.
+    """
+
+    def __init__(
+        self,
+        request: dict[str, Any],
+        given: testing.State,
+        context: testing.Context[Any],
+        juju_context: ops.JujuContext,
+        log: Any,
+    ):
+        super().__init__(given, _event(request), context.charm_spec, context, juju_context)
+        self._log = log
+        self._members = {said["id"]: said["members"] for said in request["relations"]}
+        self.read: dict[str, tuple[int, str | None]] = {}
+        """Secret id to the revision tracked from now on and the label, for the secrets that were read."""
+        self.removed_revisions: list[tuple[str, int]] = []
+
+    def juju_log(self, level: str, message: str) -> None:
+        """Log at once: what a hook says is kept even if it fails."""
+        self._log.write(json.dumps([level, message]) + "\n")
+        self._log.flush()
+
+    def relation_list(self, relation_id: int, *, relation_name: str | None = None) -> tuple[str, ...]:
+        """List who takes part: no longer who departs in this very hook, whose data is still readable."""
+        self._get_relation_by_id(relation_id, relation_name)
+        return tuple(self._members[relation_id])
+
+    def secret_add(self, content: dict[str, str], **details: Any) -> str:
+        """Add a secret under an identifier that looks like Juju's."""
+        secret = self._get_secret(super().secret_add(content, **details))
+        object.__setattr__(secret, "id", f"secret:{new_id()}")
+        # It is found by its hash, which is that of its identifier.
+        self._state._update_secrets(frozenset(list(self._state.secrets)))
+        return secret.id
+
+    def secret_get(
+        self,
+        *,
+        id: str | None = None,
+        label: str | None = None,
+        refresh: bool = False,
+        peek: bool = False,
+    ) -> dict[str, str]:
+        """Return the content; whoever reads a secret tracks a revision of it from then on, even by a peek."""
+        content = super().secret_get(id=id, label=label, refresh=refresh, peek=peek)
+        secret = self._get_secret(id, label)
+        self.read[secret.id] = (secret._tracked_revision, secret.label)
+        return content
+
+    def secret_set(self, id: str, *, content: dict[str, str] | None = None, **details: Any) -> None:
+        """Change a secret; the same content again is no new revision (Juju 3.6)."""
+        before = self._get_secret(id)
+        latest, held = before._latest_revision, before.latest_content
+        super().secret_set(id, content=content, **details)
+        revised = content is not None and content != held
+        object.__setattr__(before, "_latest_revision", latest + revised)
+
+    def secret_remove(self, id: str, *, revision: int | None = None) -> None:
+        """Remove a secret or a revision of it; Juju lets an owner remove any."""
+        if revision is None:
+            super().secret_remove(id)
+            return
+        secret = self._get_secret(id)
+        self._check_can_manage_secret(secret)
+        self.removed_revisions.append((secret.id, revision))
+
+
+def _event(request: dict[str, Any]) -> state._Event:
+    hook, task = request["hook"], request["task"]
+    if task is None or task["kind"] != "action":
+        return state._Event(hook.name.replace("-", "_"))
+    action = state._Action(hook.name, params=task["parameters"], id=task["id"])
+    return state._Event(f"{hook.name}_action", action=action)

@@ -1,0 +1,45 @@
+"""Commands of Juju's that a rehearsal has not, and why."""
+
+from __future__ import annotations
+
+_REASONS = {
+    "a rehearsal is its own controller, on its own cloud": (
+        "add-cloud add-credential add-k8s autoload-credentials bootstrap clouds controller-config "
+        "credentials default-credential default-region destroy-controller enable-ha kill-controller "
+        "list-clouds migrate model-credential regions register remove-cloud remove-credential show-cloud "
+        "show-credential unregister update-cloud update-credential update-k8s upgrade-controller "
+        "upgrade-model"
+    ),
+    "there is one user, admin": (
+        "add-user change-user-password disable-user enable-user grant grant-cloud login logout remove-user "
+        "revoke revoke-cloud show-user users"
+    ),
+    "a Kubernetes model has no machines": (
+        "add-machine add-ssh-key import-ssh-key list-machines machines remove-machine remove-ssh-key "
+        "retry-provisioning show-machine ssh-keys"
+    ),
+    "there is no container behind a unit; juju exec, juju run and kubectl are there": (
+        "debug-code debug-hook debug-hooks scp ssh"
+    ),
+    "cross-model relations are not rehearsed yet: relate applications of one model": (
+        "consume find-offers list-offers offer offers remove-offer remove-saas show-offer"
+    ),
+    "Charmhub is not asked: stand-ins play its charms, and --charm NAME=DIR runs one from its source": (
+        "charm-resources download find info"
+    ),
+    "no storage is rehearsed": (
+        "add-storage attach-storage create-storage-pool detach-storage import-filesystem list-storage "
+        "list-storage-pools remove-storage remove-storage-pool show-storage storage storage-pools "
+        "update-storage-pool"
+    ),
+    "a Kubernetes model has no spaces": (
+        "add-space bind list-spaces list-subnets move-to-space reload-spaces remove-space rename-space "
+        "show-space spaces subnets"
+    ),
+    "constraints have no effect here": (
+        "constraints model-constraints set-constraints set-model-constraints"
+    ),
+}
+
+WHY = {name: reason for reason, names in _REASONS.items() for name in names.split()}
+"""Reason by command."""

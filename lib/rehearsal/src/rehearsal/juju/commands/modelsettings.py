@@ -1,0 +1,100 @@
+"""`juju model-config`: settings of a model. Those that the rehearsal acts on are checked."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rehearsal.juju import durations
+from rehearsal.juju.commands.call import Call
+from rehearsal.juju.commands.parsing import USAGE, pairs
+from rehearsal.juju.commands.registry import Word, command, option, options, output
+from rehearsal.juju.errors import JujuError
+from rehearsal.juju.formats import document
+from rehearsal.juju.state import Model
+from rehearsal.juju.tabular import table
+
+DEFAULTS: dict[str, Any] = {
+    "automatically-retry-hooks": True,
+    "development": False,
+    "logging-config": "<root>=INFO",
+    "mode": "requires-prompts",
+    "update-status-hook-interval": "5m",
+}
+"""Some of Juju's, among them all that make a difference here (juju/juju, environs/config/config.go)."""
+
+_TRUTH = {"true": True, "false": False}
+
+
+def checked(key: str, value: Any) -> Any:
+    """Return a setting in its type; raises JujuError in Juju's words if it has another one."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(DEFAULTS.get(key), bool):
+        if text not in _TRUTH:
+            raise JujuError(f"{key}: expected bool, got string({json.dumps(text)})")
+        return _TRUTH[text]
+    if key == "update-status-hook-interval":
+        try:
+            durations.seconds(text)
+        except JujuError as error:
+            raise JujuError(f"invalid update status hook interval in model configuration: {error}") from None
+    return value
+
+
+@command(
+    "model-config",
+    usage="[<model-key>[=<value>] ...]",
+    words=(Word("words", many=True),),
+    options=(
+        option("--file", help="Path to yaml-formatted configuration file"),
+        options("--reset", help="Reset the provided comma delimited keys"),
+        output("tabular", "json", "yaml"),
+    ),
+)
+def model_config(call: Call) -> None:
+    """Displays or sets configuration values on a model."""
+    model, words = call.model, call.arguments.words
+    resets = [key for said in call.arguments.reset for key in said.split(",") if key]
+    with_value = sum("=" in word for word in words)
+    if 0 < with_value < len(words):
+        raise JujuError("cannot set and retrieve values simultaneously", USAGE)
+    if len(words) > 1 and not with_value:
+        raise JujuError("can only retrieve a single value, or all values", USAGE)
+    if resets or with_value:
+        given = pairs(words)
+        changes = {key: checked(key, value) for key, value in given.items()}
+        for key in resets:
+            model.config.pop(key, None)
+        _warn(call, model, changes)
+        model.config |= changes
+        call.engine.poke()
+    else:
+        _show(call, model, words[0] if words else None)
+
+
+def _warn(call: Call, model: Model, changes: dict[str, Any]) -> None:
+    for key in changes:
+        if key not in DEFAULTS and key not in model.config:
+            call.info(
+                f'WARNING key "{key}" is not defined in the current model configuration: possible misspelling'
+            )
+
+
+def _show(call: Call, model: Model, key: str | None) -> None:
+    found = dict(sorted((DEFAULTS | model.config).items()))
+    if key is not None:
+        if key not in found:
+            raise JujuError(f'key "{key}" not found in "{model.name}" model.')
+        call.out(f"{_shown(found[key])}\n")
+        return
+    sources = {name: "model" if name in model.config else "default" for name in found}
+    if call.arguments.format == "tabular":
+        rows = [[name, sources[name], _shown(value)] for name, value in found.items()]
+        call.out(table(["Attribute", "From", "Value"], rows))
+        return
+    said = {name: {"Value": value, "Source": sources[name]} for name, value in found.items()}
+    call.out(document(said, call.arguments.format))
+
+
+def _shown(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,260 @@
+"""Operations and their tasks: how they are reported while they run, and afterwards.
+
+Facts: juju/juju 3.6, cmd/juju/action/common.go, showtask.go and showoperation.go.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from rehearsal.juju.commands.call import Call
+from rehearsal.juju.commands.parsing import USAGE
+from rehearsal.juju.commands.registry import Option, Word, command, duration, flag, option, output
+from rehearsal.juju.errors import JujuError
+from rehearsal.juju.formats import as_yaml, document, moment
+from rehearsal.juju.state import Task, Unit, now
+
+WAITING: tuple[Option, ...] = (
+    option("--wait", type=duration, default=None, help="Maximum wait time for a task to complete"),
+    flag("--background", help="Run the task in the background"),
+)
+"""The options of commands that run something."""
+
+_AFTERWARDS: tuple[Option, ...] = (
+    option("--wait", type=duration, default=None, help="Maximum wait time for a task to complete"),
+    flag("--watch", help="Wait indefinitely for results"),
+    flag("--utc", help="Show times in UTC"),
+)
+_NOT_SHOWN = ("return-code", "stdout", "stderr")
+
+
+def over(task: Task) -> bool:
+    """Whether a task has ended."""
+    return task.status in ("completed", "failed")
+
+
+def return_code(task: Task) -> int:
+    """Return the exit status of what a task ran: an action that says itself that it failed has ended well."""
+    ended = re.fullmatch(r"exit status (\d+)", task.message)
+    return int(ended[1]) if ended else 0
+
+
+def _tag(unit: str) -> str:
+    return f"unit-{unit.replace('/', '-')}"
+
+
+class Operation:
+    """Tasks that one command starts on one or more units.
+
+    It is made and added to while the engine stands still.
+
+    Args:
+        call: the command.
+        name: of the action; juju-exec says nothing unless it is asked to.
+    """
+
+    def __init__(self, call: Call, name: str):
+        self._call = call
+        self._is_action = name != "juju-exec"
+        self._errors: list[str] = []
+        self._tasks: list[Task] = []
+        model = call.model
+        self._id = model.next_task  # operations and tasks are numbered together
+        model.next_task += 1
+
+    def add(self, unit: str, start: Callable[[Unit], Task]) -> None:
+        """Start a task on a unit; what is refused is reported with the others."""
+        try:
+            task = start(self._call.unit(unit))
+        except JujuError as error:
+            self._errors.append(str(error))
+            return
+        task.operation = self._id
+        self._tasks.append(task)
+
+    def report(self, seconds: float) -> int:
+        """Say what runs, wait for its end, print what came of it.
+
+        Args:
+            seconds: to wait at most.
+
+        Returns:
+            the exit status.
+
+        Raises:
+            JujuError: if a task failed with a return code, or did not end in time.
+        """
+        call = self._call
+        if not self._tasks:
+            self._refused("failed to schedule any tasks")
+            return 0
+        if call.arguments.background:
+            self._scheduled()
+            return 0
+        say = call.info if self._is_action else lambda _: None
+        count = len(self._tasks)
+        say(f"Running operation {self._id} with {count} task{'s'[: count != 1]}")
+        for task in self._tasks:
+            say(f"  - task {task.id} on {_tag(task.unit)}")
+        say("")
+        if self._errors:
+            call.info("Some actions could not be scheduled:\n" + "\n".join(self._errors) + "\n")
+        self._await(seconds, say)
+        self._print()
+        return 0
+
+    def _refused(self, why: str) -> None:
+        self._call.info(f"Operation {self._id} {why}:\n" + "\n".join(self._errors))
+
+    def _scheduled(self) -> None:
+        call, count = self._call, len(self._tasks)
+        what = f"task {self._tasks[0].id}" if count == 1 else f"{count} tasks"
+        call.info(f"Scheduled operation {self._id} with {what}")
+        if count > 1:
+            call.out(as_yaml({task.unit: {"id": str(task.id)} for task in self._tasks}))
+        call.info(f"Check operation status with 'juju show-operation {self._id}'")
+        call.info(f"Check task status with 'juju show-task {self._tasks[0].id if count == 1 else '<id>'}'")
+
+    def _await(self, seconds: float, say: Callable[[str], object]) -> None:
+        end = now().timestamp() + seconds
+        for task in self._tasks:
+            say(f"Waiting for task {task.id}...\n")
+            left = max(0.0, end - now().timestamp())
+            if not self._call.wait(lambda task=task: over(task), left):
+                late = ", ".join(f"unit {each.unit}" for each in self._tasks if not over(each))
+                raise JujuError(f"timed out waiting for results from: {late}")
+            if len(self._tasks) == 1:
+                for line in task.log:
+                    self._call.info(line)
+
+    def _print(self) -> None:
+        said = {task.unit: described(task) for task in self._tasks}
+        form = self._call.arguments.format
+        if form != "plain":
+            self._call.out(document(said, form))
+        elif self._is_action:
+            self._call.out(plain(said))
+        failed = [
+            f' - id "{task.id}" with return code {code}'
+            for task in self._tasks
+            if (code := return_code(task))
+        ]
+        if failed:
+            plural = "s"[: len(failed) != 1]
+            listed = "\n".join(failed)
+            raise JujuError(
+                f"the following task{plural} failed:\n{listed}\n\n"
+                f"use 'juju show-task' to inspect the failure{plural}\n"
+            )
+
+
+def described(task: Task) -> dict[str, Any]:
+    """Return a task as Juju shows it."""
+    said: dict[str, Any] = {"id": str(task.id), "unit": task.unit, "status": task.status}
+    if task.message:
+        said["message"] = task.message
+    if over(task):
+        said["results"] = {**task.results, "return-code": return_code(task)}
+    if task.log:
+        said["log"] = list(task.log)
+    times = {"enqueued": task.enqueued, "started": task.started, "completed": task.completed}
+    said["timing"] = {name: moment(at) for name, at in times.items() if at is not None}
+    return said
+
+
+def plain(said: dict[str, dict[str, Any]]) -> str:
+    """Return what people read of one or more tasks, by unit."""
+    shown = {unit: _shown(task) for unit, task in said.items()}
+    if len(shown) > 1:
+        return as_yaml(
+            {
+                unit: {"id": task["id"], "output": shown[unit], "status": task["status"]}
+                for unit, task in said.items()
+            }
+        )
+    text = ""
+    for unit, task in said.items():
+        if task["status"] == "failed":
+            text += f"Action id {task['id']} failed: {task.get('message', '')}\n"
+        text += f"{shown[unit]}\n"
+        for stream in ("stdout", "stderr"):
+            if printed := str(task.get("results", {}).get(stream, "")).strip("\n"):
+                text += f"{printed}\n"
+    return text
+
+
+def _shown(task: dict[str, Any]) -> str:
+    if "results" not in task:
+        return f"Task {task['id']} {task['status']}\n"
+    results = {key: value for key, value in task["results"].items() if key not in _NOT_SHOWN}
+    return as_yaml(results) if results else ""
+
+
+@command(
+    "show-task",
+    usage="<task ID>",
+    words=(Word("id", "no task ID specified"),),
+    options=(*_AFTERWARDS, output("plain", "json", "yaml")),
+    locked=False,
+)
+def show_task(call: Call) -> None:
+    """Show results of a task by ID."""
+    number = _number(call, "task")
+    with call.locked():
+        tasks = call.model.tasks
+    if number not in tasks:
+        raise JujuError(f"task {number} not found")
+    _wait(call, lambda: over(tasks[number]))
+    said, form = described(tasks[number]), call.arguments.format
+    call.out(plain({said["unit"]: said}) if form == "plain" else document(said, form))
+
+
+@command(
+    "show-operation",
+    usage="<operation-id>",
+    words=(Word("id", "no operation ID specified"),),
+    options=(*_AFTERWARDS, output("yaml", "json")),
+    locked=False,
+)
+def show_operation(call: Call) -> None:
+    """Show results of an operation."""
+    number = _number(call, "operation")
+    with call.locked():
+        tasks = [task for task in call.model.tasks.values() if task.operation == number]
+    if not tasks:
+        raise JujuError(f"operation {number} not found")
+    _wait(call, lambda: all(map(over, tasks)))
+    call.out(document(_operation(tasks), call.arguments.format))
+
+
+def _operation(tasks: list[Task]) -> dict[str, Any]:
+    states = [task.status for task in tasks]
+    worst = next(state for state in ("running", "pending", "failed", "completed") if state in states)
+    first = tasks[0]
+    shown = {}
+    for task in tasks:
+        said = described(task)
+        shown[said.pop("id")] = {"host": said.pop("unit"), **said}
+    return {
+        "summary": f"{first.name} run on {','.join(_tag(task.unit) for task in tasks)}",
+        "status": worst,
+        "action": {"name": first.name, "parameters": first.parameters},
+        "timing": described(first)["timing"],
+        "tasks": shown,
+    }
+
+
+def _number(call: Call, what: str) -> int:
+    if not call.arguments.id.isdigit():
+        raise JujuError(f'{what} ID "{call.arguments.id}" not valid', USAGE)
+    return int(call.arguments.id)
+
+
+def _wait(call: Call, ended: Callable[[], bool]) -> None:
+    """Wait as the options say; what has not ended by then is shown as it is."""
+    if call.arguments.watch and call.arguments.wait is not None:
+        raise JujuError("specify either --watch or --wait but not both", USAGE)
+    if call.arguments.watch or call.arguments.wait is not None:
+        call.wait(ended, None if call.arguments.watch else call.arguments.wait)

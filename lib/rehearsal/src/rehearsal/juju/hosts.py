@@ -1,0 +1,100 @@
+"""The processes and files of all applications: one host for each version of each application's charm."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from rehearsal.juju.host import Host
+from rehearsal.juju.state import Application, Model, Unit
+from rehearsal.juju.zygote import Zygote
+
+
+class Hosts:
+    """Starts and ends hosts.
+
+    Args:
+        folder: where applications have their scratch folders and logs.
+        zygote: where the workers are forked from.
+        path: what charms' PATH begins with.
+        environment: what else charms' processes need.
+    """
+
+    def __init__(self, folder: Path, zygote: Zygote, path: Path | None, environment: Mapping[str, str]):
+        self._folder = folder
+        self._zygote = zygote
+        self._path = path
+        self._environment = environment
+        self._hosts: dict[tuple[str, str, int], Host] = {}
+
+    def start(self, model: Model, application: Application) -> None:
+        """Start a host for the charm as it is now; units go on in the old one until they are renewed."""
+        environment = dict(self._environment) | {"KUBECONFIG": str(self.kubeconfig(model, application))}
+        if self._path is not None:
+            environment["PATH"] = f"{self._path}{os.pathsep}{os.environ['PATH']}"
+        version = application.charm_version
+        host = Host(
+            self._application(model, application) / str(version),
+            self._zygote,
+            application.charm,
+            environment,
+        )
+        self._hosts[model.name, application.name, version] = host
+        host.start()
+
+    def of(self, model: Model, unit: Unit) -> Host:
+        """Return where a unit's hooks run."""
+        return self._hosts[model.name, unit.application, unit.code]
+
+    def prune(self, model: Model, application: Application) -> None:
+        """End the hosts of versions that no unit runs any more."""
+        needed = {unit.code for unit in application.units.values()} | {application.charm_version}
+        self._end(model, application, needed)
+
+    def remove(self, model: Model, application: Application) -> None:
+        """End all hosts of an application."""
+        self._end(model, application, set())
+
+    def stop(self) -> None:
+        """End everything, and return when it is gone."""
+        ending = [threading.Thread(target=host.stop) for host in self._hosts.values()]
+        for each in ending:
+            each.start()
+        for each in ending:
+            each.join()
+        self._hosts.clear()
+
+    def kubeconfig(self, model: Model, application: Application) -> Path:
+        """Return the file with the credentials of an application's service account."""
+        return self._application(model, application) / "kubeconfig"
+
+    def resource(self, model: Model, application: Application, name: str) -> Path:
+        """Return the file that a charm gets for a resource."""
+        return self._application(model, application) / "resources" / name
+
+    def write_resources(self, model: Model, application: Application, given: Mapping[str, str]) -> None:
+        """Put in resources; what is not given comes from the charm's `upstream-source`."""
+        for name, spec in application.charm.resources.items():
+            said = given.get(name) or application.resources.get(name) or spec.upstream_source
+            if not said:
+                continue
+            application.resources[name] = said
+            file = self.resource(model, application, name)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            if spec.type == "oci-image":
+                file.write_text(yaml.safe_dump({"registrypath": said}))
+            else:
+                file.write_bytes(Path(said).read_bytes())
+
+    def _end(self, model: Model, application: Application, needed: set[int]) -> None:
+        for key in [key for key in self._hosts if key[:2] == (model.name, application.name)]:
+            if key[2] not in needed:
+                # It may take its seconds to end; nobody waits for it.
+                threading.Thread(target=self._hosts.pop(key).stop, daemon=True).start()
+
+    def _application(self, model: Model, application: Application) -> Path:
+        return self._folder / model.name / application.name

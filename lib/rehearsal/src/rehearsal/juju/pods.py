@@ -1,0 +1,87 @@
+"""The pods of a model as they are: one watch for each model."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import lightkube
+from lightkube.generic_resource import create_namespaced_resource
+
+from rehearsal.juju.manifests import CHARM_VERSION
+from rehearsal.juju.state import Pod
+
+logger = logging.getLogger(__name__)
+
+_Pod = create_namespaced_resource("", "v1", "Pod", "pods")
+_AGAIN = 0.5
+
+
+class Watch:
+    """Follows the pods of a namespace.
+
+    Args:
+        kubeconfig: of the administrator.
+        namespace: where.
+        changed: called, in a thread of the watch, when something is new.
+    """
+
+    def __init__(self, kubeconfig: Path, namespace: str, changed: Callable[[], None]):
+        self.running: Mapping[str, Pod] = {}
+        """By name; replaced on every change, never changed in place."""
+        self._kubeconfig = kubeconfig
+        self._namespace = namespace
+        self._changed = changed
+        self._stopped = threading.Event()
+        threading.Thread(target=self._run, name=f"pods of {namespace}", daemon=True).start()
+
+    def stop(self) -> None:
+        """Tell nobody any more; the thread ends with its connection."""
+        self._stopped.set()
+
+    def _run(self) -> None:
+        config = lightkube.KubeConfig.from_file(self._kubeconfig)
+        while not self._stopped.is_set():
+            try:
+                with lightkube.Client(config=config, namespace=self._namespace, trust_env=False) as client:
+                    self._follow(client)
+            except (httpx2.HTTPError, lightkube.ApiError, OSError) as error:
+                # It ends so whenever the server closes it, and when the server goes away.
+                logger.debug("watching pods of %s: %s", self._namespace, error)
+                self._stopped.wait(_AGAIN)
+
+    def _follow(self, client: lightkube.Client) -> None:
+        listing = client.list(_Pod)
+        self._put({name: pod for item in listing if (pod := _running(item)) and (name := _name(item))})
+        for operation, item in client.watch(_Pod, resource_version=listing.resourceVersion):
+            if self._stopped.is_set():
+                return
+            pod = None if operation == "DELETED" else _running(item)
+            rest = {name: each for name, each in self.running.items() if name != _name(item)}
+            self._put(rest | ({_name(item): pod} if pod else {}))
+
+    def _put(self, running: dict[str, Pod]) -> None:
+        if running != self.running:
+            self.running = running
+            self._changed()
+
+
+def _name(item: Any) -> str:
+    return item["metadata"]["name"]
+
+
+def _running(item: Any) -> Pod | None:
+    """Return the pod if it is one of Juju's, runs, and is not about to go."""
+    status, metadata = item.get("status") or {}, item["metadata"]
+    agents = [each for each in item["spec"].get("initContainers") or [] if each["name"] == "charm-init"]
+    arguments = (agents[0].get("args") or []) if agents else []
+    if CHARM_VERSION not in arguments or "deletionTimestamp" in metadata:
+        return None
+    if status.get("phase") != "Running" or not status.get("podIP"):
+        return None
+    version = arguments[arguments.index(CHARM_VERSION) + 1]
+    return Pod(metadata["uid"], status["podIP"], int(version))

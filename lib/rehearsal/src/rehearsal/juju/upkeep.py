@@ -1,0 +1,180 @@
+"""What follows from a change by itself: units get their pods, who is gone is forgotten, somebody leads."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from rehearsal.juju import commit, relations, secrets
+from rehearsal.juju.hosts import Hosts
+from rehearsal.juju.namespace import NoNamespace
+from rehearsal.juju.resolver import leaving
+from rehearsal.juju.state import Application, Endpoint, Life, LogLine, Model, Relation, Unit, now
+
+
+class Upkeep:
+    """The models, and what keeps them in order. Every method is called with the lock held.
+
+    Args:
+        namespace: what Juju keeps in Kubernetes.
+        hosts: the processes of the applications.
+        update_status_interval: seconds between update-status hooks.
+    """
+
+    def __init__(self, namespace: NoNamespace, hosts: Hosts, update_status_interval: float):
+        self.models: dict[str, Model] = {}
+        self.current: str | None = None
+        """The model that `juju switch` chose."""
+        self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)
+        self.stopping = False
+        self._namespace = namespace
+        self._hosts = hosts
+        self._interval = update_status_interval
+
+    def poke(self) -> None:
+        """Look for hooks that are due, after the state has been changed."""
+        with self.changed:
+            self.changed.notify_all()
+
+    def log(self, model: Model, entity: str, level: str, module: str, message: str) -> None:
+        """Add a line to the model's log."""
+        model.log.append(LogLine(now(), entity, level, module, message))
+
+    # Pods
+
+    def _admit_pods(self, model: Model) -> None:
+        """Give units the pods that have come up; a unit without one waits."""
+        for unit in model.units():
+            application = model.applications[unit.application]
+            if unit.running is None and _out_of_date(application, unit):
+                self._renew(model, application, unit)
+        pods = self._namespace.pods(model)
+        for unit in model.units():
+            pod = pods.get(unit.pod)
+            mine = pod is not None and pod.version == unit.code
+            if pod is None or not mine or pod.uid == unit.pod_uid or unit.running is not None:
+                continue
+            if unit.pod_uid:
+                # Somebody has deleted the pod. In the new one everything begins anew: config-changed, since
+                # the address is another one, and start (Juju's reference of hooks).
+                self._renew(model, model.applications[unit.application], unit)
+            if not unit.seen.installed:
+                unit.seen.update_status_due = time.monotonic() + self._interval
+            unit.pod_uid, unit.address = pod.uid, pod.address
+            relations.readdress(model, unit)
+            self.changed.notify_all()
+
+    def _renew(self, model: Model, application: Application, unit: Unit) -> None:
+        """Take away a unit's pod: its processes, its disk, and what its agent knew of the workload."""
+        self._hosts.of(model, unit).end_unit(unit.name)
+        unit.code, unit.pod_uid, unit.address = application.charm_version, "", ""
+        seen = unit.seen
+        seen.started, seen.stopped, seen.queued, seen.config_version = False, False, "", None
+        seen.pebble_ready.clear()
+        if unit.failed is not None:
+            unit.retry_at = 0.0
+        elif seen.installed:
+            unit.agent.set("allocating")
+        self._hosts.prune(model, application)
+
+    def _replace_pods(self, model: Model, application: Application) -> None:
+        """Have every unit in a new pod, with the charm as it is now."""
+        application.charm_version += 1
+        self._hosts.start(model, application)
+        self._scale_pods(model, application)
+        self.poke()
+
+    def _scale_pods(self, model: Model, application: Application) -> None:
+        # A unit that goes keeps its pod until it has run its last hook (juju/juju, pull request 15313).
+        staying = [u.number + 1 for u in application.units.values() if u.life is not Life.DEAD]
+        self._namespace.scale(model, application, max(staying, default=0))
+
+    # Coming and going
+
+    def _fill(self, application: Application) -> None:
+        """Have the units that should be there; the number of one that still goes is filled later."""
+        if application.life is Life.ALIVE:
+            for number in range(application.scale):
+                if number not in application.units:
+                    unit = Unit(number, application.name, code=application.charm_version)
+                    application.units[number] = unit
+        self._elect(application)
+
+    def _elect(self, application: Application) -> None:
+        """Have a leader: who leads goes on until it is gone (Juju's leases)."""
+        if application.leader is None and application.units:
+            staying = [u for u in application.units.values() if u.life is Life.ALIVE]
+            chosen = min(staying or application.units.values(), key=lambda unit: unit.number)
+            application.leader = chosen.name
+
+    def _relate(self, model: Model, ends: list[Endpoint], interface: str) -> Relation:
+        relation = Relation(model.next_relation, interface, ends)
+        model.next_relation += 1
+        model.relations[relation.id] = relation
+        return relation
+
+    def _clean(self, model: Model) -> None:
+        """Take away what is gone: dead units, relations that all have left, empty applications, the model.
+
+        Raises:
+            OSError: if the cluster does not answer; calling it again goes on from there.
+        """
+        for application in list(model.applications.values()):
+            for unit in list(application.units.values()):
+                # What was never installed has nothing to stop.
+                idle = unit.running is None and unit.failed is None
+                if unit.life is Life.DYING and idle and not unit.seen.installed:
+                    unit.life = Life.DEAD
+                if unit.life is Life.DEAD:
+                    self._forget_unit(model, application, unit)
+            self._fill(application)
+        for relation in list(model.relations.values()):
+            if relation.life is not Life.ALIVE and not relation.unit_data and not relation.is_peer:
+                self._forget_relation(model, relation)
+        for application in list(model.applications.values()):
+            related = [r for r in model.relations_of(application.name) if not r.is_peer]
+            if application.life is not Life.ALIVE and not application.units and not related:
+                self._forget_application(model, application)
+        if model.life is Life.DYING and not model.applications and self._namespace.remove_model(model):
+            self.models.pop(model.name, None)
+            self.changed.notify_all()
+
+    def _forget_unit(self, model: Model, application: Application, unit: Unit) -> None:
+        if application.life is Life.ALIVE:
+            self._scale_pods(model, application)
+        del application.units[unit.number]
+        for relation in model.relations_of(application.name):
+            relations.leave(relation, unit.name)
+        secrets.forget(model, unit.name)
+        for task in unit.tasks:
+            task.status, task.message, task.completed = "failed", "unit removed", now()
+        self._hosts.of(model, unit).end_unit(unit.name)
+        if application.leader == unit.name:
+            application.leader = None
+        self.changed.notify_all()
+
+    def _forget_relation(self, model: Model, relation: Relation) -> None:
+        self.changed.notify_all()
+        del model.relations[relation.id]
+        secrets.revoke_relation(model, relation.id)
+        for unit in model.units():
+            unit.seen.relations.pop(relation.id, None)
+            if unit.failed is not None and unit.failed.relation == relation.id:
+                commit.skip(model, unit, self._interval)  # there is nothing left to tell
+
+    def _forget_application(self, model: Model, application: Application) -> None:
+        self._namespace.remove_application(model, application)
+        del model.applications[application.name]
+        for relation in model.relations_of(application.name):
+            self._forget_relation(model, relation)
+        secrets.forget(model, application.name)
+        self._hosts.remove(model, application)
+        self.changed.notify_all()
+
+
+def _out_of_date(application: Application, unit: Unit) -> bool:
+    """Whether a unit's pod is to be replaced now: its charm is an old one, and has stopped or cannot stop."""
+    if unit.code == application.charm_version or leaving(application, unit):
+        return False
+    return unit.failed is not None or not unit.seen.started or unit.seen.stopped

@@ -1,0 +1,196 @@
+"""The objects that a stand-in makes in Kubernetes: applied, and pruned by label."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import httpx2
+import lightkube
+import ops
+from lightkube.core.exceptions import ApiError
+from lightkube.generic_resource import create_global_resource, create_namespaced_resource
+
+from rehearsal.stand_ins.manifests import Manifest
+from rehearsal.stand_ins.playing import StandIn
+from rehearsal.stand_ins.stopping import Stop, blocked, waiting
+
+Kind = Any
+"""A generic resource of lightkube."""
+
+CRD = create_global_resource(
+    "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions"
+)
+SECRET = create_namespaced_resource("", "v1", "Secret", "secrets")
+SERVICE = create_namespaced_resource("", "v1", "Service", "services")
+SERVICE_ACCOUNT = create_namespaced_resource("", "v1", "ServiceAccount", "serviceaccounts")
+DEPLOYMENT = create_namespaced_resource("apps", "v1", "Deployment", "deployments")
+ROLE = create_namespaced_resource("rbac.authorization.k8s.io", "v1", "Role", "roles")
+ROLE_BINDING = create_namespaced_resource("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings")
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+"""Nothing else is let into a URL."""
+
+
+class Rejected(Stop):
+    """Kubernetes does not take an object as it is: something in it is wrong.
+
+    Attributes:
+        name: of the object.
+        reason: what is wrong.
+    """
+
+    def __init__(self, kind: str, name: str, reason: str):
+        super().__init__(blocked(f"Kubernetes refuses {kind} {name}: {reason}").status)
+        self.name = name
+        self.reason = reason
+
+
+class Objects:
+    """What an application has in its model's namespace.
+
+    Every method raises `Stop` for what the operator can mend: missing rights, with the command that gives
+    them, and values that Kubernetes refuses. If the API server is away or busy, the hook fails, as those of
+    the real charms do, and Juju runs it again. A hook that touches no object opens no connection.
+    """
+
+    def __init__(self, application: str, namespace: str):
+        self._application = application
+        self._namespace = namespace
+        self._labels = {"app.juju.is/created-by": application, "app.kubernetes.io/managed-by": "stand-in"}
+
+    @functools.cached_property
+    def _client(self) -> lightkube.Client:
+        return lightkube.Client(namespace=self._namespace, field_manager=self._application)
+
+    def close(self) -> None:
+        """Close the connection, if there is one; the next use opens another."""
+        if client := self.__dict__.pop("_client", None):
+            client.close()
+
+    def exists(self, kind: Kind, name: str) -> bool:
+        """Tell whether there is an object of that name, whoever made it."""
+        with self.explained(f"{kind.__name__} {name}"):
+            try:
+                self._client.get(kind, name)
+            except httpx2.HTTPStatusError as error:
+                if error.response.status_code == 404:
+                    return False
+                raise
+        return True
+
+    def names(self, kind: Kind) -> set[str]:
+        """Return the names of the objects that are ours."""
+        return set(self._list(kind))
+
+    def keep(self, kind: Kind, wanted: Iterable[Manifest] = ()) -> None:
+        """Have these objects of a kind and no other; what says already what it should is left alone.
+
+        Raises:
+            Rejected: if Kubernetes does not take one; nothing is deleted then.
+        """
+        live, kept = self._list(kind), set()
+        for manifest in wanted:
+            name = str(manifest["metadata"]["name"])
+            manifest["metadata"]["labels"] = manifest["metadata"].get("labels", {}) | self._labels
+            if not _says(live.get(name), manifest):
+                self._apply(kind, name, manifest)
+            kept.add(name)
+        for name in live.keys() - kept:
+            with self.explained(f"{kind.__name__} {name}"), _whether_gone():
+                self._client.delete(kind, name)
+
+    @contextlib.contextmanager
+    def explained(self, subject: str) -> Iterator[None]:
+        """Turn a refusal that is about `subject` into a `Stop`, where trying again is no use."""
+        try:
+            yield
+        except httpx2.HTTPStatusError as error:
+            stop = self.explanation(subject, error.response.status_code, _said(error))
+            if stop is None:
+                raise
+            raise stop from error
+
+    def explanation(self, subject: str, code: int, message: str) -> Stop | None:
+        """Return what a refusal means; None for what trying again may mend.
+
+        Args:
+            subject: a kind, or a kind and a name.
+            code: of the HTTP answer.
+            message: what the API server says.
+        """
+        if "is being terminated" in message:
+            return waiting(f"{subject}: its namespace is being removed")
+        if code in (401, 403):
+            return blocked(f"no rights on {subject}: juju trust {self._application} --scope=cluster")
+        if code in (400, 422):
+            kind, _, name = subject.partition(" ")
+            return Rejected(kind, name, message.partition(" is invalid: ")[2] or message)
+        return None
+
+    def _list(self, kind: Kind) -> dict[str, Manifest]:
+        """Return ours by name; a type that is not there has none."""
+        with self.explained(kind.__name__):
+            try:
+                items = list(self._client.list(kind, labels={**self._labels}))
+            except httpx2.HTTPStatusError as error:
+                if error.response.status_code == 404:
+                    return {}
+                raise
+        return {item["metadata"]["name"]: item for item in items}
+
+    def _apply(self, kind: Kind, name: str, manifest: Manifest) -> None:
+        if not _NAME.fullmatch(name):
+            raise Rejected(kind.__name__, name, "no name of an object")
+        with self.explained(f"{kind.__name__} {name}"):
+            self._client.apply(kind(manifest), force=True)
+
+
+class KubernetesStandIn(StandIn):
+    """A stand-in that makes objects in Kubernetes."""
+
+    def __init__(self, framework: ops.Framework):
+        super().__init__(framework)
+        self.objects = Objects(self.app.name, self.model.name)
+
+    def _reconcile(self, event: ops.EventBase) -> None:
+        with contextlib.closing(self.objects):
+            super()._reconcile(event)
+
+    def _remove(self, event: ops.RemoveEvent) -> None:
+        with contextlib.closing(self.objects):
+            super()._remove(event)
+
+
+@contextlib.contextmanager
+def _whether_gone() -> Iterator[None]:
+    """Let what is gone already be gone."""
+    try:
+        yield
+    except httpx2.HTTPStatusError as error:
+        if error.response.status_code != 404:
+            raise
+
+
+def _said(error: httpx2.HTTPStatusError) -> str:
+    return (error.status.message if isinstance(error, ApiError) else None) or str(error)
+
+
+def _says(live: Manifest | None, manifest: Manifest) -> bool:
+    """Tell whether an object needs no apply. One that the server puts defaults into never looks so."""
+    if live is None:
+        return False
+    for key, value in manifest.items():
+        if key not in ("apiVersion", "kind", "metadata") and live.get(key) != value:
+            return False
+    return all(
+        _within(manifest["metadata"].get(part), live["metadata"].get(part))
+        for part in ("labels", "annotations")
+    )
+
+
+def _within(wanted: Mapping[str, str] | None, live: Mapping[str, str] | None) -> bool:
+    return (wanted or {}).items() <= (live or {}).items()

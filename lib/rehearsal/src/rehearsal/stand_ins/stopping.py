@@ -1,0 +1,36 @@
+"""What stops a stand-in: the one exception, which becomes the unit's status."""
+
+from __future__ import annotations
+
+import ops
+
+_MOST = 120
+"""Characters of a status message: more do not fit into a line of `juju status`."""
+
+
+class Stop(Exception):
+    """Ends what a stand-in does, with a status."""
+
+    def __init__(self, status: ops.StatusBase):
+        super().__init__(status.message)
+        self.status = status
+
+
+def blocked(message: str) -> Stop:
+    """Return what only the operator can mend. The message may quote what others wrote."""
+    return Stop(ops.BlockedStatus(_shown(message)))
+
+
+def waiting(message: str) -> Stop:
+    """Return what mends itself when others have done their part."""
+    return Stop(ops.WaitingStatus(_shown(message)))
+
+
+def starting(message: str) -> Stop:
+    """Return what mends itself when the unit has come up."""
+    return Stop(ops.MaintenanceStatus(_shown(message)))
+
+
+def _shown(message: str) -> str:
+    line = " ".join("".join(c if c.isprintable() else " " for c in message[: 10 * _MOST]).split())
+    return line if len(line) <= _MOST else line[: _MOST - 1] + "…"

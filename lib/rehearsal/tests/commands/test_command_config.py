@@ -1,0 +1,116 @@
+"""`juju config`: getting, setting, resetting; what is wrong changes nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jubilant
+import pytest
+
+
+def test_options_are_read_with_their_types_and_defaults(juju: jubilant.Juju, web: str) -> None:
+    assert juju.config("web") == {"greeting": "hello", "workers": 1, "debug": False}
+    assert juju.config("web", app_config=True) == {"trust": False}
+
+
+def test_options_are_set_and_reset(juju: jubilant.Juju, web: str, run) -> None:
+    juju.config("web", {"greeting": "good day", "workers": 3, "ratio": 0.5, "debug": True})
+    expected = {"greeting": "good day", "workers": 3, "ratio": 0.5, "debug": True}
+    assert juju.config("web") == expected
+    said = json.loads(run("config", "web", "--format", "json").stdout)
+    assert said["settings"]["workers"] == {
+        "default": 1, "description": "How many.", "source": "user", "type": "int", "value": 3
+    }  # fmt: skip
+    assert said["settings"]["token"]["source"] == "unset"
+    juju.config("web", {"greeting": "hi"}, reset=["workers", "ratio"])
+    assert juju.config("web") == {"greeting": "hi", "workers": 1, "debug": True}
+    juju.config("web", reset=["greeting", "debug"])
+    assert juju.config("web") == {"greeting": "hello", "workers": 1, "debug": False}
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"), [("greeting", "hello\n"), ("workers", "1\n"), ("debug", "false\n"), ("ratio", "\n"), ("trust", "false\n")]
+)  # fmt: skip
+def test_one_option_is_shown_alone(juju: jubilant.Juju, web: str, run, key: str, shown: str) -> None:
+    assert run("config", "web", key).stdout == shown
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (["nothing=1"], 1, 'parsing settings for application: unknown option "nothing"'),
+        (["workers=many"], 1, 'parsing settings for application: option "workers" expected int, got "many"'),
+        (["ratio=half"], 1, 'parsing settings for application: option "ratio" expected float, got "half"'),
+        (["debug=perhaps"], 1, 'parsing settings for application: option "debug" expected boolean, got "perhaps"'),
+        (["token=abc"], 1, 'parsing settings for application: option "token" expected secret, got "abc"'),
+        (["greeting=hi", "workers=many"], 1, 'parsing settings for application: option "workers" expected int, got "many"'),
+        (["--reset", "nothing"], 1, 'parsing settings for application: unknown option "nothing"'),
+        (["nothing"], 1, 'key "nothing" not found in "web" application config or charm settings.'),
+        (["greeting", "workers"], 2, "can only retrieve a single value, or all values"),
+        (["greeting", "workers=2"], 2, "cannot set and retrieve values simultaneously"),
+        (["greeting", "--reset", "workers"], 2, "cannot reset and retrieve values simultaneously"),
+        (["greeting=hi", "--file", "x"], 2, "cannot specify --file and key=value arguments simultaneously"),
+        (["greeting=@missing"], 1, 'parsing settings for application: cannot read option from file "missing": '
+                                   "open missing: no such file or directory"),
+        (["greeting=a", "greeting=b"], 1, 'parsing settings for application: key "greeting" specified more than once'),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_refused_and_changes_nothing(
+    juju: jubilant.Juju, web: str, run, words: list[str], status: int, message: str
+) -> None:
+    before = run("config", "web").stdout
+    done = run("config", "web", *words)
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", f"ERROR {message}\n")
+    assert run("config", "web").stdout == before
+
+
+def test_a_value_may_come_from_a_file(juju: jubilant.Juju, web: str, run, tmp_path: Path) -> None:
+    (tmp_path / "greeting.txt").write_text("good\nday\n")
+    assert run("config", "web", "greeting=@greeting.txt", cwd=tmp_path).returncode == 0
+    assert juju.config("web")["greeting"] == "good\nday\n"
+    assert run("config", "web", "greeting").stdout == "|\n  good\n  day\n"
+    juju.config("web", reset="greeting")
+
+
+@pytest.mark.parametrize("piped", [False, True])
+def test_a_file_holds_the_options_of_an_application(
+    juju: jubilant.Juju, web: str, run, tmp_path: Path, piped: bool
+) -> None:
+    text = "web:\n  workers: 7\n  debug: true\nother:\n  x: 1\n"
+    file = tmp_path / "config.yaml"
+    file.write_text(text)
+    done = run("config", "web", "--file", "-" if piped else file, input=text)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert juju.config("web") == {"greeting": "hello", "workers": 7, "debug": True}
+    juju.config("web", reset="workers,debug")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("other: {}\n", 'no settings found for "web"'),
+        ("web:\n  nothing: 1\n", 'unknown option "nothing"'),
+        ("web:\n  workers: 1.5\n", 'option "workers" expected int, got 1.5'),
+        ("web: [\n", "cannot parse settings data: "),
+    ],
+)
+def test_a_wrong_file_changes_nothing(juju: jubilant.Juju, web: str, run, text: str, message: str) -> None:
+    done = run("config", "web", "--file", "-", input=text)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"ERROR parsing settings for application: {message}")
+    assert juju.config("web") == {"greeting": "hello", "workers": 1, "debug": False}
+
+
+def test_setting_what_is_set_is_said(juju: jubilant.Juju, web: str, run) -> None:
+    run("config", "web", "workers=4")
+    said = 'WARNING the configuration setting "workers" already has the value "4"\n'
+    assert run("config", "web", "workers=4").stderr == said
+    juju.config("web", reset="workers")
+
+
+def test_trust_is_an_option_of_every_application(juju: jubilant.Juju, web: str, run) -> None:
+    assert run("config", "web", "trust=true").returncode == 0
+    assert juju.config("web", app_config=True) == {"trust": True}
+    assert run("config", "web", "--reset", "trust").returncode == 0
+    assert juju.config("web", app_config=True) == {"trust": False}
