@@ -48,7 +48,7 @@ def _environment(folder: Path) -> jinja2.Environment:
     )
     environment.filters["b64encode"] = lambda text: base64.b64encode(text.encode()).decode()
     # Jinja's own tojson escapes for HTML, which would show in every ConfigMap.
-    environment.filters["to_json"] = functools.partial(json.dumps, ensure_ascii=False)
+    environment.filters["to_json"] = json.dumps
     return environment
 
 
