@@ -1,0 +1,113 @@
+"""What users wait for, timed: `tox -e benchmark`. Nothing here fails on time.
+
+The figures that issues name are in the docstrings, so that a report can be read beside them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from rehearsal.cluster.controlplane import ControlPlane
+from rehearsal.guardian import Guardian
+from rehearsal.stage import Stage
+
+ROOT = Path(__file__).parents[2]
+CHARMS = sorted(path.parents[1] for path in ROOT.glob("charms/*/src/charm.py"))
+
+
+@pytest.fixture(scope="module")
+def deployed() -> Iterator[tuple[Stage, float]]:
+    """The bundle, all active, and the seconds that took from `juju deploy`."""
+    with Stage() as stage:
+        _juju(stage, "add-model", "kubeflow")
+        began = time.perf_counter()
+        _juju(stage, "deploy", str(ROOT / "bundle.yaml"), "--trust")
+        model = stage.engine.models["kubeflow"]
+        while any(unit.workload.current != "active" for unit in model.units()):
+            time.sleep(0.05)
+        yield stage, time.perf_counter() - began
+
+
+def _juju(stage: Stage, *words: str) -> None:
+    environment = os.environ | stage.environment
+    subprocess.run([stage.bin / "juju", *words], env=environment, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("charm", CHARMS, ids=lambda path: path.name)
+def test_import_of_a_charm(benchmark: BenchmarkFixture, charm: Path) -> None:
+    """Under 0.3 s and 45 MiB, the interpreter's start not counted."""
+    program = (
+        "import json, resource, time; t = time.perf_counter(); import charm; "
+        "print(json.dumps([time.perf_counter() - t, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))"
+    )
+
+    def imported() -> list[float]:
+        environment = os.environ | {"PYTHONPATH": str(charm / "src")}
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(command, env=environment, check=True, capture_output=True)
+        return json.loads(done.stdout)
+
+    seconds, kibibytes = benchmark.pedantic(imported, rounds=5, warmup_rounds=1)
+    benchmark.extra_info.update(seconds=round(seconds, 3), mebibytes=round(kibibytes / 1024))
+
+
+def test_control_plane_ready(benchmark: BenchmarkFixture, guardian: Guardian, tmp_path: Path) -> None:
+    """Under 5 s."""
+    folders: Iterator[Path] = (tmp_path / str(number) for number in range(99))
+
+    def started() -> None:
+        with ControlPlane(next(folders), guardian):
+            pass
+
+    benchmark.pedantic(started, rounds=2)
+
+
+def test_bundle_from_deploy_to_active(benchmark: BenchmarkFixture, deployed: tuple[Stage, float]) -> None:
+    """Under 15 s on two cores."""
+    benchmark.extra_info["seconds"] = round(deployed[1], 1)
+    benchmark.pedantic(lambda: None, rounds=1)
+
+
+def test_status(benchmark: BenchmarkFixture, deployed: tuple[Stage, float]) -> None:
+    """Under 0.2 s."""
+    benchmark(_juju, deployed[0], "status")
+
+
+@pytest.mark.parametrize("unit", ["dex-auth/0", "kubeflow-dashboard/0", "kubeflow-profiles/0"])
+def test_a_settled_hook(benchmark: BenchmarkFixture, deployed: tuple[Stage, float], unit: str) -> None:
+    """A stand-in's without Kubernetes: under 15 ms. Our charms': T lists and no write."""
+    stage, _ = deployed
+    application, _, _ = unit.partition("/")
+    event = "JUJU_DISPATCH_PATH=hooks/update-status ./dispatch"
+    run: Callable[[], None] = lambda: _juju(stage, "exec", "--unit", unit, event)  # noqa: E731
+    run()
+    since = time.monotonic()
+    benchmark.pedantic(run, rounds=5)
+    made = stage.gate.requests(caller=f":{application}", since=since)
+    benchmark.extra_info["requests"] = len([r for r in made if r.verb != "watch"]) / 5
+    benchmark.extra_info["writes"] = len([r for r in made if r.writes]) / 5
+
+
+def test_memory_of_a_rehearsal(benchmark: BenchmarkFixture, deployed: tuple[Stage, float]) -> None:
+    """Under 1.2 GiB, pages that processes share counted once."""
+    found = subprocess.run(["ps", "-eo", "pid,args"], check=True, capture_output=True, text=True).stdout
+    mine = str(deployed[0].folder)
+    total = 0
+    for line in found.splitlines()[1:]:
+        number, _, arguments = line.strip().partition(" ")
+        rollup = Path(f"/proc/{number}/smaps_rollup")
+        if mine in arguments and rollup.exists():
+            total += sum(
+                int(row.split()[1]) for row in rollup.read_text().splitlines() if row.startswith("Pss:")
+            )
+    benchmark.extra_info["mebibytes"] = total // 1024
+    benchmark.pedantic(lambda: None, rounds=1)
