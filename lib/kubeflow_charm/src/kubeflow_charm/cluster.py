@@ -125,9 +125,12 @@ class Cluster:
         items = itertools.chain.from_iterable(_in_parallel(listed, sorted(kinds, key=str)))
         return {identity(item): item for item in items}
 
-    def _request_list(self, kind: Kind, namespace: str) -> list[Manifest]:
+    def _request_list(
+        self, kind: Kind, namespace: str, labels: dict[str, str] | None = None
+    ) -> list[Manifest]:
         where = {"namespace": namespace} if kind.namespaced else {}
-        items = self._client.list(kind.resource, labels=self.own.selector, **where)
+        selector = self.own.selector if labels is None else labels
+        items = self._client.list(kind.resource, labels=selector or None, **where)
         # Items of a list come without the two fields that say what they are.
         return [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in items]
 
@@ -142,12 +145,41 @@ class Cluster:
             for key, manifest in wanted.items()
             if not settled.is_settled(manifest, live.get(key), self.own.field_manager)
         ]
+        self._refuse_strangers([item for item in due if identity(item) not in live])
         due.sort(key=lambda manifest: kind_of(manifest).rank)
         for _, group in itertools.groupby(due, key=lambda manifest: kind_of(manifest).rank):
             apply = functools.partial(self._apply, live=live)
             for item in _in_parallel(apply, list(group)):
                 result[identity(item)] = item
         return result
+
+    def _refuse_strangers(self, unknown: list[Manifest]) -> None:
+        """Raise the problems of objects that exist and are not ours, before anything is written.
+
+        Server-side apply would merge into an object of a user's without a conflict, and removal would then
+        delete it. Types are shared by nature: a CRD that is there is taken over.
+        """
+        wanted = {identity(item): item for item in unknown if kind_of(item).rank != DEFINITION}
+        places = {(kind_of(item), item["metadata"].get("namespace", "")) for item in wanted.values()}
+
+        def listed(place: tuple[Kind, str]) -> list[Problem]:
+            kind, namespace = place
+            try:
+                with errors.explained(kind.group_kind, self._application):
+                    there = self._request_list(kind, namespace, {})
+            except Problem as problem:
+                if errors.is_missing(problem.__cause__):
+                    return []
+                raise
+            found = [item for item in there if identity(item) in wanted]
+            manager = self.own.field_manager
+            return [_taken(item) for item in found if settled.applied_fields(item, manager) is None]
+
+        problems = list(itertools.chain.from_iterable(_in_parallel(listed, list(places))))
+        if identity(self.own.parent(())) in wanted:
+            problems.append(blocked(f"ConfigMap {self.own.name}", "the name is needed, choose another"))
+        if problems:
+            raise ExceptionGroup("objects of others", problems)
 
     def _apply(self, manifest: Manifest, live: dict[Any, Manifest]) -> Manifest:
         """Apply one object. What is not known to be ours is not taken from another by force."""
@@ -164,7 +196,7 @@ class Cluster:
             where = _where(kind, manifest)
             there = self._client.get(kind.resource, manifest["metadata"]["name"], **where)
             if settled.applied_fields(there, self.own.field_manager) is None:
-                raise blocked(f"{subject} belongs to {_writers(there)}", "remove or rename it")
+                raise _taken({"kind": kind.kind, **there})
             # Ours after all: someone took our label off.
             return self._request_apply(kind, manifest, force=True)
 
@@ -260,6 +292,10 @@ def _in_parallel(work: Callable[[Any], Any], items: list[Any]) -> list[Any]:
 
 def _where(kind: Kind, manifest: Manifest) -> dict[str, str]:
     return {"namespace": manifest["metadata"]["namespace"]} if kind.namespaced else {}
+
+
+def _taken(there: Manifest) -> Problem:
+    return blocked(f"{described(there)} belongs to {_writers(there)}", "remove or rename it")
 
 
 def _writers(there: Any) -> str:
