@@ -104,7 +104,7 @@ class Profiles(ComponentCharm):
         """Tell dashboards where access management is, and old profiles what the policy is."""
         self.kfam.send(KFAM)
         policy = self.read_config().security_policy
-        namespace_labels.enforce(policy, self.app.name, self.cluster.own)
+        namespace_labels.enforce(policy, self.app.name, self.cluster)
 
 
 if __name__ == "__main__":  # pragma: no cover

@@ -10,14 +10,13 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-import lightkube
 import pydantic
 from lightkube import operators
 from lightkube.types import PatchType
 
 from kubeflow_charm import YAML
+from kubeflow_charm.cluster import Cluster
 from kubeflow_charm.errors import explained
-from kubeflow_charm.ownership import ApplySet
 from kubeflow_charm.resources import kind_of
 
 PROFILE = {"app.kubernetes.io/part-of": "kubeflow-profile"}
@@ -66,7 +65,7 @@ def labels(policy: str, further: dict[str, str]) -> dict[str, str]:
     return DEFAULTS | {ENFORCE: policy} | further
 
 
-def enforce(policy: str, application: str, own: ApplySet) -> None:
+def enforce(policy: str, application: str, cluster: Cluster) -> None:
     """Bring the Pod Security Standard to the profile namespaces that have another, or none.
 
     The controller leaves a label that is there alone, so `juju config` would have no effect on the profiles
@@ -75,7 +74,7 @@ def enforce(policy: str, application: str, own: ApplySet) -> None:
     Args:
         policy: the standard.
         application: name of this application, for the command in a status.
-        own: what is ours; the platform's namespace is left alone.
+        cluster: of this application; the platform's own namespace is left alone.
 
     Raises:
         Problem: if the API server does not answer or refuses.
@@ -83,10 +82,9 @@ def enforce(policy: str, application: str, own: ApplySet) -> None:
     kind = kind_of({"apiVersion": "v1", "kind": "Namespace"})
     others = {**PROFILE, ENFORCE: operators.not_equal(policy)}
     patch = {"metadata": {"labels": {ENFORCE: policy}}}
-    with lightkube.Client(namespace=own.namespace, field_manager=own.field_manager) as client:
-        with explained("profile namespaces", application):
-            names = [item["metadata"]["name"] for item in client.list(kind.resource, labels=others)]
-        for name in names:
-            if name != own.namespace:
-                with explained(f"Namespace {name}", application):
-                    client.patch(kind.resource, name, patch, patch_type=PatchType.MERGE)
+    with explained("profile namespaces", application):
+        names = [item["metadata"]["name"] for item in cluster.client.list(kind.resource, labels=others)]
+    for name in names:
+        if name != cluster.own.namespace:
+            with explained(f"Namespace {name}", application):
+                cluster.client.patch(kind.resource, name, patch, patch_type=PatchType.MERGE)

@@ -97,7 +97,7 @@ class ComponentCharm(ops.CharmBase):
 
     def read_config(self) -> Any:
         """Return the options as `config_type`; raises the problems of each wrong one."""
-        return config.read(self.app.name, self.config, self.config_type)
+        return config.read(self.config, self.config_type)
 
     @functools.cached_property
     def images(self) -> images.Images:

@@ -47,14 +47,15 @@ class Cluster:
         self.own = ownership.ApplySet(application, namespace)
 
     @functools.cached_property
-    def _client(self) -> Any:  # its overloads do not know generic resources made at run time
+    def client(self) -> Any:  # its overloads do not know generic resources made at run time
+        """The API server, with the application's own rights and under its field manager."""
         return lightkube.Client(namespace=self.own.namespace, field_manager=self.own.field_manager)
 
     def close(self) -> None:
         """Close the connections to the API server, if there are any."""
-        if "_client" in self.__dict__:
-            self._client.close()
-            del self.__dict__["_client"]
+        if "client" in self.__dict__:
+            self.client.close()
+            del self.__dict__["client"]
 
     def converge(self, desired: Iterable[Manifest]) -> list[Manifest]:
         """Apply what differs in the order of kinds, prune what is not desired, return the live objects.
@@ -83,7 +84,7 @@ class Cluster:
     def pods(self) -> list[Manifest]:
         """Return the application's pods in its namespace."""
         with errors.explained("pods", self._application):
-            return self._request_list(_POD, self.own.namespace)
+            return self._request_list(_POD, self.own.namespace, self.own.selector)
 
     def clear(self) -> None:
         """Delete all that is ours; CRDs that still have objects stay, and a log line says so.
@@ -112,25 +113,23 @@ class Cluster:
 
     def _list(self, kinds: Iterable[Kind]) -> dict[tuple[str, str, str], Manifest]:
         """Return what is ours of these kinds, the parent included. A type that is absent has none."""
+        selector = self.own.selector
+        found = _in_parallel(lambda kind: self._list_kind(kind, ALL_NS, selector), sorted(kinds, key=str))
+        return {identity(item): item for item in itertools.chain.from_iterable(found)}
 
-        def listed(kind: Kind) -> list[Manifest]:
-            try:
-                with errors.explained(kind.group_kind, self._application):
-                    return self._request_list(kind, ALL_NS)
-            except Problem as problem:
-                if errors.is_missing(problem.__cause__):
-                    return []
-                raise
+    def _list_kind(self, kind: Kind, namespace: str, labels: dict[str, str] | None) -> list[Manifest]:
+        """Return the objects of a kind; a type that is absent has none."""
+        try:
+            with errors.explained(kind.group_kind, self._application):
+                return self._request_list(kind, namespace, labels)
+        except Problem as problem:
+            if errors.is_missing(problem.__cause__):
+                return []
+            raise
 
-        items = itertools.chain.from_iterable(_in_parallel(listed, sorted(kinds, key=str)))
-        return {identity(item): item for item in items}
-
-    def _request_list(
-        self, kind: Kind, namespace: str, labels: dict[str, str] | None = None
-    ) -> list[Manifest]:
+    def _request_list(self, kind: Kind, namespace: str, labels: dict[str, str] | None) -> list[Manifest]:
         where = {"namespace": namespace} if kind.namespaced else {}
-        selector = self.own.selector if labels is None else labels
-        items = self._client.list(kind.resource, labels=selector or None, **where)
+        items = self.client.list(kind.resource, labels=labels, **where)
         # Items of a list come without the two fields that say what they are.
         return [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in items]
 
@@ -145,64 +144,46 @@ class Cluster:
             for key, manifest in wanted.items()
             if not settled.is_settled(manifest, live.get(key), self.own.field_manager)
         ]
-        self._refuse_strangers([item for item in due if identity(item) not in live])
+        unlabelled = self._unlabelled([item for item in due if identity(item) not in live])
         due.sort(key=lambda manifest: kind_of(manifest).rank)
         for _, group in itertools.groupby(due, key=lambda manifest: kind_of(manifest).rank):
-            apply = functools.partial(self._apply, live=live)
+            apply = functools.partial(self._apply, ours=live.keys() | unlabelled)
             for item in _in_parallel(apply, list(group)):
                 result[identity(item)] = item
         return result
 
-    def _refuse_strangers(self, unknown: list[Manifest]) -> None:
-        """Raise the problems of objects that exist and are not ours, before anything is written.
+    def _unlabelled(self, unknown: list[Manifest]) -> set[tuple[str, str, str]]:
+        """Return which of the objects are there and ours, though someone took our label off.
 
         Server-side apply would merge into an object of a user's without a conflict, and removal would then
         delete it. Types are shared by nature: a CRD that is there is taken over.
+
+        Raises:
+            ExceptionGroup: with a `Problem` for each object that is there and not ours. Nothing has been
+                written then.
         """
         wanted = {identity(item): item for item in unknown if kind_of(item).rank != DEFINITION}
         places = {(kind_of(item), item["metadata"].get("namespace", "")) for item in wanted.values()}
-
-        def listed(place: tuple[Kind, str]) -> list[Problem]:
-            kind, namespace = place
-            try:
-                with errors.explained(kind.group_kind, self._application):
-                    there = self._request_list(kind, namespace, {})
-            except Problem as problem:
-                if errors.is_missing(problem.__cause__):
-                    return []
-                raise
-            found = [item for item in there if identity(item) in wanted]
-            manager = self.own.field_manager
-            return [_taken(item) for item in found if settled.applied_fields(item, manager) is None]
-
-        problems = list(itertools.chain.from_iterable(_in_parallel(listed, list(places))))
+        found = _in_parallel(lambda place: self._list_kind(*place, labels=None), list(places))
+        there = [item for item in itertools.chain.from_iterable(found) if identity(item) in wanted]
+        manager = self.own.field_manager
+        problems = [_taken(item) for item in there if settled.applied_fields(item, manager) is None]
         if identity(self.own.parent(())) in wanted:
             problems.append(blocked(f"ConfigMap {self.own.name}", "the name is needed, choose another"))
         if problems:
             raise ExceptionGroup("objects of others", problems)
+        return {identity(item) for item in there}
 
-    def _apply(self, manifest: Manifest, live: dict[Any, Manifest]) -> Manifest:
-        """Apply one object. What is not known to be ours is not taken from another by force."""
+    def _apply(self, manifest: Manifest, ours: set[tuple[str, str, str]]) -> Manifest:
+        """Apply one object. What came up meanwhile is not taken by force: the next time tells whose it is."""
         kind = kind_of(manifest)
-        known = identity(manifest) in live or kind.rank == DEFINITION
-        subject = described(manifest)
-        try:
-            with errors.explained(subject, self._application):
-                return self._request_apply(kind, manifest, force=known)
-        except Problem as problem:
-            if known or not errors.is_conflict(problem.__cause__):
-                raise
-        with errors.explained(subject, self._application):
-            where = _where(kind, manifest)
-            there = self._client.get(kind.resource, manifest["metadata"]["name"], **where)
-            if settled.applied_fields(there, self.own.field_manager) is None:
-                raise _taken({"kind": kind.kind, **there})
-            # Ours after all: someone took our label off.
-            return self._request_apply(kind, manifest, force=True)
+        force = identity(manifest) in ours or kind.rank == DEFINITION
+        with errors.explained(described(manifest), self._application):
+            return self._request_apply(kind, manifest, force=force)
 
     def _request_apply(self, kind: Kind, manifest: Manifest, *, force: bool) -> Manifest:
         return dict(
-            self._client.apply(
+            self.client.apply(
                 kind.resource(manifest),
                 manifest["metadata"]["name"],
                 force=force,
@@ -247,7 +228,7 @@ class Cluster:
         """Delete an object; one that is already gone is as good."""
         kind = kind_of(item)
         try:
-            self._client.delete(kind.resource, item["metadata"]["name"], **_where(kind, item))
+            self.client.delete(kind.resource, item["metadata"]["name"], **_where(kind, item))
         except lightkube.ApiError as error:
             if not errors.is_missing(error):
                 raise
@@ -264,7 +245,7 @@ class Cluster:
             namespaced=spec["scope"] == "Namespaced",
         )
         where = {"namespace": ALL_NS} if kind.namespaced else {}
-        items = self._client.list(kind.resource, chunk_size=1, **where)
+        items = self.client.list(kind.resource, chunk_size=1, **where)
         return next(iter(items), None) is not None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import pydantic
 
@@ -27,7 +27,7 @@ class Config(pydantic.BaseModel):
     """`host[:port][/path]` that all images are pulled from instead of their own registries."""
 
 
-def read(application: str, options: Mapping[str, Any], model: type[ConfigType]) -> ConfigType:
+def read(options: Mapping[str, Any], model: type[ConfigType]) -> ConfigType:
     """Return the options as `model`.
 
     Raises:
@@ -62,5 +62,3 @@ def parse_yaml(value: Any) -> Any:
 
 YAML = pydantic.BeforeValidator(parse_yaml)
 """Makes an option's text YAML or JSON: `Annotated[list[Link], YAML]`."""
-
-__all__ = ["YAML", "Annotated", "Config", "parse_yaml", "read"]

@@ -57,11 +57,6 @@ def is_missing(error: BaseException | None) -> bool:
     return isinstance(error, httpx2.HTTPStatusError) and error.response.status_code == 404
 
 
-def is_conflict(error: BaseException | None) -> bool:
-    """Whether the API server said that another field manager owns what was applied."""
-    return isinstance(error, ApiError) and error.status.code == 409
-
-
 def _of_api_error(error: ApiError, subject: str, application: str) -> Problem | None:
     code, message = error.status.code or 0, error.status.message or ""
     if code in (401, 403):
