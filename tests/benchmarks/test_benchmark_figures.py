@@ -32,18 +32,13 @@ CHARMS = sorted(path.parents[1] for path in ROOT.glob("charms/*/src/charm.py"))
 def deployed() -> Iterator[tuple[Stage, float]]:
     """The bundle, all active, and the seconds that took from `juju deploy`."""
     with Stage() as stage:
-        _juju(stage, "add-model", "kubeflow")
+        stage.juju("add-model", "kubeflow")
         began = time.perf_counter()
-        _juju(stage, "deploy", str(ROOT / "bundle.yaml"), "--trust")
+        stage.juju("deploy", str(ROOT / "bundle.yaml"), "--trust")
         model = stage.engine.models["kubeflow"]
         while any(unit.workload.current != "active" for unit in model.units()):
             time.sleep(0.05)
         yield stage, time.perf_counter() - began
-
-
-def _juju(stage: Stage, *words: str) -> None:
-    environment = os.environ | stage.environment
-    subprocess.run([stage.bin / "juju", *words], env=environment, check=True, capture_output=True)
 
 
 @pytest.mark.parametrize("charm", CHARMS, ids=lambda path: path.name)
@@ -83,7 +78,7 @@ def test_bundle_from_deploy_to_active(benchmark: BenchmarkFixture, deployed: tup
 
 def test_status(benchmark: BenchmarkFixture, deployed: tuple[Stage, float]) -> None:
     """Under 0.2 s."""
-    benchmark(_juju, deployed[0], "status")
+    benchmark(deployed[0].juju, "status")
 
 
 def test_a_model_event(benchmark: BenchmarkFixture, guardian: Guardian, tmp_path: Path) -> None:
@@ -105,7 +100,7 @@ def test_a_settled_hook(benchmark: BenchmarkFixture, deployed: tuple[Stage, floa
     stage, _ = deployed
     application, _, _ = unit.partition("/")
     event = "JUJU_DISPATCH_PATH=hooks/update-status ./dispatch"
-    run: Callable[[], None] = lambda: _juju(stage, "exec", "--unit", unit, event)  # noqa: E731
+    run: Callable[[], str] = lambda: stage.juju("exec", "--unit", unit, event)  # noqa: E731
     run()
     since = time.monotonic()
     benchmark.pedantic(run, rounds=5)

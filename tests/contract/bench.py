@@ -128,12 +128,8 @@ class Bench:
                 for item in answer.get("items", []):
                     if item["metadata"].get("ownerReferences") or kind["kind"] == "EndpointSlice":
                         continue  # made by Kubernetes from ours
-                    path = f"{group}/{kind['name']}/{item['metadata']['name']}"
-                    if kind["namespaced"]:
-                        path = path.replace(
-                            f"/{kind['name']}/",
-                            f"/namespaces/{item['metadata']['namespace']}/{kind['name']}/",
-                        )
+                    where = f"/namespaces/{item['metadata']['namespace']}" if kind["namespaced"] else ""
+                    path = f"{group}{where}/{kind['name']}/{item['metadata']['name']}"
                     found.append({"apiVersion": version, "kind": kind["kind"], **item, "path": path})
         return [item for item in found if item["kind"] not in ("Endpoints", "ReplicaSet")]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,11 +20,7 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def istio(cluster: ControlPlane) -> None:
     """The types that a mesh brings."""
-
-    for crd in crds.read("istio", ("networking.istio.io", "security.istio.io")):
-        name = crd["metadata"]["name"]
-        path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}?fieldManager=test&force=true"
-        cluster.apply(path, json.dumps(crd).encode())
+    crds.install(cluster, crds.read("istio", ("networking.istio.io", "security.istio.io")))
 
 
 @pytest.fixture(params=CHARMS, ids=lambda path: path.name)

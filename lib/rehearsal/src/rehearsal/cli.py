@@ -102,9 +102,9 @@ def _deploy(stage: Stage, arguments: argparse.Namespace, progress: Progress) -> 
     """Deploy with the commands that a user would type; return whether all became active in time."""
     progress.phase("juju deploy")
     overlays = [part for path in arguments.overlay for part in ("--overlay", path)]
-    _juju(stage, "add-model", arguments.model)
+    stage.juju("add-model", arguments.model)
     bundle = arguments.bundle.resolve()
-    said = _juju(stage, "deploy", bundle, *overlays, "--trust")
+    said = stage.juju("deploy", bundle, *overlays, "--trust")
     progress.console.print(said.strip(), soft_wrap=True)
     progress.phase("all active")
     model = stage.engine.models[arguments.model]
@@ -126,19 +126,6 @@ def _not_active(model: Model) -> list[str]:
         for unit in model.units()
         if unit.workload.current != "active"
     ]
-
-
-def _juju(stage: Stage, *words: object) -> str:
-    done = subprocess.run(
-        [stage.bin / "juju", *map(str, words)],
-        env=os.environ | stage.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise RehearsalError(f"juju {words[0]} failed:\n{done.stderr.strip()}")
-    return done.stderr
 
 
 def _stay(stage: Stage, env_file: Path | None) -> None:

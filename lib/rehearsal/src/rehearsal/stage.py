@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -103,6 +104,23 @@ class Stage:
             "KUBECONFIG": str(self.cluster.admin_kubeconfig),
             "REHEARSAL_SOCKET": str(self._socket),
         }
+
+    def juju(self, *words: object) -> str:
+        """Run a `juju` command as a user would type it; return what it says of its doings.
+
+        Raises:
+            RehearsalError: with the command's own words, if it fails.
+        """
+        done = subprocess.run(
+            [self.bin / "juju", *map(str, words)],
+            env=os.environ | self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RehearsalError(f"juju {words[0]} failed:\n{done.stderr.strip()}")
+        return done.stderr
 
     @property
     def _socket(self) -> Path:

@@ -1,0 +1,140 @@
+"""One charm under ops' testing framework, for the tests in its own folder: with or without an API server."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import lightkube
+import ops
+import pytest
+import yaml
+from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.resources.core_v1 import Namespace
+from ops import testing
+
+from kubeflow_charm import ComponentCharm, watcher
+from kubeflow_charm.resources import Manifest, kind_of
+from rehearsal.cluster import crds
+from rehearsal.cluster.controlplane import ControlPlane
+
+GATEWAY = {"gateway_name": "kubeflow-gateway", "gateway_namespace": "istio", "gateway_up": "true"}
+
+
+class Harness:
+    """The charm of a source folder, in a model of some name.
+
+    Args:
+        source: the charm's folder.
+        folder: for scratch.
+    """
+
+    relations: Callable[..., list[testing.Relation]]
+    """Returns the charm's relations; called with nothing, all that it needs."""
+
+    def __init__(self, source: Path, folder: Path):
+        self.source, self.folder = source, folder
+        self._metadata = yaml.safe_load((source / "charmcraft.yaml").read_text())
+        (folder / "charm").mkdir()
+        (folder / "charm" / "src").symlink_to(source / "src")
+
+    def context(self) -> testing.Context[Any]:
+        """Return a context of its own for a hook."""
+        document = {key: said for key, said in self._metadata.items() if key not in ("config", "actions")}
+        return testing.Context(
+            _charm_type(self.source),
+            meta=document,
+            config=self._metadata["config"],
+            actions=self._metadata["actions"],
+            charm_root=self.folder / "charm",
+        )
+
+    def state(self, model: str, config: dict[str, Any] | None = None, **said: Any) -> testing.State:
+        """Return the state before a hook of the leader; `said` goes to `relations`."""
+        return testing.State(
+            leader=True,
+            model=testing.Model(name=model, type="kubernetes"),
+            config=config or {},
+            relations=self.relations(**said),
+            resources=[
+                testing.Resource(name=name, path=self._image(name, resource["upstream-source"]))
+                for name, resource in self._metadata["resources"].items()
+            ],
+        )
+
+    def run(self, model: str, config: dict[str, Any] | None = None, **said: Any) -> testing.State:
+        """Run one hook and return the state after it."""
+        context = self.context()
+        return context.run(context.on.config_changed(), self.state(model, config, **said))
+
+    def render(
+        self, config: dict[str, Any] | None = None, model: str = "mlops", **said: Any
+    ) -> dict[str, Manifest]:
+        """Return what the charm wants there to be, by kind and name."""
+        context = self.context()
+        with context(context.on.action("list-images"), self.state(model, config, **said)) as manager:
+            documents = manager.charm.manifests()
+        return {f"{item['kind']}/{item['metadata']['name']}": item for item in documents}
+
+    def remove(self, model: str) -> None:
+        """Run the last hook of the last unit."""
+        context = self.context()
+        context.run(context.on.remove(), dataclasses.replace(self.state(model), planned_units=0))
+
+    def _image(self, name: str, reference: str) -> Path:
+        path = self.folder / f"{name}.yaml"
+        path.write_text(yaml.safe_dump({"registrypath": reference}))
+        return path
+
+
+def _charm_type(source: Path) -> type[ops.CharmBase]:
+    """Import `src/charm.py` under a name that no other charm's module has."""
+    name = f"{source.name}_charm".replace("-", "_")
+    if name not in sys.modules:
+        sys.path.insert(0, str(source / "src"))
+        spec = importlib.util.spec_from_file_location(name, source / "src" / "charm.py")
+        assert spec and spec.loader
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    own = [each for each in vars(sys.modules[name]).values() if getattr(each, "__module__", "") == name]
+    (found,) = (each for each in own if isinstance(each, type) and issubclass(each, ComponentCharm))
+    return found
+
+
+@contextlib.contextmanager
+def unwatched() -> Iterator[None]:
+    """Have charms start no process that would ask Juju for hooks: there is no Juju."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(watcher.Watcher, "ensure", lambda *_: None)
+        yield
+
+
+@contextlib.contextmanager
+def deployed(
+    harness: Harness, cluster: ControlPlane, client: lightkube.Client, model: str
+) -> Iterator[testing.State]:
+    """Run one hook in a cluster with Istio's types, and yield the state after it; all is removed in the end."""
+    crds.install(cluster, crds.read("istio", ("networking.istio.io", "security.istio.io")))
+    client.create(Namespace(metadata=ObjectMeta(name=model)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUBECONFIG", str(cluster.admin_kubeconfig))
+        yield harness.run(model)
+        harness.remove(model)
+    client.delete(Namespace, model)
+
+
+def applying(client: lightkube.Client) -> Callable[[Manifest], Any]:
+    """Return what writes an object; the API server checks every field."""
+
+    def apply(manifest: Manifest) -> Any:
+        namespace = manifest["metadata"].get("namespace")
+        where: dict[str, Any] = {"namespace": namespace} if namespace else {}
+        resource = kind_of(manifest).resource(manifest)
+        return client.apply(resource, manifest["metadata"]["name"], force=True, **where)
+
+    return apply
