@@ -1,0 +1,1 @@
+"""What programs in pods would do, where others depend on it: a rehearsal's pods have none inside."""
