@@ -88,6 +88,14 @@ class ComponentCharm(ops.CharmBase):
         """Return the one fact that `juju status` shows while all is well, or nothing."""
         return ""
 
+    def followed(self) -> tuple[watcher.Followed, ...]:
+        """Return what else brings a hook when it changes, beyond the application's own workloads."""
+        return ()
+
+    def user_images(self) -> list[str]:
+        """Return the images that users' pods may run on the charm's word, beyond its resources."""
+        return []
+
     # What it says it with
 
     @property
@@ -147,6 +155,7 @@ class ComponentCharm(ops.CharmBase):
             watcher.WatchSpec(
                 namespace=self.namespace,
                 labels=self.cluster.own.selector,
+                further=self.followed(),
                 retry_after=RETRY_AFTER if waits else None,
             )
         )
@@ -172,7 +181,8 @@ class ComponentCharm(ops.CharmBase):
         event.add_status(ops.ActiveStatus(self.active_message()))
 
     def _list_images(self, event: ops.ActionEvent) -> None:
-        event.set_results({"images": "\n".join(sorted(set(self.images.references.values())))})
+        every = {*self.images.references.values(), *self.user_images()}
+        event.set_results({"images": "\n".join(sorted(every))})
 
 
 def _pulling_with(secret: Manifest, documents: Iterable[Manifest]) -> list[Manifest]:

@@ -86,6 +86,24 @@ class Cluster:
         with errors.explained("pods", self._application):
             return self._request_list(_POD, self.own.namespace, self.own.selector)
 
+    def all_pods(self) -> list[Manifest]:
+        """Return the pods of the whole cluster, whosesoever they are; not for a hook.
+
+        Raises:
+            Problem: if Kubernetes does not tell them.
+        """
+        with errors.explained("pods", self._application):
+            return self._request_list(_POD, ALL_NS, None)
+
+    def nodes(self) -> list[Manifest]:
+        """Return the cluster's nodes, by one request.
+
+        Raises:
+            Problem: if Kubernetes does not tell them.
+        """
+        with errors.explained("nodes", self._application):
+            return self._request_list(_NODE, "", None)
+
     def clear(self) -> None:
         """Delete all that is ours; CRDs that still have objects stay, and a log line says so.
 
@@ -250,6 +268,7 @@ class Cluster:
 
 
 _POD = Kind("v1", "Pod", "pods", WORKLOAD)
+_NODE = Kind("v1", "Node", "nodes", WORKLOAD, namespaced=False)
 
 
 def _in_parallel(work: Callable[[Any], Any], items: list[Any]) -> list[Any]:

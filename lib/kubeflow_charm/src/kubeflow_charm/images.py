@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from dataclasses import dataclass
+from typing import Annotated
 
 import ops
+import pydantic
 import yaml
 
 from kubeflow_charm.problems import blocked, waiting
@@ -104,3 +107,21 @@ def redirected(reference: str, registry: str) -> str:
     if host == "docker.io" and "/" not in path:
         path = f"library/{path}"
     return f"{registry.rstrip('/')}/{path}"
+
+
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*(?::[0-9]+)?/)?"
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REFERENCE = re.compile(
+    rf"{_HOST}{_PART}(?:/{_PART})*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?(?:@sha256:[0-9a-f]{{64}})?"
+)
+
+
+def _checked(value: str) -> str:
+    if len(value) > 512 or not _REFERENCE.fullmatch(value):
+        raise ValueError(f"{value[:60]!r} is no image reference")
+    return value
+
+
+ImageReference = Annotated[str, pydantic.AfterValidator(_checked)]
+"""`[host[:port]/]path[:tag][@sha256:digest]` (distribution/reference, the grammar of its documentation)."""

@@ -47,8 +47,8 @@ class Followed:
         plural: `nodes`.
         labels: the labels that select them; a value of None asks for the label only.
         fields: the fields that select them.
-        namespaced: whether they are looked for in the namespace. Of those that are not, labels, spec and
-            allocatable resources matter, too.
+        namespaced: whether they are looked for in the namespace. Of those that are not, labels and spec
+            matter, too; of nodes, what decides where pods can run, and nothing else.
     """
 
     api_version: str
@@ -57,6 +57,10 @@ class Followed:
     labels: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
     fields: Mapping[str, str] = dataclasses.field(default_factory=dict)
     namespaced: bool = False
+
+
+NODES = Followed("v1", "Node", "nodes")
+"""For a charm that reads the cluster's GPUs."""
 
 
 @dataclasses.dataclass(frozen=True)

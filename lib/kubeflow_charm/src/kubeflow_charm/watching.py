@@ -10,12 +10,14 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shlex
 import socket
 import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,11 @@ SLOWEST = 60.0
 """Seconds between tries of what goes on failing."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 _TICK = 1.0
+
+PASSING_TAINTS = re.compile(
+    r"(.*\.)?node(\.cloudprovider)?\.kubernetes\.io/.*|karpenter\.sh/.*|.*(Of|By)ClusterAutoscaler"
+)
+"""Keys of taints that come and go with a node's health and life: nothing is decided by them."""
 
 State = dict[str, Any]
 """`watched`: what to follow and whom to tell; `retry_after`; `pid` and `started` of the process."""
@@ -168,7 +175,7 @@ def digest(item: dict[str, Any], *, whole: bool = False) -> bytes:
 
     Args:
         item: the object.
-        whole: whether its labels, its spec and its allocatable resources count, too.
+        whole: whether its labels and its spec count, too.
     """
     metadata, status = item["metadata"], item.get("status") or {}
     told: dict[str, Any] = {
@@ -194,7 +201,28 @@ def digest(item: dict[str, Any], *, whole: bool = False) -> bytes:
     }
     if whole:
         told |= {"labels": metadata.get("labels"), "spec": item.get("spec")}
-        told["allocatable"] = status.get("allocatable")
+    return _hashed(told)
+
+
+def node_digest(item: dict[str, Any]) -> bytes:
+    """Return what of a node decides where pods can run, in short: labels, taints, and devices.
+
+    Whether it is ready at the moment does not count, nor what the kubelet reports again and again.
+    """
+    status = item.get("status") or {}
+    taints = (item.get("spec") or {}).get("taints") or []
+    told = {
+        "labels": item["metadata"].get("labels"),
+        "taints": [taint for taint in taints if not PASSING_TAINTS.fullmatch(taint["key"])],
+        "devices": [
+            {name: amount for name, amount in (status.get(key) or {}).items() if "/" in name}
+            for key in ("capacity", "allocatable")
+        ],
+    }
+    return _hashed(told)
+
+
+def _hashed(told: dict[str, Any]) -> bytes:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).digest()
 
 
@@ -231,18 +259,19 @@ def follow(followed: dict[str, Any], namespace: str, changes: Changes) -> None:
     group, _, version = followed["api_version"].rpartition("/")
     kind = create(group, version, followed["kind"], followed["plural"])
     selected = {"labels": followed["labels"], "fields": followed["fields"]}
-    name, whole = json.dumps(followed), not followed["namespaced"]
+    name = json.dumps(followed)
+    short = node_digest if followed["kind"] == "Node" else partial(digest, whole=not followed["namespaced"])
     pause, said = _FIRST_PAUSE, ""
     while True:
         try:
             with client(namespace) as api:
                 listing = api.list(kind, **selected)
-                digests = {item["metadata"]["name"]: digest(item, whole=whole) for item in listing}
+                digests = {item["metadata"]["name"]: short(item) for item in listing}
                 changes.listed(name, digests)
                 pause = _FIRST_PAUSE
                 for what, item in api.watch(kind, resource_version=listing.resourceVersion, **selected):
                     gone = what == "DELETED"
-                    changes.seen(name, item["metadata"]["name"], None if gone else digest(item, whole=whole))
+                    changes.seen(name, item["metadata"]["name"], None if gone else short(item))
         except Exception as error:  # whatever it was: with this thread, the charm's eyes would be gone
             reason = f"{followed['kind']}: {type(error).__name__}: {error}"
             if reason != said:

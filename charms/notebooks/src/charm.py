@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+"""Kubeflow's notebooks: servers that users work in, their volumes, and TensorBoards on their logs."""
+
+from typing import Annotated, Literal
+
+import ops
+import pydantic
+import spawner
+from custom_resources import definitions
+from spawner_options import SpawnerOptions
+
+from kubeflow_charm import ComponentCharm, Manifest, Problem, gather, gpu, placement, watcher
+from kubeflow_charm.certificates import webhook_certificate
+from kubeflow_charm.problems import flattened
+from kubeflow_charm.relations import dashboard_links, gateway_info, kubernetes_manifest
+from kubeflow_charm.relations.kubernetes_names import DnsName, Namespace
+
+WEBHOOK = "pvcviewer-webhook-service"
+
+LINKS = [
+    dashboard_links.Link(text="Notebooks", link="/jupyter/", location="menu", icon="book"),
+    dashboard_links.Link(text="TensorBoards", link="/tensorboards/", location="menu", icon="assessment"),
+    dashboard_links.Link(text="Volumes", link="/volumes/", location="menu", icon="device:storage"),
+    dashboard_links.Link(
+        text="Create a new Notebook", link="/jupyter/new", location="quick", desc="Kubeflow Notebooks"
+    ),
+]
+"""From kubeflow/manifests 26.03, applications/centraldashboard/upstream/base/configmap.yaml."""
+
+Minutes = Annotated[int, pydantic.Field(ge=1)]
+Header = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9-]+$")]
+Prefix = Annotated[str, pydantic.Field(pattern=r"^[!-~]*$")]
+
+
+class NotebooksConfig(SpawnerOptions):
+    """The options; `charmcraft.yaml` says what each is for."""
+
+    notebook_security_policy: Literal["privileged", "restricted"]
+    enable_culling: bool
+    cull_idle_time: Minutes
+    idleness_check_period: Minutes
+    secure_cookies: bool
+    replicas: Annotated[int, pydantic.Field(ge=1)]
+    userid_header: Header
+    userid_prefix: Prefix
+    cluster_domain: DnsName
+    istio_gateway_namespace: Namespace | Literal[""]
+    istio_gateway_service_account: DnsName
+
+
+class Notebooks(ComponentCharm):
+    """Run the notebook, PVC viewer and TensorBoard controllers, and the web apps in front of them."""
+
+    config_type = NotebooksConfig
+
+    def __init__(self, framework: ops.Framework):
+        super().__init__(framework)
+        self.gateway = gateway_info.Requires(self, "gateway-info")
+        self.dashboard = dashboard_links.Requires(self, "dashboard-links")
+        self.pod_defaults = kubernetes_manifest.Requires(self, "pod-defaults")
+        self.gpus = gpu.Gpus()
+        if "list-gpus" in self.meta.actions:
+            framework.observe(self.on["list-gpus"].action, self._list_gpus)
+
+    def manifests(self) -> list[Manifest]:
+        """Return what notebooks need."""
+        config, gateway, _ = gather(self.read_config, self.gateway.get, lambda: self.images)
+        self.gpus = self.find_gpus(config)
+        rendered = self.render(
+            config=config,
+            gateway=gateway,
+            gateway_namespace=config.istio_gateway_namespace or gateway.gateway_namespace,
+            spawner=spawner.text(config, self.gpus),
+            certificate=webhook_certificate(
+                self, WEBHOOK, self.namespace, cluster_domain=config.cluster_domain
+            ),
+            webhook=WEBHOOK,
+        )
+        return [*definitions(), *rendered]
+
+    def find_gpus(self, config: NotebooksConfig) -> gpu.Gpus:
+        """Return the GPUs of the cluster, if the operator has not switched that off."""
+        if not config.gpu_discovery:
+            return gpu.Gpus()
+        return gpu.discover(self.cluster.nodes(), {vendor.limitsKey for vendor in config.gpu_vendors})
+
+    def publish(self) -> None:
+        """Offer the menus to the dashboard, and each kind of GPU to the profiles."""
+        self.dashboard.send(LINKS)
+        self.pod_defaults.send([placement.pod_default(pool) for pool in self.gpus.pools])
+
+    def active_message(self) -> str:
+        """Say what was found."""
+        return self.gpus.summary
+
+    def followed(self) -> tuple[watcher.Followed, ...]:
+        """Have a hook when nodes change."""
+        return (watcher.NODES,)
+
+    def user_images(self) -> list[str]:
+        """Return what notebooks may run."""
+        return spawner.images(self.read_config())
+
+    def _list_gpus(self, event: ops.ActionEvent) -> None:
+        try:
+            pools = self.find_gpus(self.read_config()).pools
+            pods = self.cluster.all_pods() if pools else []
+        except* Problem as group:
+            event.fail("; ".join(map(str, flattened(group))))
+        else:
+            event.set_results({pool.name: pool.described(pods) for pool in pools})
+        finally:
+            self.cluster.close()
+
+
+if __name__ == "__main__":  # pragma: no cover
+    ops.main(Notebooks)

@@ -1,0 +1,162 @@
+"""The configuration of the form for a new notebook: what the options say, and what the nodes have.
+
+The document is the one that the Jupyter web app of kubeflow/kubeflow v1.10.0 reads
+(components/crud-web-apps/jupyter: backend/apps/common/form.py and utils.py, frontend/src/app/types/config.ts;
+kubeflow/manifests 26.03, applications/jupyter/jupyter-web-app/upstream/base/configs/spawner_ui_config.yaml).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import yaml
+from spawner_options import SpawnerOptions
+
+from kubeflow_charm import blocked, placement
+from kubeflow_charm.gpu import Gpus
+from kubeflow_charm.gpu_nodes import vendor_of
+from kubeflow_charm.images import redirected
+from kubeflow_charm.pod_scheduling import document
+
+NONE = "none"
+"""What an option says to choose nothing, where the empty text leaves the choice to the charm."""
+CPU_NODES = "prefer-cpu-nodes"
+GPU_NODES = "gpu-nodes"
+
+
+def text(options: SpawnerOptions, gpus: Gpus) -> str:
+    """Return the document as YAML, for the web app and for people who look what it has.
+
+    Raises:
+        Problem: for a default that is none of the choices.
+    """
+    return yaml.safe_dump({"spawnerFormDefaults": form(options, gpus)}, sort_keys=False)
+
+
+def form(options: SpawnerOptions, gpus: Gpus) -> dict[str, Any]:
+    """Return the fields of the form, with what is chosen at first and what can be chosen."""
+    fields: dict[str, dict[str, Any]] = {
+        "imagePullPolicy": {"value": options.image_pull_policy},
+        "image": _images(options.jupyter_images, options.image_registry),
+        "imageGroupOne": _images(options.vscode_images, options.image_registry),
+        "imageGroupTwo": _images(options.rstudio_images, options.image_registry),
+        "cpu": {"value": options.cpu_default, "limitFactor": options.cpu_limit_factor},
+        "memory": {"value": options.memory_default, "limitFactor": options.memory_limit_factor},
+        "gpus": {"value": _gpus(options, gpus)},
+        "workspaceVolume": {"value": _workspace(options)},
+        "dataVolumes": {"value": [each.model_dump(exclude_none=True) for each in options.data_volumes]},
+        "affinityConfig": _affinities(options, gpus),
+        "tolerationGroup": _tolerations(options, gpus),
+        "shm": {"value": options.shared_memory},
+        "configurations": {"value": options.default_poddefaults},
+        "environment": {"value": {}},
+    }
+    for name, field in fields.items():
+        if not name.startswith("image") or name == "imagePullPolicy":
+            field["readOnly"] = name in options.read_only_fields
+    return {
+        "allowCustomImage": options.allow_custom_image,
+        "hideRegistry": options.hide_registry,
+        "hideTag": options.hide_tag,
+        **fields,
+    }
+
+
+def images(options: SpawnerOptions) -> list[str]:
+    """Return every image that a user can choose."""
+    every = (*options.jupyter_images, *options.vscode_images, *options.rstudio_images)
+    return [redirected(image, options.image_registry) for image in every]
+
+
+def _images(references: Iterable[str], registry: str) -> dict[str, Any]:
+    offered = [redirected(reference, registry) for reference in references]
+    return {"value": offered[0], "options": offered}
+
+
+def _gpus(options: SpawnerOptions, gpus: Gpus) -> dict[str, Any]:
+    """Return the vendors: one entry for each resource, for that is what a notebook asks for."""
+    found = {pool.resource: pool.kind for pool in gpus.pools}
+    names = found | {vendor.limitsKey: vendor.uiName for vendor in options.gpu_vendors}
+    chosen = options.gpu_vendors_default
+    if not chosen:
+        most = max(gpus.pools, key=lambda pool: (pool.total, pool.resource), default=None)
+        chosen = most.resource if most else ""
+    elif chosen == NONE:
+        chosen = ""
+    elif chosen not in names and vendor_of(chosen) is None:
+        raise _no_choice("gpu-vendors-default", chosen, names)
+    return {
+        "vendor": chosen,
+        "vendors": [{"limitsKey": key, "uiName": name} for key, name in names.items()],
+        "num": str(options.gpu_number_default) if options.gpu_number_default else NONE,
+    }
+
+
+def _affinities(options: SpawnerOptions, gpus: Gpus) -> dict[str, Any]:
+    offered: dict[str, dict[str, Any]] = {}
+    if gpus.pools:
+        offered[CPU_NODES] = _affinity(
+            CPU_NODES, "Nodes without GPU, if they have room", placement.away_from(gpus)
+        )
+    for pool in gpus.pools:
+        offered[pool.name] = _affinity(pool.name, pool.title, placement.onto(pool))
+    for option in options.affinity_options:
+        offered[option.configKey] = _affinity(option.configKey, option.displayName, document(option.affinity))
+    automatic = CPU_NODES if gpus.pools and options.prefer_cpu_nodes else ""
+    chosen = _chosen("affinity-options-default", options.affinity_options_default, automatic, offered)
+    return {"value": chosen, "options": list(offered.values())}
+
+
+def _affinity(key: str, name: str, affinity: Mapping[str, Any]) -> dict[str, Any]:
+    return {"configKey": key, "displayName": name, "affinity": dict(affinity)}
+
+
+def _tolerations(options: SpawnerOptions, gpus: Gpus) -> dict[str, Any]:
+    offered: dict[str, dict[str, Any]] = {}
+    if gpus.taints:
+        name = "Nodes with GPUs" if gpus.pools else "Nodes with taints"
+        offered[GPU_NODES] = _group(GPU_NODES, name, gpus.tolerations)
+    for pool in gpus.pools:
+        if pool.taints:
+            offered[pool.name] = _group(pool.name, pool.title, pool.tolerations)
+    for option in options.tolerations_options:
+        tolerations = [document(each) for each in option.tolerations]
+        offered[option.groupKey] = _group(option.groupKey, option.displayName, tolerations)
+    automatic = GPU_NODES if gpus.taints else ""
+    chosen = _chosen("tolerations-options-default", options.tolerations_options_default, automatic, offered)
+    return {"value": chosen, "options": list(offered.values())}
+
+
+def _group(key: str, name: str, tolerations: list[Any]) -> dict[str, Any]:
+    return {"groupKey": key, "displayName": name, "tolerations": tolerations}
+
+
+def _chosen(option: str, said: str, automatic: str, offered: Mapping[str, Any]) -> str:
+    """Return the key that is chosen at first; upstream's form takes the empty one for none."""
+    if not said:
+        return automatic
+    if said == NONE:
+        return ""
+    if said not in offered:
+        raise _no_choice(option, said, offered)
+    return said
+
+
+def _no_choice(option: str, said: str, offered: Iterable[str]) -> Exception:
+    choices = ", ".join(offered) or "nothing is offered"
+    return blocked(f"option {option}", f"{said[:30]!r} is not offered: {choices}")
+
+
+def _workspace(options: SpawnerOptions) -> dict[str, Any] | None:
+    if not options.workspace_volume:
+        return None
+    spec: dict[str, Any] = {
+        "resources": {"requests": {"storage": options.workspace_volume_size}},
+        "accessModes": [options.workspace_volume_access_mode],
+    }
+    if options.workspace_volume_storage_class:
+        spec["storageClassName"] = options.workspace_volume_storage_class
+    # The frontend puts the notebook's name in for the word in braces.
+    claim = {"metadata": {"name": "{notebook-name}-workspace"}, "spec": spec}
+    return {"mount": options.workspace_volume_mount, "newPvc": claim}

@@ -1,0 +1,142 @@
+"""The options that say what the form for a new notebook offers.
+
+Names and meanings are those of canonical/notebook-operators, charms/jupyter-ui/config.yaml, as far as it has
+them; together they reach every key that upstream's form has (`spawner.py`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import notebook_images
+import pydantic
+
+from kubeflow_charm import YAML, Config
+from kubeflow_charm.images import ImageReference
+from kubeflow_charm.pod_scheduling import Affinity, ExtendedResource, Toleration
+from kubeflow_charm.relations.kubernetes_names import DnsName
+
+
+def _or(default: Any) -> pydantic.BeforeValidator:
+    """Have empty text, which YAML reads as null, mean something."""
+    return pydantic.BeforeValidator(lambda value: default if value is None else value)
+
+
+def _differing(field: str) -> pydantic.AfterValidator:
+    """Have the entries of a list differ in a field."""
+
+    def check(entries: list[Any]) -> list[Any]:
+        seen = [getattr(entry, field) for entry in entries]
+        twice = {key for key in seen if seen.count(key) > 1}
+        if twice:
+            raise ValueError(f"{', '.join(sorted(twice))} is there twice")
+        return entries
+
+    return pydantic.AfterValidator(check)
+
+
+ImageList = Annotated[tuple[ImageReference, ...], pydantic.Field(min_length=1)]
+Text = Annotated[str, pydantic.Field(min_length=1, max_length=200)]
+Number = Annotated[str, pydantic.Field(pattern=r"^\d{1,6}(\.\d{1,3})?$")]
+Factor = Annotated[str, pydantic.Field(pattern=r"^(none|\d{1,3}(\.\d{1,3})?)$")]
+Gibibytes = Annotated[str, pydantic.Field(pattern=r"^\d{1,6}(\.\d{1,3})?Gi$")]
+Size = Annotated[str, pydantic.Field(pattern=r"^\d{1,9}(\.\d{1,3})?(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$")]
+Folder = Annotated[str, pydantic.Field(pattern=r"^/[^\s:]*$", max_length=255)]
+AccessMode = Literal["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"]
+
+Field = Literal[
+    "imagePullPolicy",
+    "cpu",
+    "memory",
+    "gpus",
+    "workspaceVolume",
+    "dataVolumes",
+    "affinityConfig",
+    "tolerationGroup",
+    "shm",
+    "configurations",
+    "environment",
+]
+"""A field of the form that can be kept from users."""
+
+
+class _Entry(pydantic.BaseModel):
+    """An entry of a list in an option, with upstream's keys and no others."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+class Vendor(_Entry):
+    """A kind of GPU that can be chosen."""
+
+    limitsKey: ExtendedResource  # noqa: N815 (upstream's key)
+    uiName: Text  # noqa: N815
+
+
+class AffinityOption(_Entry):
+    """A place for notebooks that can be chosen."""
+
+    configKey: Text  # noqa: N815
+    displayName: Text  # noqa: N815
+    affinity: Affinity
+
+
+class TolerationGroup(_Entry):
+    """Tolerations that can be chosen."""
+
+    groupKey: Text  # noqa: N815
+    displayName: Text  # noqa: N815
+    tolerations: list[Toleration]
+
+
+class DataVolume(_Entry):
+    """A further volume of every new notebook: a new claim, or an existing volume."""
+
+    mount: Folder
+    newPvc: dict[str, Any] | None = None  # noqa: N815
+    existingSource: dict[str, Any] | None = None  # noqa: N815
+
+    @pydantic.model_validator(mode="after")
+    def _one_source(self) -> DataVolume:
+        if (self.newPvc is None) == (self.existingSource is None):
+            raise ValueError("has either newPvc or existingSource")
+        if self.newPvc is not None and not {"metadata", "spec"} <= self.newPvc.keys():
+            raise ValueError("newPvc has metadata and spec")
+        return self
+
+
+class SpawnerOptions(Config):
+    """The options of the form."""
+
+    jupyter_images: Annotated[ImageList, _or(notebook_images.JUPYTER), YAML]
+    vscode_images: Annotated[ImageList, _or(notebook_images.VSCODE), YAML]
+    rstudio_images: Annotated[ImageList, _or(notebook_images.RSTUDIO), YAML]
+    allow_custom_image: bool
+    hide_registry: bool
+    hide_tag: bool
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"]
+
+    cpu_default: Number
+    cpu_limit_factor: Factor
+    memory_default: Gibibytes
+    memory_limit_factor: Factor
+
+    gpu_discovery: bool
+    gpu_vendors: Annotated[list[Vendor], _differing("limitsKey"), _or([]), YAML]
+    gpu_vendors_default: str
+    gpu_number_default: Literal[0, 1, 2, 4, 8]
+    prefer_cpu_nodes: bool
+    affinity_options: Annotated[list[AffinityOption], _differing("configKey"), _or([]), YAML]
+    affinity_options_default: str
+    tolerations_options: Annotated[list[TolerationGroup], _differing("groupKey"), _or([]), YAML]
+    tolerations_options_default: str
+
+    workspace_volume: bool
+    workspace_volume_size: Size
+    workspace_volume_mount: Folder
+    workspace_volume_access_mode: AccessMode
+    workspace_volume_storage_class: DnsName | Literal[""]
+    data_volumes: Annotated[list[DataVolume], _or([]), YAML]
+    shared_memory: bool
+    default_poddefaults: Annotated[list[DnsName], _or([]), YAML]
+    read_only_fields: Annotated[list[Field], _or([]), YAML]
