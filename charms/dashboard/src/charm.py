@@ -7,11 +7,9 @@ import links
 import ops
 import pydantic
 
-from kubeflow_charm import ComponentCharm, Manifest, gather
+from kubeflow_charm import ComponentCharm, Manifest, gather, if_empty
 from kubeflow_charm.relations import dashboard_links, gateway_info, k8s_service
 from kubeflow_charm.relations.kubernetes_names import DnsName, Namespace
-
-_EMPTY_IS_NONE = pydantic.BeforeValidator(lambda value: value or None)
 
 Header = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9-]+$")]
 Prefix = Annotated[str, pydantic.Field(pattern=r"^[!-~]*$")]
@@ -29,7 +27,7 @@ class DashboardConfig(links.LinkOptions):
     userid_prefix: Prefix
     logout_url: Url
     cluster_domain: DnsName
-    istio_gateway_namespace: Annotated[Namespace | None, _EMPTY_IS_NONE]
+    istio_gateway_namespace: Annotated[Namespace | None, if_empty(None)]
     istio_gateway_service_account: DnsName
 
 

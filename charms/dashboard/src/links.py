@@ -13,7 +13,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 import pydantic
 
-from kubeflow_charm import YAML, Config
+from kubeflow_charm import YAML, Config, if_empty
 from kubeflow_charm.relations.dashboard_links import Link, Location
 
 Where = TypeVar("Where")
@@ -49,21 +49,18 @@ class ConfiguredLink(pydantic.BaseModel, Generic[Where]):
     location: Where | None = None
 
 
-_MAYBE_EMPTY = pydantic.BeforeValidator(lambda value: [] if value is None else value)
-"""Empty text, which YAML reads as null, is an empty list."""
-
-Order = Annotated[list[str], _MAYBE_EMPTY, YAML]
+Order = Annotated[list[str], if_empty([]), YAML]
 """Texts of links."""
 
 
 class LinkOptions(Config):
     """The options that say which links the dashboard has, and in what order."""
 
-    additional_menu_links: Annotated[list[ConfiguredLink[Literal["menu"]]], _MAYBE_EMPTY, YAML]
-    additional_external_links: Annotated[list[ConfiguredLink[Literal["external"]]], _MAYBE_EMPTY, YAML]
-    additional_quick_links: Annotated[list[ConfiguredLink[Literal["quick"]]], _MAYBE_EMPTY, YAML]
+    additional_menu_links: Annotated[list[ConfiguredLink[Literal["menu"]]], if_empty([]), YAML]
+    additional_external_links: Annotated[list[ConfiguredLink[Literal["external"]]], if_empty([]), YAML]
+    additional_quick_links: Annotated[list[ConfiguredLink[Literal["quick"]]], if_empty([]), YAML]
     additional_documentation_links: Annotated[
-        list[ConfiguredLink[Literal["documentation"]]], _MAYBE_EMPTY, YAML
+        list[ConfiguredLink[Literal["documentation"]]], if_empty([]), YAML
     ]
     menu_link_order: Order
     external_link_order: Order

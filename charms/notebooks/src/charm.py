@@ -9,7 +9,7 @@ import spawner
 from custom_resources import definitions
 from spawner_options import SpawnerOptions
 
-from kubeflow_charm import ComponentCharm, Manifest, Problem, gather, gpu, placement, watcher
+from kubeflow_charm import ComponentCharm, Manifest, Problem, gather, gpu, if_empty, placement, watcher
 from kubeflow_charm.certificates import webhook_certificate
 from kubeflow_charm.problems import flattened
 from kubeflow_charm.relations import dashboard_links, gateway_info, kubernetes_manifest
@@ -44,7 +44,7 @@ class NotebooksConfig(SpawnerOptions):
     userid_header: Header
     userid_prefix: Prefix
     cluster_domain: DnsName
-    istio_gateway_namespace: Namespace | Literal[""]
+    istio_gateway_namespace: Annotated[Namespace | None, if_empty(None)]
     istio_gateway_service_account: DnsName
 
 

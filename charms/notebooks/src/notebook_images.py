@@ -8,8 +8,8 @@ _SERVERS = "ghcr.io/kubeflow/kubeflow/notebook-servers"
 _VERSION = "v1.10.0"
 
 
-def _images(*names: str) -> tuple[str, ...]:
-    return tuple(f"{_SERVERS}/{name}:{_VERSION}" for name in names)
+def _images(*names: str) -> list[str]:
+    return [f"{_SERVERS}/{name}:{_VERSION}" for name in names]
 
 
 JUPYTER = _images(

@@ -11,15 +11,10 @@ from typing import Annotated, Any, Literal
 import notebook_images
 import pydantic
 
-from kubeflow_charm import YAML, Config
+from kubeflow_charm import YAML, Config, if_empty
 from kubeflow_charm.images import ImageReference
 from kubeflow_charm.pod_scheduling import Affinity, ExtendedResource, Toleration
 from kubeflow_charm.relations.kubernetes_names import DnsName
-
-
-def _or(default: Any) -> pydantic.BeforeValidator:
-    """Have empty text, which YAML reads as null, mean something."""
-    return pydantic.BeforeValidator(lambda value: default if value is None else value)
 
 
 def _differing(field: str) -> pydantic.AfterValidator:
@@ -35,7 +30,7 @@ def _differing(field: str) -> pydantic.AfterValidator:
     return pydantic.AfterValidator(check)
 
 
-ImageList = Annotated[tuple[ImageReference, ...], pydantic.Field(min_length=1)]
+ImageList = Annotated[list[ImageReference], pydantic.Field(min_length=1)]
 Text = Annotated[str, pydantic.Field(min_length=1, max_length=200)]
 Number = Annotated[str, pydantic.Field(pattern=r"^\d{1,6}(\.\d{1,3})?$")]
 Factor = Annotated[str, pydantic.Field(pattern=r"^(none|\d{1,3}(\.\d{1,3})?)$")]
@@ -108,9 +103,9 @@ class DataVolume(_Entry):
 class SpawnerOptions(Config):
     """The options of the form."""
 
-    jupyter_images: Annotated[ImageList, _or(notebook_images.JUPYTER), YAML]
-    vscode_images: Annotated[ImageList, _or(notebook_images.VSCODE), YAML]
-    rstudio_images: Annotated[ImageList, _or(notebook_images.RSTUDIO), YAML]
+    jupyter_images: Annotated[ImageList, if_empty(notebook_images.JUPYTER), YAML]
+    vscode_images: Annotated[ImageList, if_empty(notebook_images.VSCODE), YAML]
+    rstudio_images: Annotated[ImageList, if_empty(notebook_images.RSTUDIO), YAML]
     allow_custom_image: bool
     hide_registry: bool
     hide_tag: bool
@@ -122,21 +117,21 @@ class SpawnerOptions(Config):
     memory_limit_factor: Factor
 
     gpu_discovery: bool
-    gpu_vendors: Annotated[list[Vendor], _differing("limitsKey"), _or([]), YAML]
+    gpu_vendors: Annotated[list[Vendor], _differing("limitsKey"), if_empty([]), YAML]
     gpu_vendors_default: str
     gpu_number_default: Literal[0, 1, 2, 4, 8]
     prefer_cpu_nodes: bool
-    affinity_options: Annotated[list[AffinityOption], _differing("configKey"), _or([]), YAML]
+    affinity_options: Annotated[list[AffinityOption], _differing("configKey"), if_empty([]), YAML]
     affinity_options_default: str
-    tolerations_options: Annotated[list[TolerationGroup], _differing("groupKey"), _or([]), YAML]
+    tolerations_options: Annotated[list[TolerationGroup], _differing("groupKey"), if_empty([]), YAML]
     tolerations_options_default: str
 
     workspace_volume: bool
     workspace_volume_size: Size
     workspace_volume_mount: Folder
     workspace_volume_access_mode: AccessMode
-    workspace_volume_storage_class: DnsName | Literal[""]
-    data_volumes: Annotated[list[DataVolume], _or([]), YAML]
+    workspace_volume_storage_class: Annotated[DnsName | None, if_empty(None)]
+    data_volumes: Annotated[list[DataVolume], if_empty([]), YAML]
     shared_memory: bool
-    default_poddefaults: Annotated[list[DnsName], _or([]), YAML]
-    read_only_fields: Annotated[list[Field], _or([]), YAML]
+    default_poddefaults: Annotated[list[DnsName], if_empty([]), YAML]
+    read_only_fields: Annotated[list[Field], if_empty([]), YAML]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kubeflow_charm.watching import QUIET, SLOWEST, SPACING, Pacing, digest
+from kubeflow_charm.watching import QUIET, SLOWEST, SPACING, Pacing, digest, node_digest
 
 
 def run(pacing: Pacing, until: float, *, done: Callable[[int], bool] = lambda _: True) -> list[float]:
@@ -178,14 +178,52 @@ def test_what_no_status_speaks_of_is_no_change(path, value):
     [
         ("metadata.labels", {"x": "2"}, True),
         ("spec.taints", [{"key": "nvidia.com/gpu"}], True),
-        ("status.allocatable", {"nvidia.com/gpu": "8"}, True),
+        ("status.allocatable", {"nvidia.com/gpu": "8"}, False),
         ("metadata.annotations", {"x": "2"}, False),
         ("status.images", [{"names": ["a"]}], False),
         ("status.conditions.0.lastHeartbeatTime", "2", False),
     ],
 )
-def test_of_cluster_wide_objects_labels_spec_and_resources_count_too(path, value, counts):
+def test_of_cluster_wide_objects_labels_and_spec_count_too(path, value, counts):
     assert (digest(put(POD, path, value), whole=True) != digest(POD, whole=True)) is counts
+
+
+NODE = {
+    "metadata": {"name": "n", "labels": {"nvidia.com/gpu.product": "Tesla-T4"}},
+    "spec": {"taints": [{"key": "nvidia.com/gpu", "effect": "NoSchedule"}], "podCIDR": "10.1.0.0/24"},
+    "status": {
+        "capacity": {"cpu": "8", "nvidia.com/gpu": "1"},
+        "allocatable": {"cpu": "8", "nvidia.com/gpu": "1"},
+        "conditions": [{"type": "Ready", "status": "True"}],
+    },
+}
+AWAY = {"key": "node.kubernetes.io/unreachable", "effect": "NoExecute", "timeAdded": "2026-01-01T00:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "counts"),
+    [
+        ("metadata labels", {"nvidia.com/gpu.product": "NVIDIA-L4"}, True),
+        ("spec taints", [], True),
+        ("spec taints 0 value", "present", True),
+        ("status allocatable nvidia.com/gpu", "0", True),
+        ("status capacity nvidia.com/gpu", "2", True),
+        ("spec taints", [*NODE["spec"]["taints"], AWAY], False),
+        ("spec unschedulable", True, False),
+        ("status conditions 0 status", "Unknown", False),
+        ("status allocatable cpu", "7", False),
+        ("status images", [{"names": ["a"]}], False),
+        ("metadata annotations", {"x": "2"}, False),
+    ],
+)
+def test_of_a_node_counts_what_decides_where_pods_can_run(path, value, counts):
+    changed = copy.deepcopy(NODE)
+    at: Any = changed
+    *steps, last = path.split()
+    for step in steps:
+        at = at[int(step) if step.isdecimal() else step]
+    at[last] = value
+    assert (node_digest(changed) != node_digest(NODE)) is counts
 
 
 @pytest.mark.parametrize("status", [None, {}, {"conditions": None, "containerStatuses": None}])

@@ -5,7 +5,7 @@ A charm subclasses `ComponentCharm`, describes its options as a `Config`, and re
 """
 
 from kubeflow_charm.charm import ComponentCharm
-from kubeflow_charm.config import YAML, Config
+from kubeflow_charm.config import YAML, Config, if_empty
 from kubeflow_charm.problems import Problem, blocked, gather, missing_relation, waiting
 from kubeflow_charm.resources import Manifest
 
@@ -17,6 +17,7 @@ __all__ = [
     "Problem",
     "blocked",
     "gather",
+    "if_empty",
     "missing_relation",
     "waiting",
 ]

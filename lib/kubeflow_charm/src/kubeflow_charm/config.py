@@ -62,3 +62,11 @@ def parse_yaml(value: Any) -> Any:
 
 YAML = pydantic.BeforeValidator(parse_yaml)
 """Makes an option's text YAML or JSON: `Annotated[list[Link], YAML]`."""
+
+
+def if_empty(default: Any) -> pydantic.BeforeValidator:
+    """Have an option's empty text mean a default.
+
+    Before `YAML` in an `Annotated`, it is the empty document. None is the default of what may be None.
+    """
+    return pydantic.BeforeValidator(lambda value: default if value is None or value == "" else value)

@@ -1,0 +1,240 @@
+"""The form for a new notebook: what options and nodes make of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+SERVERS = "ghcr.io/kubeflow/kubeflow/notebook-servers"
+GPU_TOLERATION = {"key": "nvidia.com/gpu", "operator": "Exists"}
+
+
+def test_without_gpus_it_is_upstreams_form(notebooks, on_nodes):
+    """Every key and default of kubeflow/manifests 26.03, spawner_ui_config.yaml, but for the GPU vendors."""
+    on_nodes("no-gpu")
+    form = notebooks.form()
+    images = {key: form.pop(key) for key in ("image", "imageGroupOne", "imageGroupTwo")}
+    assert {key: (image["value"], len(image["options"])) for key, image in images.items()} == {
+        "image": (f"{SERVERS}/jupyter-scipy:v1.10.0", 6),
+        "imageGroupOne": (f"{SERVERS}/codeserver-python:v1.10.0", 1),
+        "imageGroupTwo": (f"{SERVERS}/rstudio-tidyverse:v1.10.0", 1),
+    }
+    claim = {
+        "metadata": {"name": "{notebook-name}-workspace"},
+        "spec": {"resources": {"requests": {"storage": "5Gi"}}, "accessModes": ["ReadWriteOnce"]},
+    }
+    assert form == {
+        "allowCustomImage": True,
+        "hideRegistry": True,
+        "hideTag": False,
+        "imagePullPolicy": {"readOnly": False, "value": "IfNotPresent"},
+        "cpu": {"readOnly": False, "value": "0.5", "limitFactor": "1.2"},
+        "memory": {"readOnly": False, "value": "1.0Gi", "limitFactor": "1.2"},
+        "gpus": {"readOnly": False, "value": {"vendor": "", "vendors": [], "num": "none"}},
+        "workspaceVolume": {"readOnly": False, "value": {"mount": "/home/jovyan", "newPvc": claim}},
+        "dataVolumes": {"readOnly": False, "value": []},
+        "affinityConfig": {"readOnly": False, "value": "", "options": []},
+        "tolerationGroup": {"readOnly": False, "value": "", "options": []},
+        "shm": {"readOnly": False, "value": True},
+        "configurations": {"readOnly": False, "value": []},
+        "environment": {"readOnly": False, "value": {}},
+    }
+
+
+VOLUME = {"mount": "/data", "existingSource": {"persistentVolumeClaim": {"claimName": "shared"}}}
+
+
+@pytest.mark.parametrize(
+    ("config", "path", "value"),
+    [
+        ({"jupyter-images": "[a:1, b/c:2]"}, "image", {"value": "a:1", "options": ["a:1", "b/c:2"]}),
+        ({"vscode-images": '["a:1"]'}, "imageGroupOne", {"value": "a:1", "options": ["a:1"]}),
+        ({"rstudio-images": "- a:1"}, "imageGroupTwo", {"value": "a:1", "options": ["a:1"]}),
+        ({"image-registry": "r.example.com/x", "rstudio-images": "[ghcr.io/a/b:1]"}, "imageGroupTwo.value",
+         "r.example.com/x/a/b:1"),
+        ({"allow-custom-image": False}, "allowCustomImage", False),
+        ({"hide-registry": False}, "hideRegistry", False),
+        ({"hide-tag": True}, "hideTag", True),
+        ({"image-pull-policy": "Always"}, "imagePullPolicy.value", "Always"),
+        ({"cpu-default": "2"}, "cpu.value", "2"),
+        ({"cpu-limit-factor": "none"}, "cpu.limitFactor", "none"),
+        ({"memory-default": "4Gi"}, "memory.value", "4Gi"),
+        ({"memory-limit-factor": "1.5"}, "memory.limitFactor", "1.5"),
+        ({"gpu-number-default": 2}, "gpus.value.num", "2"),
+        ({"gpu-vendors": '[{"limitsKey": "example.com/npu", "uiName": "NPU"}]'}, "gpus.value.vendors",
+         [{"limitsKey": "example.com/npu", "uiName": "NPU"}]),
+        ({"gpu-vendors-default": "nvidia.com/gpu"}, "gpus.value.vendor", "nvidia.com/gpu"),
+        ({"workspace-volume": False}, "workspaceVolume.value", None),
+        ({"workspace-volume-size": "20Gi"}, "workspaceVolume.value.newPvc.spec.resources.requests.storage",
+         "20Gi"),
+        ({"workspace-volume-mount": "/home/me"}, "workspaceVolume.value.mount", "/home/me"),
+        ({"workspace-volume-access-mode": "ReadWriteMany"},
+         "workspaceVolume.value.newPvc.spec.accessModes", ["ReadWriteMany"]),
+        ({"workspace-volume-storage-class": "fast"},
+         "workspaceVolume.value.newPvc.spec.storageClassName", "fast"),
+        ({"data-volumes": json.dumps([VOLUME])}, "dataVolumes.value", [VOLUME]),
+        ({"shared-memory": False}, "shm.value", False),
+        ({"default-poddefaults": "[access-ml-pipeline]"}, "configurations.value", ["access-ml-pipeline"]),
+        ({"read-only-fields": "[cpu, gpus]"}, "cpu.readOnly", True),
+        ({"read-only-fields": "[cpu, gpus]"}, "memory.readOnly", False),
+    ],
+)  # fmt: skip
+def test_an_option_is_a_key_of_the_form(notebooks, on_nodes, config, path, value):
+    on_nodes("no-gpu")
+    found: Any = notebooks.form(config)
+    for step in path.split("."):
+        found = found[step]
+    assert found == value
+
+
+def test_gpus_are_offered_with_their_tolerations_and_places(notebooks, on_nodes):
+    on_nodes("default")
+    form = notebooks.form()
+    assert form["gpus"]["value"] == {
+        "vendor": "nvidia.com/gpu",
+        "vendors": [{"limitsKey": "nvidia.com/gpu", "uiName": "NVIDIA"}],
+        "num": "none",
+    }
+    pool, name = "nvidia-h100-80gb-hbm3", "NVIDIA H100 80GB HBM3"
+    assert form["tolerationGroup"]["value"] == "gpu-nodes"
+    assert form["tolerationGroup"]["options"] == [
+        {"groupKey": "gpu-nodes", "displayName": "Nodes with GPUs", "tolerations": [GPU_TOLERATION]},
+        {"groupKey": pool, "displayName": name, "tolerations": [GPU_TOLERATION]},
+    ]
+    assert form["affinityConfig"]["value"] == "prefer-cpu-nodes"
+    keys = [(option["configKey"], option["displayName"]) for option in form["affinityConfig"]["options"]]
+    assert keys == [("prefer-cpu-nodes", "Nodes without GPU, if they have room"), (pool, name)]
+
+
+@pytest.mark.parametrize(
+    ("config", "affinity", "tolerations", "vendor"),
+    [
+        ({}, "prefer-cpu-nodes", "gpu-nodes", "nvidia.com/gpu"),
+        ({"prefer-cpu-nodes": False}, "", "gpu-nodes", "nvidia.com/gpu"),
+        ({"affinity-options-default": "nvidia-l4"}, "nvidia-l4", "gpu-nodes", "nvidia.com/gpu"),
+        ({"affinity-options-default": "none"}, "", "gpu-nodes", "nvidia.com/gpu"),
+        ({"tolerations-options-default": "none"}, "prefer-cpu-nodes", "", "nvidia.com/gpu"),
+        ({"tolerations-options-default": "nvidia-l4"}, "prefer-cpu-nodes", "nvidia-l4", "nvidia.com/gpu"),
+        ({"gpu-vendors-default": "habana.ai/gaudi"}, "prefer-cpu-nodes", "gpu-nodes", "habana.ai/gaudi"),
+        ({"gpu-vendors-default": "none"}, "prefer-cpu-nodes", "gpu-nodes", ""),
+        ({"gpu-discovery": False}, "", "", ""),
+    ],
+)
+def test_what_is_chosen_at_first(notebooks, on_nodes, config, affinity, tolerations, vendor):
+    on_nodes("mixed-200")
+    form = notebooks.form(config)
+    chosen = (
+        form["affinityConfig"]["value"],
+        form["tolerationGroup"]["value"],
+        form["gpus"]["value"]["vendor"],
+    )
+    assert chosen == (affinity, tolerations, vendor)
+
+
+def test_options_add_to_what_is_found_and_take_the_place_of_the_same_key(notebooks, on_nodes):
+    on_nodes("default")
+    nodes = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+        {"matchExpressions": [{"key": "team", "operator": "Exists"}]}]}}}  # fmt: skip
+    config = {
+        "gpu-vendors": json.dumps(
+            [{"limitsKey": "nvidia.com/gpu", "uiName": "H100"}, {"limitsKey": "x.com/y", "uiName": "Y"}]
+        ),
+        "affinity-options": json.dumps(
+            [{"configKey": "prefer-cpu-nodes", "displayName": "Mine", "affinity": nodes}]
+        ),
+        "tolerations-options": json.dumps(
+            [{"groupKey": "team", "displayName": "Team", "tolerations": [{"key": "team", "value": "a"}]}]
+        ),
+        "tolerations-options-default": "team",
+    }
+    form = notebooks.form(config)
+    assert [each["uiName"] for each in form["gpus"]["value"]["vendors"]] == ["H100", "Y"]
+    first = form["affinityConfig"]["options"][0]
+    assert (first["displayName"], first["affinity"]) == ("Mine", nodes)
+    assert form["tolerationGroup"]["value"] == "team"
+    assert form["tolerationGroup"]["options"][-1]["tolerations"] == [{"key": "team", "value": "a"}]
+
+
+def test_what_an_option_names_a_gpu_is_one_with_a_pool(notebooks, on_nodes):
+    there = on_nodes("no-gpu")
+    there[0]["status"]["allocatable"]["example.com/npu"] = "4"
+    vendors = json.dumps([{"limitsKey": "example.com/npu", "uiName": "NPU"}])
+    state = notebooks.form({"gpu-vendors": vendors})
+    assert [option["displayName"] for option in state["affinityConfig"]["options"]] == [
+        "Nodes without GPU, if they have room",
+        "example.com/npu",
+    ]
+
+
+def affinity(said: Any) -> str:
+    return json.dumps([{"configKey": "a", "displayName": "A", "affinity": said}])
+
+
+def tolerations(*said: Any) -> str:
+    return json.dumps([{"groupKey": "a", "displayName": "A", "tolerations": said}])
+
+
+WRONG = [
+    ("jupyter-images", "[not an image]", "[0]: 'not an image' is no image reference"),
+    ("jupyter-images", "[a:1, 'UPPER:1']", "[1]: 'UPPER:1' is no image reference"),
+    ("jupyter-images", "a:1", "Input should be a valid list"),
+    ("vscode-images", "[]", "List should have at least 1 item"),
+    ("rstudio-images", "[a: 1", "not YAML: "),
+    ("image-pull-policy", "Sometimes", "Input should be 'Always', 'IfNotPresent' or 'Never'"),
+    ("cpu-default", "much", "String should match pattern"),
+    ("cpu-default", "-1", "String should match pattern"),
+    ("memory-default", "512Mi", "String should match pattern"),
+    ("gpu-number-default", -1, "Input should be 0, 1, 2, 4 or 8"),
+    ("gpu-number-default", 3, "Input should be 0, 1, 2, 4 or 8"),
+    ("gpu-vendors", '[{"limitsKey": "gpu", "uiName": "G"}]', "[0].limitsKey: 'gpu' is not an extended reso"),
+    ("gpu-vendors", '[{"limitKey": "a.com/b", "uiName": "G"}]', "[0].limitsKey: Field required"),
+    ("gpu-vendors", '[{"limitsKey": "a.b/c", "uiName": "G", "x": 1}]', "[0].x: Extra inputs are not permi"),
+    ("gpu-vendors-default", "example.com/npu", "'example.com/npu' is not offered: nvidia.com/gpu"),
+    ("affinity-options", affinity({"nodeAfinity": {}}), "[0].affinity.nodeAfinity: Extra inputs are not"),
+    ("affinity-options", affinity([]), "[0].affinity: Input should be a valid dictionary"),
+    ("affinity-options", affinity({"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{}]}}),
+     "[0].affinity.podAffinity.requiredDuringSchedulingIgnored"),
+    ("affinity-options-default", "nowhere", "'nowhere' is not offered: prefer-cpu-nodes, nvidia-h100"),
+    ("tolerations-options", tolerations({"value": "b"}), "[0].tolerations[0]: without a key, the operator h"),
+    ("tolerations-options", tolerations({"key": "a b"}), "[0].tolerations[0].key: 'a b' is not a label's"),
+    ("tolerations-options-default", "x", "'x' is not offered: gpu-nodes, nvidia-h100-80gb-hbm3"),
+    ("workspace-volume-size", "big", "String should match pattern"),
+    ("workspace-volume-mount", "home", "String should match pattern"),
+    ("workspace-volume-access-mode", "ReadWrite", "Input should be 'ReadWriteOnce'"),
+    ("workspace-volume-storage-class", "Not One", "'Not One' is not a DNS name"),
+    ("data-volumes", '[{"mount": "/a"}]', "[0]: has either newPvc or existingSource"),
+    ("default-poddefaults", "[A B]", "[0]: 'A B' is not a DNS name"),
+    ("read-only-fields", "[image]", "[0]: Input should be 'imagePullPolicy'"),
+    ("cull-idle-time", 0, "Input should be greater than or equal to 1"),
+    ("data-volumes", "&a [*a, *a]", "not YAML: aliases (*name) are not allowed"),
+    ("data-volumes", "a: &a [x]\nb: &b [*a,*a]\nc: [*b,*b]", "not YAML: aliases (*name) are not allowed"),
+    ("gpu-vendors", "[" * 5000, "not YAML"),
+    ("gpu-vendors", "!!python/object/apply:os.system [id]", "not YAML"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("option", "value", "reason"), WRONG, ids=lambda value: str(value)[:30])
+def test_a_wrong_option_is_blocked_with_its_place(notebooks, on_nodes, option, value, reason):
+    on_nodes("default")
+    text = notebooks.blocked({option: value})
+    assert text.removesuffix("...").startswith(f"option {option}: {reason}"[: len(text) - 3])
+
+
+@pytest.mark.parametrize("field", ["affinity-options", "tolerations-options", "gpu-vendors"])
+def test_a_key_that_is_there_twice_is_blocked(notebooks, on_nodes, field):
+    on_nodes("default")
+    twice = {
+        "affinity-options": json.loads(affinity({})) * 2,
+        "tolerations-options": json.loads(tolerations()) * 2,
+        "gpu-vendors": [{"limitsKey": "a.com/b", "uiName": "B"}] * 2,
+    }[field]
+    assert "is there twice" in notebooks.blocked({field: json.dumps(twice)})
+
+
+@pytest.mark.parametrize("empty", ["", "[]", "null"])
+def test_an_empty_list_is_written_in_any_way(notebooks, on_nodes, empty):
+    on_nodes("no-gpu")
+    config = dict.fromkeys(("gpu-vendors", "affinity-options", "tolerations-options", "data-volumes"), empty)
+    assert notebooks.form(config) == notebooks.form()
