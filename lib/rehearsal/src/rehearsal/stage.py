@@ -21,6 +21,8 @@ from rehearsal.guardian import Guardian
 from rehearsal.juju import client
 from rehearsal.juju.engine import Chooser, Engine, first_ready
 from rehearsal.juju.server import Server
+from rehearsal.network.proxy import Network
+from rehearsal.players.programs import PROGRAMS
 
 
 class Stage:
@@ -58,8 +60,10 @@ class Stage:
                 self._guardian,
                 node_file=node_file,
                 misbehaviours=misbehaviours,
+                network=self.folder / "network.sock",
                 on_phase=on_phase,
             )
+        self._network: Network | None = None
         self._replacements = dict(replacements or {})
         self._chooser = chooser
         self.bin = self.folder / "bin"
@@ -67,6 +71,8 @@ class Stage:
 
     def __enter__(self) -> Stage:
         try:
+            if isinstance(self.cluster, ControlPlane):
+                self._network = Network(self.folder / "network.sock", self.cluster, PROGRAMS)
             self.cluster.start()
             self._write_commands()
             self.gate = Gate(self.cluster.url, self.cluster.tls())
@@ -82,7 +88,7 @@ class Stage:
             self.server = Server(self.engine, self._socket, self._replacements)
             self.engine.start()
         except BaseException:
-            self._guardian.close()
+            self._close()
             raise
         return self
 
@@ -93,8 +99,13 @@ class Stage:
             self.gate.close()
             self.cluster.stop()
         finally:
-            self._guardian.close()
+            self._close()
             shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _close(self) -> None:
+        self._guardian.close()
+        if self._network is not None:
+            self._network.close()
 
     @property
     def environment(self) -> dict[str, str]:

@@ -37,6 +37,8 @@ class ControlPlane:
         guardian: starts the processes, and ends them when the rehearsal is gone.
         node_file: the nodes; the default ones if not given.
         misbehaviours: pods that do not come up.
+        network: the socket of the proxy through which the API server reaches pods (see `rehearsal.network`).
+            Without one it calls no webhook.
         on_phase: told what is being waited for.
     """
 
@@ -47,9 +49,11 @@ class ControlPlane:
         *,
         node_file: Path = nodes.DEFAULT,
         misbehaviours: tuple[stages.Misbehaviour, ...] = (),
+        network: Path | None = None,
         on_phase: Phase = lambda _: None,
     ):
         self.folder = folder
+        self._network = network
         self._pki = folder / "pki"
         self._guardian = guardian
         self._nodes = nodes.load(node_file)
@@ -173,11 +177,12 @@ class ControlPlane:
 
     def _start_api_server(self) -> None:
         """Start etcd and the API server, on other ports if one was taken after it was found free."""
+        egress = self._write_egress()
         for again in (True, True, False):
             store, peer, port = _free_ports(3)
             self.url = f"https://127.0.0.1:{port}"
             self._spawn("etcd", parts.etcd(self.folder, store, peer))
-            self._spawn("kube-apiserver", parts.api_server(self._pki, store, port))
+            self._spawn("kube-apiserver", parts.api_server(self._pki, store, port, egress))
             try:
                 self._wait(self._api_ready, "the API server was not ready")
             except RehearsalError as error:
@@ -186,6 +191,13 @@ class ControlPlane:
                 self.stop()
             else:
                 return
+
+    def _write_egress(self) -> Path | None:
+        if self._network is None:
+            return None
+        path = self.folder / "egress.yaml"
+        path.write_text(yaml.safe_dump(parts.egress(self._network)))
+        return path
 
     def _spawn(self, name: str, arguments: list[str]) -> None:
         command = self._programs[name] + arguments

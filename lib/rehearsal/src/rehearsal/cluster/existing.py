@@ -105,7 +105,7 @@ class ExistingCluster:
 
 
 class Connection:
-    """Requests to an API server as its administrator, over one kept connection for each thread.
+    """Requests to an API server as its administrator, over as many kept connections as are used at once.
 
     Args:
         url: the API server.
@@ -117,12 +117,16 @@ class Connection:
         self._target = urllib.parse.urlsplit(url)
         self._context = context
         self._headers = headers
-        self._threads = threading.local()
-        self._opened: list[http.client.HTTPConnection] = []
+        self._idle: list[http.client.HTTPConnection] = []
+        self._closed = False
+        self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Close every thread's connection."""
-        for connection in self._opened:
+        """Keep no connection any longer; one that is in use is closed after it."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
             connection.close()
 
     def send(self, method: str, path: str, body: bytes | None, kind: str) -> bytes:
@@ -134,25 +138,35 @@ class Connection:
         """
         headers = self._headers | ({"Content-Type": kind} if body is not None else {})
         for fresh in (False, True):
-            connection = None if fresh else getattr(self._threads, "connection", None)
+            connection = None if fresh else self._kept()
             if connection is None:
-                connection = self._threads.connection = self._open()
-                self._opened.append(connection)
-                fresh = True
+                connection, fresh = self._open(), True
             try:
                 connection.request(method, path, body, headers)
                 answer = connection.getresponse()
                 said = answer.read()
             except (http.client.HTTPException, OSError) as error:
                 connection.close()
-                self._threads.connection = None
                 if fresh:
                     raise OSError(f"{type(error).__name__}: {error}") from error
                 continue
+            self._keep(connection)
             if answer.status >= 400:
                 raise Refused(answer.status, said.decode(errors="replace"))
             return said
         raise AssertionError("unreachable")
+
+    def _kept(self) -> http.client.HTTPConnection | None:
+        """Take the connection that was used last, if there is one to be had."""
+        with self._lock:
+            return self._idle.pop() if self._idle else None
+
+    def _keep(self, connection: http.client.HTTPConnection) -> None:
+        with self._lock:
+            if not self._closed:
+                self._idle.append(connection)
+                return
+        connection.close()
 
     def _open(self) -> http.client.HTTPConnection:
         name, port = self._target.hostname or "", self._target.port

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 _LIVES = 127
 """How often KWOK can be started before it counts pods' addresses from the beginning again."""
+_WEBHOOKS = "MutatingAdmissionWebhook,ValidatingAdmissionWebhook"
 
 
 def etcd(folder: Path, port: int, peer: int) -> list[str]:
@@ -23,8 +25,16 @@ def etcd(folder: Path, port: int, peer: int) -> list[str]:
     ]
 
 
-def api_server(pki: Path, store: int, port: int) -> list[str]:
-    """Return the API server's arguments; RBAC is on, and so is Pod Security admission, by default."""
+def api_server(pki: Path, store: int, port: int, egress: Path | None = None) -> list[str]:
+    """Return the API server's arguments; RBAC is on, and so is Pod Security admission, by default.
+
+    Args:
+        pki: the folder of certificates and tokens.
+        store: etcd's port.
+        port: to listen on.
+        egress: the file that says how the cluster's network is reached. Without one there is no way to any
+            webhook, and none is called.
+    """
     return [
         f"--etcd-servers=http://127.0.0.1:{store}",
         "--bind-address=127.0.0.1",
@@ -40,11 +50,22 @@ def api_server(pki: Path, store: int, port: int) -> list[str]:
         "--service-cluster-ip-range=10.96.0.0/16",
         # 127.0.0.1 may not be an endpoint, and the reconciler would say so every ten seconds.
         "--endpoint-reconciler-type=none",
-        # There is no pod behind a webhook here.
-        "--disable-admission-plugins=MutatingAdmissionWebhook,ValidatingAdmissionWebhook",
+        f"--egress-selector-config-file={egress}" if egress else f"--disable-admission-plugins={_WEBHOOKS}",
         "--enable-priority-and-fairness=false",
         "--profiling=false",
     ]
+
+
+def egress(proxy: Path) -> dict[str, Any]:
+    """Return the API server's configuration that has it reach the cluster through a proxy's Unix socket."""
+    transport = {"uds": {"udsName": str(proxy)}}
+    return {
+        "apiVersion": "apiserver.k8s.io/v1beta1",
+        "kind": "EgressSelectorConfiguration",
+        "egressSelections": [
+            {"name": "cluster", "connection": {"proxyProtocol": "HTTPConnect", "transport": transport}}
+        ],
+    }
 
 
 def controller_manager(kubeconfig: Path, pki: Path) -> list[str]:

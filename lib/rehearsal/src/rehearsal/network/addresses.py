@@ -1,0 +1,140 @@
+"""What is at an address of the cluster: kube-proxy's work, and DNS's, done when a connection is made.
+
+Nothing is remembered from one connection to the next: the objects are asked for each time, so that an
+endpoint which has just become ready, or is gone, is known at once.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import socket
+import urllib.parse
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Object = dict[str, Any]
+
+
+class Cluster(Protocol):
+    """What can be asked as the administrator."""
+
+    def request(self, method: str, path: str, body: bytes | None = None, kind: str = ...) -> bytes:
+        """Return the answer's body; raise OSError if there is none, or a refusal."""
+        ...
+
+
+class Unreachable(Exception):
+    """Nobody answers at an address; `status` is how an HTTP proxy says so."""
+
+    def __init__(self, reason: str, *, status: int = 502):
+        super().__init__(reason)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where a connection goes: to a port of a pod, or, if `pod` is None, of this machine."""
+
+    host: str
+    port: int
+    pod: Object | None = None
+
+
+class Addresses:
+    """Finds out what an address means.
+
+    Args:
+        cluster: where the Services and pods are.
+    """
+
+    def __init__(self, cluster: Cluster):
+        self._cluster = cluster
+
+    def find(self, host: str, port: int) -> Destination:
+        """Return what `host:port` means: an address of a Service, of a pod or of this machine, or a DNS name.
+
+        Raises:
+            Unreachable: if it means nothing, or no endpoint of the Service is ready.
+        """
+        if _is_here(host):
+            return Destination(host, port)
+        if service := self._service(host):
+            return self._endpoint(service, port)
+        if pod := self._pod_at(host):
+            return Destination(host, port, pod)
+        raise Unreachable(f"nothing has the address {host}")
+
+    def _service(self, host: str) -> Object | None:
+        if _is_ip(host):
+            found = self._items("/api/v1/services", fieldSelector=f"spec.clusterIP={host}")
+            return found[0] if found else None
+        name, namespace, kind, *_ = [*host.split("."), "", ""]
+        return self._get(f"/api/v1/namespaces/{namespace}/services/{name}") if kind == "svc" else None
+
+    def _endpoint(self, service: Object, port: int) -> Destination:
+        """Return one of the Service's ready endpoints, any of them."""
+        name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
+        ports = [each for each in service["spec"].get("ports", []) if each["port"] == port]
+        if not ports:
+            raise Unreachable(f"the Service {namespace}/{name} has no port {port}")
+        path = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
+        slices = self._items(path, labelSelector=f"kubernetes.io/service-name={name}")
+        ready = [
+            (endpoint, target["port"])
+            for each in slices
+            for target in each.get("ports") or []
+            if target.get("name", "") == ports[0].get("name", "")
+            for endpoint in each.get("endpoints") or []
+            if endpoint.get("conditions", {}).get("ready", True)
+        ]
+        if not ready:
+            raise Unreachable(f"no endpoint of the Service {namespace}/{name} is ready", status=503)
+        endpoint, number = random.choice(ready)  # noqa: S311 (as kube-proxy does)
+        return self._behind(endpoint, number)
+
+    def _behind(self, endpoint: Object, port: int) -> Destination:
+        host, target = endpoint["addresses"][0], endpoint.get("targetRef", {})
+        if target.get("kind") == "Pod":
+            path = f"/api/v1/namespaces/{target['namespace']}/pods/{target['name']}"
+            return Destination(host, port, self._get(path))
+        if _is_here(host):
+            return Destination(host, port)
+        if pod := self._pod_at(host):
+            return Destination(host, port, pod)
+        raise Unreachable(f"nothing has the address {host}")
+
+    def _pod_at(self, host: str) -> Object | None:
+        if not _is_ip(host):
+            return None
+        found = self._items("/api/v1/pods", fieldSelector=f"status.podIP={host},status.phase=Running")
+        return found[0] if found else None
+
+    def _items(self, path: str, **query: str) -> list[Object]:
+        return self._get(f"{path}?{urllib.parse.urlencode(query)}")["items"]
+
+    def _get(self, path: str) -> Object:
+        try:
+            return json.loads(self._cluster.request("GET", path))
+        except OSError as error:
+            raise Unreachable(str(error)) from None
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
+    except OSError:
+        return False
+    return True
+
+
+def _is_here(host: str) -> bool:
+    """Tell whether an address is one of this machine's: only those can be bound."""
+    if not _is_ip(host):
+        return host == "localhost"
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,180 @@
+"""The way from the API server into the cluster: an HTTP proxy on a Unix socket.
+
+The API server asks it to `CONNECT` to whatever it wants to reach in the cluster (its *egress selector*:
+webhooks, aggregated APIs, kubelets), always by address: of a Service, of a pod or of this machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from rehearsal.cluster.controlplane import ControlPlane
+from rehearsal.network.addresses import Addresses, Unreachable
+from rehearsal.network.playing import Answer, Cast, Program
+
+logger = logging.getLogger(__name__)
+
+_PATIENCE = 15.0
+"""Seconds that the other side may stay silent while it is its turn to speak; webhooks wait 10 by default."""
+_LONGEST_REQUEST = 1 << 16
+
+
+class Network:
+    """The proxy; listens from the moment it is made.
+
+    Args:
+        path: of the socket.
+        cluster: whose network it is; it need not have been started.
+        programs: that are played, by the last part of their image's path.
+
+    Raises:
+        OSError: if there can be no socket at the path.
+    """
+
+    def __init__(self, path: Path, cluster: ControlPlane, programs: Mapping[str, Program]):
+        self.path = path
+        self._addresses = Addresses(cluster)
+        self._cast = Cast(cluster, programs)
+        self._open: set[socket.socket] = set()
+        self._threads: set[threading.Thread] = set()
+        self._closed = False
+        self._lock = threading.Lock()
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        os.chmod(path, 0o600)  # noqa: PTH101
+        self._listener.listen(128)
+        self._thread = threading.Thread(target=self._listen, name="network", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening, and end every connection."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._listener.close()
+        with self._lock:
+            self._closed = True
+            for each in self._open:
+                _end(each)
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join(5)
+        self._cast.close()
+        self.path.unlink(missing_ok=True)
+
+    def __enter__(self) -> Network:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            thread = threading.Thread(target=self._run, args=(connection,), name="network-call", daemon=True)
+            with self._lock:
+                self._threads.add(thread)
+            thread.start()
+
+    def _run(self, connection: socket.socket) -> None:
+        """Serve one connection, for as long as it lasts."""
+        try:
+            with self._held(connection), connection, contextlib.suppress(OSError):
+                self._serve(connection)
+        finally:
+            with self._lock:
+                self._threads.discard(threading.current_thread())
+
+    def _serve(self, connection: socket.socket) -> None:
+        connection.settimeout(_PATIENCE)
+        host, port = _asked(connection)
+        try:
+            answer = self._reach(host, port)
+        except Unreachable as reason:
+            logger.info("%s:%s: %s", host, port, reason)
+            _say(connection, reason.status, str(reason))
+            return
+        _say(connection, 200, "connected")
+        answer(connection)
+
+    @contextlib.contextmanager
+    def _held(self, connection: socket.socket) -> Iterator[None]:
+        """Have a connection ended when the network is closed, whatever is wrapped around it meanwhile."""
+        with connection.dup() as handle:
+            with self._lock:
+                self._open.add(handle)
+                if self._closed:
+                    _end(handle)
+            try:
+                yield
+            finally:
+                with self._lock:
+                    self._open.discard(handle)
+
+    def _reach(self, host: str, port: int) -> Answer:
+        """Return who answers at an address; raises Unreachable if nobody does."""
+        found = self._addresses.find(host, port)
+        if found.pod is not None:
+            return self._cast.find(found.pod, found.port)
+        try:
+            there = socket.create_connection((found.host, found.port), timeout=_PATIENCE)
+        except OSError as error:
+            raise Unreachable(f"{found.host}:{found.port}: {error}") from None
+        return lambda connection: self._join(connection, there)
+
+    def _join(self, here: socket.socket, there: socket.socket) -> None:
+        """Pass on what either side says, until one of them has gone."""
+        for each in (here, there):
+            each.settimeout(None)
+        with self._held(there), there:
+            back = threading.Thread(target=_pass_on, args=(there, here), name="network-back", daemon=True)
+            back.start()
+            _pass_on(here, there)
+            back.join()
+
+
+def _asked(connection: socket.socket) -> tuple[str, int]:
+    """Read a CONNECT request; return the address it names. Raises OSError if it is none."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        # Whoever asks waits for the answer before it says more.
+        received = connection.recv(4096)
+        head += received
+        if not received or len(head) > _LONGEST_REQUEST:
+            raise ConnectionError("no request came")
+    method, target, *_ = [*head.decode("latin-1").split("\r\n")[0].split(" "), ""]
+    host, _, port = target.rpartition(":")
+    if method != "CONNECT" or not port.isdigit():
+        _say(connection, 405, "only CONNECT to host:port is known here")
+        raise ConnectionError(f"an unknown request: {method}")
+    return host.strip("[]"), int(port)
+
+
+def _say(connection: socket.socket, status: int, reason: str) -> None:
+    """Answer with a status; whoever asked shows the whole line to its user."""
+    line = " ".join(reason.split()).encode("ascii", "replace")
+    length = b"" if status == 200 else b"Content-Length: 0\r\n"
+    connection.sendall(b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, line, length))
+
+
+def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while received := source.recv(1 << 16):
+            target.sendall(received)
+    _end(source)
+    _end(target)
+
+
+def _end(connection: socket.socket) -> None:
+    """Have both sides of a connection know that it is over; its reader, in another thread, closes it."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
