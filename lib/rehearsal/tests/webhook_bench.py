@@ -237,7 +237,9 @@ class Webhook:
 
 def poddefault_definition() -> Object:
     """Return the charm's own definition of PodDefault."""
-    spec = importlib.util.spec_from_file_location("poddefault_crd_of_profiles", _PROFILES / "poddefault_crd.py")
+    spec = importlib.util.spec_from_file_location(
+        "poddefault_crd_of_profiles", _PROFILES / "poddefault_crd.py"
+    )
     assert spec and spec.loader
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
