@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from webhook_bench import denial, eventually
+from webhook_bench import define, denial, eventually, poddefault_definition
 
 PREFIX = "poddefault.admission.kubeflow.org"
 GPU = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
@@ -148,8 +148,8 @@ def test_a_selector_that_is_none_refuses_every_pod_of_the_namespace(poddefaults)
     expression = {"key": "a", "operator": "Like", "values": ["b"]}
     poddefaults.default("bad", selector={"matchExpressions": [expression]})
     assert denial(lambda: poddefaults.pod("unrelated")).endswith(
-        'label selector conversion failed: "Like" is not a valid label selector operator for selector: '
-        "{map[] [{a Like [b]}]}"
+        "label selector conversion failed: {map[] [{a Like [b]}]} for selector: "
+        '"Like" is not a valid label selector operator'
     )
 
 
@@ -170,3 +170,21 @@ def test_it_does_not_say_the_version_so_v1_alone_does_not_work(poddefaults):
     poddefaults.configure(versions=("v1",))
     said = eventually(lambda: denial(lambda: poddefaults.pod("canary", dry=True)))
     assert "expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got" in said
+
+
+def test_sidecars_for_a_pod_of_several_containers_make_a_patch_that_cannot_be_applied(poddefaults):
+    sidecar = {"name": "beside", "image": "example.com/beside:1"}
+    poddefaults.default("odd", env=[{"name": "A", "value": "1"}], sidecars=[sidecar])
+    two = [{"name": "main", "image": "x"}, {"name": "more", "image": "x"}]
+    assert "invalid index" in denial(lambda: poddefaults.pod("odd", containers=two))
+    made = poddefaults.pod("odd", containers=two[:1])
+    assert [each["name"] for each in made["spec"]["containers"]] == ["main", "beside"]
+
+
+def test_without_their_definition_every_pod_is_refused(poddefaults, kube):
+    kube.delete("CustomResourceDefinition", "poddefaults.kubeflow.org")
+    try:
+        said = eventually(lambda: denial(lambda: poddefaults.pod("canary", dry=True)))
+        assert said.endswith("kubeflow.org/v1alpha1: the server could not find the requested resource")
+    finally:
+        define(kube, poddefault_definition())

@@ -2,8 +2,9 @@
 
 Plays kubeflow/kubeflow v1.10.0, components/admission-webhook (main.go, config.go), the image
 `poddefaults-webhook`. What may surprise there, and so here: a conflict refuses the pod; so does a selector
-that is none, in whichever PodDefault of the namespace; the answer does not say which version it is in, so
-that the configuration must have v1beta1 first.
+that is none, in whichever PodDefault of the namespace; sidecars for a pod of which several containers change
+make a patch that the API server cannot apply (see `jsonpatch`); the answer does not say which version it is
+in, so that the configuration must have v1beta1 first.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from lightkube.generic_resource import create_namespaced_resource
 
 from rehearsal.network.mounts import Mounts
 from rehearsal.network.playing import Answer, Visit
-from rehearsal.players import podmerging, selectors, webhook
+from rehearsal.players import jsonpatch, podmerging, selectors, webhook
 
 IMAGE = "poddefaults-webhook"
 
@@ -58,7 +59,7 @@ def review(visit: Visit, said: webhook.Review) -> webhook.Review:
         before = request["object"]
         after = _mutated(visit, before, request.get("namespace", ""))
         if after is not None:
-            answer |= webhook.encoded(webhook.patch(before, after))
+            answer |= webhook.encoded(jsonpatch.patch(before, after, piecewise=True))
     except Denied as reason:
         answer |= {"allowed": False, "status": {"metadata": {}, "message": str(reason)}}
     return {"response": answer}
@@ -98,9 +99,23 @@ def _listed(visit: Visit, namespace: str) -> list[Object]:
         found = list(visit.client().list(_PodDefault, namespace=namespace))
     except lightkube.ApiError as error:
         raise Denied(error.status.message or str(error)) from None
+    except httpx2.HTTPStatusError as error:
+        raise Denied(_unknown(visit) if error.response.status_code == 404 else str(error)) from None
     except (httpx2.HTTPError, OSError) as error:
         raise Denied(str(error)) from None
     return [{**each, "spec": each.get("spec") or {}} for each in found]
+
+
+def _unknown(visit: Visit) -> str:
+    """Return what the webhook says where PodDefaults are not defined."""
+    version = "kubeflow.org/v1alpha1"
+    try:
+        visit.cluster.request("GET", f"/apis/{version}")
+    except OSError:
+        served = "unable to retrieve the complete list of server APIs"
+        missing = "the server could not find the requested resource"
+        return f"failed to get API group resources: {served}: {version}: {missing}"
+    return f'no matches for kind "PodDefault" in version "{version}"'
 
 
 def _selects(default: Object, labels: dict[str, str]) -> bool:
@@ -108,7 +123,7 @@ def _selects(default: Object, labels: dict[str, str]) -> bool:
     try:
         return selectors.matches(selector, labels)
     except ValueError as error:
-        raise Denied(f"label selector conversion failed: {error} for selector: {_go(selector)}") from None
+        raise Denied(f"label selector conversion failed: {_go(selector)} for selector: {error}") from None
 
 
 def _go(selector: Object) -> str:

@@ -78,6 +78,8 @@ def _put_in_container(container: Object, defaults: Defaults) -> None:
         for name in ("command", "args"):
             if container.get(name) is None and (words := each["spec"].get(name)) is not None:
                 container[name] = words
+    for name in ("command", "args"):
+        _set(container, name, container.get(name))
 
 
 def _merge(

@@ -16,7 +16,7 @@ import yaml
 
 from rehearsal.network.mounts import Mounts
 from rehearsal.network.playing import Answer, Visit
-from rehearsal.players import webhook
+from rehearsal.players import jsonpatch, webhook
 
 IMAGE = "pvcviewer-controller"
 
@@ -50,7 +50,7 @@ def _mutate(mounts: Mounts, path: str, said: webhook.Review) -> webhook.Review:
     after = _whole(copy.deepcopy(before))
     if said["request"]["operation"] != "DELETE" and not _says_pod(after["spec"]):
         _default(after, mounts, path)
-    return _answer(said, **webhook.encoded(webhook.patch(before, after)))
+    return _answer(said, **webhook.encoded(jsonpatch.patch(before, after)))
 
 
 def _validate(said: webhook.Review) -> webhook.Review:

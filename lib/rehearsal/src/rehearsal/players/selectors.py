@@ -23,11 +23,11 @@ def _check(expression: Mapping[str, Any]) -> None:
     operator, values = expression.get("operator", ""), expression.get("values") or []
     if operator in ("In", "NotIn") and not values:
         reason = "for 'in', 'notin' operators, values set can't be empty"
-        raise ValueError(f"values: Invalid value: []: {reason}")
+        raise ValueError(f"values: Invalid value: []string(nil): {reason}")
     if operator in ("Exists", "DoesNotExist") and values:
         shown = ", ".join(f'"{value}"' for value in values)
         reason = "values set must be empty for exists and does not exist"
-        raise ValueError(f"values: Invalid value: [{shown}]: {reason}")
+        raise ValueError(f"values: Invalid value: []string{{{shown}}}: {reason}")
     if operator not in ("In", "NotIn", "Exists", "DoesNotExist"):
         raise ValueError(f'"{operator}" is not a valid label selector operator')
 

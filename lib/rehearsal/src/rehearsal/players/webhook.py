@@ -14,7 +14,7 @@ import json
 import socket
 import ssl
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, cast
@@ -52,24 +52,7 @@ def served(mounts: Mounts, certificate: str, key: str, reviewers: Mapping[str, R
     return answer
 
 
-def patch(before: Any, after: Any, path: str = "") -> Iterator[dict[str, Any]]:
-    """Yield the JSON patch operations that turn one value into another; a list that differs is put anew."""
-    if before == after:
-        return
-    if not (isinstance(before, dict) and isinstance(after, dict)):
-        yield {"op": "replace", "path": path, "value": after}
-        return
-    for name in [*before, *(name for name in after if name not in before)]:
-        at = f"{path}/{name.replace('~', '~0').replace('/', '~1')}"
-        if name not in after:
-            yield {"op": "remove", "path": at}
-        elif name not in before:
-            yield {"op": "add", "path": at, "value": after[name]}
-        else:
-            yield from patch(before[name], after[name], at)
-
-
-def encoded(operations: Iterator[dict[str, Any]]) -> dict[str, str]:
+def encoded(operations: Iterable[dict[str, Any]]) -> dict[str, str]:
     """Return the fields of a response that carry a JSON patch."""
     document = json.dumps(list(operations)).encode()
     return {"patchType": "JSONPatch", "patch": base64.b64encode(document).decode()}
