@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 OVERLAYS = sorted(ROOT.glob("overlays/*.yaml"))
 
 # The relations of Charmed Kubeflow 1.11's bundle among the applications that ours has, but that our charms
-# put their own routes on the gateway: gateway-info in the place of the dashboard's ingress.
+# put their own routes on the gateway: gateway-info in the place of an ingress for each web app.
 RELATIONS = {
     ("istio-ingressgateway:istio-pilot", "istio-pilot:istio-pilot"),
     ("oidc-gatekeeper:ingress-auth", "istio-pilot:ingress-auth"),
@@ -23,6 +23,8 @@ RELATIONS = {
     ("oidc-gatekeeper:dex-oidc-config", "dex-auth:dex-oidc-config"),
     ("kubeflow-dashboard:gateway-info", "istio-pilot:gateway-info"),
     ("kubeflow-profiles:gateway-info", "istio-pilot:gateway-info"),
+    ("kubeflow-notebooks:gateway-info", "istio-pilot:gateway-info"),
+    ("kubeflow-notebooks:dashboard-links", "kubeflow-dashboard:links"),
     ("kubeflow-dashboard:kubeflow-profiles", "kubeflow-profiles:kubeflow-profiles"),
 }
 

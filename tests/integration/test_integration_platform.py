@@ -37,6 +37,7 @@ def test_the_bundle_deploys_and_everything_becomes_active(juju: jubilant.Juju) -
         "istio-ingressgateway",
         "istio-pilot",
         "kubeflow-dashboard",
+        "kubeflow-notebooks",
         "kubeflow-profiles",
         "oidc-gatekeeper",
     }
@@ -205,10 +206,9 @@ def test_removing_everything_leaves_no_object_of_ours(juju: jubilant.Juju, kubec
         "spec": {"owner": {"kind": "User", "name": "ada@example.com"}},
     }
     kubectl("apply", "-f", "-", input=json.dumps(profile))
-    juju.remove_application("kubeflow-dashboard", "kubeflow-profiles")
-    juju.wait(
-        lambda status: "kubeflow-profiles" not in status.apps and "kubeflow-dashboard" not in status.apps
-    )
+    ours = {"kubeflow-dashboard", "kubeflow-notebooks", "kubeflow-profiles"}
+    juju.remove_application(*ours)
+    juju.wait(lambda status: not ours & status.apps.keys())
     kinds = "deployments,services,configmaps,secrets,serviceaccounts,roles,clusterroles"
     assert kubectl("get", kinds, "-l", "app.kubernetes.io/instance", "-o", "name") == ""
     # Nothing of a user's is lost.
