@@ -17,7 +17,11 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from kubeflow_charm.cluster import Cluster
+from kubeflow_charm.gpu import discover
+from rehearsal.cluster import nodes
 from rehearsal.cluster.controlplane import ControlPlane
+from rehearsal.cluster.gate import Gate
 from rehearsal.guardian import Guardian
 from rehearsal.juju import charms
 from rehearsal.juju.engine import Engine
@@ -71,9 +75,29 @@ def test_control_plane_ready(benchmark: BenchmarkFixture, guardian: Guardian, tm
 
 
 def test_bundle_from_deploy_to_active(benchmark: BenchmarkFixture, deployed: tuple[Stage, float]) -> None:
-    """Under 15 s on two cores."""
+    """Under 20 s on two cores."""
     benchmark.extra_info["seconds"] = round(deployed[1], 1)
     benchmark.pedantic(lambda: None, rounds=1)
+
+
+def test_pools_of_200_nodes(
+    benchmark: BenchmarkFixture, guardian: Guardian, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under 0.2 s, with one list request."""
+    node_file = Path(nodes.__file__).with_name("nodes") / "mixed-200.yaml"
+    with (
+        ControlPlane(tmp_path / "cluster", guardian, node_file=node_file) as control_plane,
+        Gate(control_plane.url, control_plane.tls()) as gate,
+    ):
+        kubeconfig = tmp_path / "kubeconfig"
+        document = control_plane.kubeconfig(control_plane.token, "default", server=gate.url)
+        kubeconfig.write_text(json.dumps(document))
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+        cluster = Cluster("bench", "default")
+        found = benchmark.pedantic(lambda: discover(cluster.nodes()), rounds=10, warmup_rounds=1)
+        cluster.close()
+        benchmark.extra_info["requests"] = len(gate.requests()) / 11
+        assert found.summary == "6 GPU kinds on 100 nodes"
 
 
 def test_status(benchmark: BenchmarkFixture, deployed: tuple[Stage, float]) -> None:
@@ -94,7 +118,9 @@ def test_a_model_event(benchmark: BenchmarkFixture, guardian: Guardian, tmp_path
     engine.stop()
 
 
-@pytest.mark.parametrize("unit", ["dex-auth/0", "kubeflow-dashboard/0", "kubeflow-profiles/0"])
+@pytest.mark.parametrize(
+    "unit", ["dex-auth/0", "kubeflow-dashboard/0", "kubeflow-notebooks/0", "kubeflow-profiles/0"]
+)
 def test_a_settled_hook(benchmark: BenchmarkFixture, deployed: tuple[Stage, float], unit: str) -> None:
     """By `juju exec`, as a user would. Our charms': T lists and no write."""
     stage, _ = deployed
