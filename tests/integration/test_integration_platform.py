@@ -52,6 +52,39 @@ def test_the_dashboard_is_routed_through_the_gateway(juju: jubilant.Juju, kubect
     assert _environment(kubectl)["PROFILES_KFAM_SERVICE_HOST"] == "profiles-kfam.mlops"
 
 
+POD_DEFAULT = """
+apiVersion: kubeflow.org/v1alpha1
+kind: PodDefault
+metadata: {name: gpu}
+spec:
+  selector: {matchLabels: {gpu: wanted}}
+  tolerations: [{key: nvidia.com/gpu, operator: Exists}]
+"""
+POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: work, labels: {gpu: wanted}}
+spec:
+  securityContext: {runAsNonRoot: true, runAsUser: 1000, seccompProfile: {type: RuntimeDefault}}
+  containers:
+    - name: main
+      image: example.com/work:1
+      securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+"""
+
+
+def test_pods_of_a_profile_get_its_pod_defaults(juju: jubilant.Juju, kubectl: Kubectl) -> None:
+    create = ("create", "-n", "team-a", "-f", "-")
+    kubectl("create", "namespace", "team-a")
+    try:
+        kubectl("label", "namespace", "team-a", "app.kubernetes.io/part-of=kubeflow-profile")
+        kubectl(*create, input=POD_DEFAULT)
+        pod = json.loads(kubectl(*create, "--dry-run=server", "-o", "json", input=POD))
+        assert {"key": "nvidia.com/gpu", "operator": "Exists"} in pod["spec"]["tolerations"]
+    finally:
+        kubectl("delete", "namespace", "team-a")
+
+
 def test_an_option_reaches_the_workload(juju: jubilant.Juju, kubectl: Kubectl) -> None:
     assert _environment(kubectl)["REGISTRATION_FLOW"] == "true"
     juju.config("kubeflow-dashboard", {"registration-flow": False})

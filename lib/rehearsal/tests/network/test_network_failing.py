@@ -108,7 +108,7 @@ def test_fifty_pods_at_once(poddefaults):
     assert [pod["spec"]["containers"][0]["env"] for pod in pods] == [[{"name": "A", "value": "1"}]] * 50
 
 
-def test_two_containers_of_the_webhook_share_the_work(poddefaults):
+def test_two_pods_of_the_webhook_share_the_work(poddefaults):
     poddefaults.hook.scale(2)
     assert all(poddefaults.called() for _ in range(10))
 

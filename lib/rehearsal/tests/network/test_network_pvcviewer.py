@@ -97,7 +97,9 @@ MOUNTED = {
 def test_the_defaults_file_says_which_pod(viewers):
     file = "containers: [{name: own, image: example.com/browser:2}]\nvolumes: [{name: tmp, emptyDir: {}}]\n"
     said = viewers(file, **MOUNTED)(pvc="data")
-    assert said["podSpec"]["containers"] == [{"name": "own", "image": "example.com/browser:2"}]
+    assert said["podSpec"]["containers"] == [
+        {"name": "own", "image": "example.com/browser:2", "resources": {}}
+    ]
     assert said["podSpec"]["volumes"] == [{"name": "tmp", "emptyDir": {}}, CLAIM]
 
 
@@ -108,7 +110,7 @@ def test_a_defaults_file_that_cannot_be_read_refuses_the_viewer(viewers, file):
 
 
 def test_what_a_viewer_says_of_its_pod_stays(viewers):
-    pod = {"containers": [{"name": "own", "image": "x"}], "volumes": [CLAIM]}
+    pod = {"containers": [{"name": "own", "image": "x", "resources": {}}], "volumes": [CLAIM]}
     assert viewers()(pvc="data", podSpec=pod)["podSpec"] == pod
 
 

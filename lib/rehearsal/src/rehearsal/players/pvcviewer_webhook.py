@@ -50,6 +50,9 @@ def _mutate(mounts: Mounts, path: str, said: webhook.Review) -> webhook.Review:
     after = _whole(copy.deepcopy(before))
     if said["request"]["operation"] != "DELETE" and not _says_pod(after["spec"]):
         _default(after, mounts, path)
+    pod = after["spec"]["podSpec"]
+    for container in [*(pod.get("containers") or []), *(pod.get("initContainers") or [])]:
+        container.setdefault("resources", {})
     return _answer(said, **webhook.encoded(jsonpatch.patch(before, after)))
 
 
@@ -96,18 +99,28 @@ def _whole(viewer: Object) -> Object:
 
 def _default(viewer: Object, mounts: Mounts, path: str) -> None:
     """Give a viewer the pod of the file, or one of our own if there is none, or nothing in it."""
-    said: Object = {}
-    if path:
-        try:
-            said = yaml.safe_load(mounts.read(path))
-        except (OSError, yaml.YAMLError):
-            return  # the other webhook will refuse the viewer
-        if not isinstance(said, dict):
-            return
     spec = viewer["spec"]
+    spec["podSpec"] = {"containers": None}
+    try:
+        said = _loaded(mounts.read(path)) if path else {}
+    except (OSError, ValueError):
+        return  # the other webhook will refuse the viewer
     spec["podSpec"] = said if _says_pod({"podSpec": said}) else {"containers": [_browser(viewer)]}
     claim = {"name": "viewer-volume", "persistentVolumeClaim": {"claimName": spec["pvc"]}}
     spec["podSpec"]["volumes"] = [*(spec["podSpec"].get("volumes") or []), claim]
+
+
+def _loaded(content: bytes) -> Object:
+    """Return what a file of defaults says; raises ValueError if it says no pod."""
+    try:
+        said = yaml.safe_load(content)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from None
+    if said is None and content.strip():
+        return {}
+    if not isinstance(said, dict) or not isinstance(said.get("containers", []), list):
+        raise ValueError("no pod")
+    return {"containers": None} | said
 
 
 def _browser(viewer: Object) -> Object:
@@ -125,7 +138,6 @@ def _browser(viewer: Object) -> Object:
         "image": "filebrowser/filebrowser:latest",
         "ports": [{"containerPort": 8080, "protocol": "TCP"}],
         "env": [{"name": name, "value": value} for name, value in settings.items()],
-        "resources": {},
         "volumeMounts": [{"name": "viewer-volume", "mountPath": "/data"}],
         "workingDir": "/data",
     }
