@@ -2,6 +2,9 @@
 
 The API server asks it to `CONNECT` to whatever it wants to reach in the cluster (its *egress selector*:
 webhooks, aggregated APIs, kubelets), always by address: of a Service, of a pod or of this machine.
+
+Facts: Kubernetes v1.36, k8s.io/apiserver/pkg/server/egressselector. Whoever has asked says nothing more until
+the answer; an answer other than 200 ends the call, and its status line is shown to whoever caused it.
 """
 
 from __future__ import annotations
