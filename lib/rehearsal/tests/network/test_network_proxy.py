@@ -31,6 +31,21 @@ def refused(wiring, target: str) -> str:
     return status
 
 
+def by_hand(kube, namespace: str, name: str, address: str, *, ready: bool) -> str:
+    """Make a Service whose one endpoint is given by its address; return the Service's."""
+    made = kube.create("Service", name, namespace, spec={"ports": [{"port": 70}]})
+    kube.create(
+        "EndpointSlice",
+        name,
+        namespace,
+        metadata={"labels": {"kubernetes.io/service-name": name}},
+        addressType="IPv4",
+        ports=[{"name": "", "port": 7}],
+        endpoints=[{"addresses": [address], "conditions": {"ready": ready}}],
+    )
+    return made["spec"]["clusterIP"]
+
+
 @pytest.fixture(scope="module")
 def echo(kube) -> Iterator[dict[str, str]]:
     """A Service of two ports, on one of which its pod listens; and one with no pod."""
@@ -57,17 +72,22 @@ def echo(kube) -> Iterator[dict[str, str]]:
 
     eventually(ready)
     pod = kube.get("Pod", "echo", namespace)["status"]["podIP"]
-    yield {
-        "service": made["spec"]["clusterIP"],
-        "lost": lost["spec"]["clusterIP"],
-        "pod": pod,
-        "namespace": namespace,
-    }
+    own = by_hand(kube, namespace, "own", pod, ready=True)
+    tired = by_hand(kube, namespace, "tired", pod, ready=False)
+    services = {name: each["spec"]["clusterIP"] for name, each in (("service", made), ("lost", lost))}
+    yield {**services, "own": own, "tired": tired, "pod": pod, "namespace": namespace}
     kube.delete("Namespace", namespace)
 
 
 @pytest.mark.parametrize(
-    "target", ["{service}:70", "{pod}:7", "echo.{namespace}.svc:70", "echo.{namespace}.svc.cluster.local:70"]
+    "target",
+    [
+        "{service}:70",
+        "{own}:70",
+        "{pod}:7",
+        "echo.{namespace}.svc:70",
+        "echo.{namespace}.svc.cluster.local:70",
+    ],
 )
 def test_an_address_that_leads_to_a_pod(wiring, echo, target):
     status, connection = connect(wiring, target.format(**echo))
@@ -82,6 +102,7 @@ REFUSALS = [
     ("{service}:90", "502 nobody listens on port 9 of the pod {namespace}/echo"),
     ("{service}:7", "502 the Service {namespace}/echo has no port 7"),
     ("{lost}:70", "503 no endpoint of the Service {namespace}/lost is ready"),
+    ("{tired}:70", "503 no endpoint of the Service {namespace}/tired is ready"),
     ("{pod}:8", "502 nobody listens on port 8 of the pod {namespace}/echo"),
     ("10.96.255.254:443", "502 nothing has the address 10.96.255.254"),
     ("10.255.255.254:443", "502 nothing has the address 10.255.255.254"),

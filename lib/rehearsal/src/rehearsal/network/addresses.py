@@ -1,7 +1,7 @@
 """What is at an address of the cluster: kube-proxy's work, and DNS's, done when a connection is made.
 
-Facts: Kubernetes v1.36, k8s.io/apiserver/pkg/util/proxy (an API server dials a Service's first address and the
-Service's port) and EndpointSlices, whose ports have the Service's names and the pods' numbers.
+Facts: Kubernetes v1.36, k8s.io/apiserver/pkg/util/proxy (an API server dials a Service's first address, and
+the Service's port) and EndpointSlices, whose ports have the Service's names and the pods' numbers.
 
 Nothing is remembered from one connection to the next: the objects are asked for each time, so that an
 endpoint which has just become ready, or is gone, is known at once.
