@@ -22,6 +22,7 @@ from rehearsal.juju import client
 from rehearsal.juju.engine import Chooser, Engine, first_ready
 from rehearsal.juju.server import Server
 from rehearsal.network.proxy import Network
+from rehearsal.players.players import Players
 from rehearsal.players.programs import PROGRAMS
 
 
@@ -68,6 +69,8 @@ class Stage:
         self._chooser = chooser
         self.bin = self.folder / "bin"
         """Holds `juju`, `juju-exec` and `kubectl`."""
+        self.players: Players | None = None
+        """Play what Kubeflow's controllers do; None where real pods run."""
 
     def __enter__(self) -> Stage:
         try:
@@ -87,6 +90,9 @@ class Stage:
             )
             self.server = Server(self.engine, self._socket, self._replacements)
             self.engine.start()
+            if isinstance(self.cluster, ControlPlane):
+                self.players = Players(self.cluster)
+                self.players.start()
         except BaseException:
             self._close()
             raise
@@ -95,6 +101,8 @@ class Stage:
     def __exit__(self, *_: object) -> None:
         try:
             self.server.close()
+            if self.players is not None:
+                self.players.stop()
             self.engine.stop()
             self.gate.close()
             self.cluster.stop()

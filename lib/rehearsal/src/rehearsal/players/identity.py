@@ -6,6 +6,7 @@ import json
 import urllib.parse
 from typing import TYPE_CHECKING
 
+import httpx2
 import lightkube
 
 if TYPE_CHECKING:
@@ -14,13 +15,16 @@ if TYPE_CHECKING:
 _SECONDS = 24 * 3600
 
 
-def client(cluster: ControlPlane, namespace: str, account: str) -> lightkube.Client:
+def client(
+    cluster: ControlPlane, namespace: str, account: str, *, transport: httpx2.BaseTransport | None = None
+) -> lightkube.Client:
     """Return a client that is a service account; the caller closes it.
 
     Args:
         cluster: asked for a token, as its administrator.
         namespace: of the account; the client's own namespace, too.
         account: the service account's name.
+        transport: what requests go through, if not through the client's own.
 
     Raises:
         OSError: if there is no such account (`existing.Refused`), or no API server.
@@ -34,4 +38,14 @@ def client(cluster: ControlPlane, namespace: str, account: str) -> lightkube.Cli
     answer = json.loads(cluster.request("POST", path, json.dumps(body).encode(), "application/json"))
     document = cluster.kubeconfig(answer["status"]["token"], namespace)
     config = lightkube.KubeConfig.from_dict(document).get()
-    return lightkube.Client(config=config, namespace=namespace, field_manager=account, trust_env=False)
+    return lightkube.Client(
+        config=config, namespace=namespace, field_manager=account, trust_env=False, transport=transport
+    )
+
+
+def administrator(
+    cluster: ControlPlane, *, transport: httpx2.BaseTransport | None = None
+) -> lightkube.Client:
+    """Return a client for what is the kubelet's work, not the program's; the caller closes it."""
+    config = lightkube.KubeConfig.from_dict(cluster.kubeconfig(cluster.token, "default")).get()
+    return lightkube.Client(config=config, field_manager="kubelet", trust_env=False, transport=transport)

@@ -1,0 +1,216 @@
+"""Deployments of Kubeflow's controllers as upstream has them, and a look at what the players make of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import lightkube
+from lightkube.core.exceptions import ApiError
+from lightkube.generic_resource import create_global_resource
+from lightkube.types import PatchType
+
+from rehearsal.players import kinds
+
+T = TypeVar("T")
+
+CLUSTER_ROLE: Any = create_global_resource("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles")
+CLUSTER_ROLE_BINDING: Any = create_global_resource(
+    "rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings"
+)
+
+ANY = {"requests": {"cpu": "1m"}}
+WITHIN = 20.0
+READS = ["get", "list", "watch"]
+MAKES = ["create", *READS, "update"]
+VIEWER_RIGHTS = [
+    ("apps", ["deployments"], MAKES),
+    ("", ["persistentvolumeclaims", "pods"], READS),
+    ("", ["services"], MAKES),
+    ("networking.istio.io", ["virtualservices"], MAKES),
+]
+ROLES: dict[str, list[tuple[str, list[str], list[str]]]] = {
+    "notebook-controller": [
+        ("apps", ["statefulsets"], ["*"]),
+        ("", ["events"], ["create", "get", "list", "patch", "watch"]),
+        ("", ["pods"], READS),
+        ("", ["services"], ["*"]),
+        ("kubeflow.org", ["notebooks", "notebooks/finalizers", "notebooks/status"], ["*"]),
+        ("networking.istio.io", ["virtualservices"], ["*"]),
+    ],
+    "tensorboard-controller": [
+        *VIEWER_RIGHTS,
+        ("tensorboard.kubeflow.org", ["tensorboards"], [*MAKES, "delete", "patch"]),
+        ("tensorboard.kubeflow.org", ["tensorboards/status"], ["get", "patch", "update"]),
+    ],
+    "pvcviewer-controller": [
+        *VIEWER_RIGHTS,
+        ("kubeflow.org", ["pvcviewers"], [*MAKES, "delete", "patch"]),
+        ("kubeflow.org", ["pvcviewers/status"], ["get", "patch", "update"]),
+    ],
+    # charms/profiles; upstream's is cluster-admin.
+    "profile-controller": [
+        ("kubeflow.org", ["profiles"], [*MAKES, "delete"]),
+        ("", ["namespaces", "serviceaccounts"], MAKES),
+        ("", ["resourcequotas"], [*MAKES, "delete"]),
+        ("security.istio.io", ["authorizationpolicies"], [*MAKES, "delete"]),
+        ("rbac.authorization.k8s.io", ["rolebindings"], [*MAKES, "delete"]),
+        ("rbac.authorization.k8s.io", ["clusterroles"], ["bind"]),
+    ],
+}
+"""What upstream lets each program do (kubeflow/manifests 26.03)."""
+
+
+class Bench:
+    """A namespace with a controller in it.
+
+    Args:
+        client: the administrator's.
+        namespace: where.
+        program: name of its image.
+    """
+
+    def __init__(self, client: lightkube.Client, namespace: str, program: str):
+        self.client = client
+        self.namespace = namespace
+        self.program = program
+
+    def grant(self, rules: list[tuple[str, list[str], list[str]]]) -> None:
+        """Let the service account do this, and nothing else."""
+        role = {
+            "metadata": {"name": self.namespace},
+            "rules": [{"apiGroups": [g], "resources": r, "verbs": v} for g, r, v in rules],
+        }
+        self.client.apply(
+            CLUSTER_ROLE({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", **role})
+        )
+
+    def deploy(self, env: Mapping[str, str] | None = None, **container: Any) -> None:
+        """Create the service account, its rights and the Deployment."""
+        self.grant(ROLES[self.program])
+        namespace = {"namespace": self.namespace}
+        self.create(kinds.SERVICE_ACCOUNT, {"metadata": {"name": "played"}})
+        self.client.create(
+            CLUSTER_ROLE_BINDING(
+                {
+                    "metadata": {"name": self.namespace},
+                    "roleRef": {
+                        "apiGroup": "rbac.authorization.k8s.io",
+                        "kind": "ClusterRole",
+                        "name": self.namespace,
+                    },
+                    "subjects": [{"kind": "ServiceAccount", "name": "played", **namespace}],
+                }
+            )
+        )
+        self.create(kinds.DEPLOYMENT, self.deployment(env or {}, container))
+
+    def deployment(self, env: Mapping[str, str], container: dict[str, Any]) -> dict[str, Any]:
+        """Return the Deployment: under a name of its own, with an image of some mirror."""
+        volumes = container.pop("volumes", [])
+        labels = {"app": "any"}
+        manager = {
+            "name": "manager",
+            "image": f"mirror.example:5000/some/{self.program}:v1.10.0@sha256:{'0' * 64}",
+            "env": [{"name": name, "value": value} for name, value in env.items()],
+            **container,
+        }
+        pod = {
+            "serviceAccountName": "played",
+            "containers": [{"name": "proxy", "image": "proxy:1"}, manager],
+            "volumes": volumes,
+        }
+        return {
+            "metadata": {"name": "any-name"},
+            "spec": {
+                "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": pod},
+            },
+        }
+
+    def scale(self, replicas: int) -> None:
+        """Scale the Deployment, and wait until its pods are as many."""
+        self.client.patch(
+            kinds.DEPLOYMENT, "any-name", {"spec": {"replicas": replicas}}, namespace=self.namespace
+        )
+        until(
+            lambda: self.get(kinds.DEPLOYMENT, "any-name")["status"].get("availableReplicas", 0) == replicas
+        )
+
+    def remove(self) -> None:
+        """Take the rights away again; the rest goes with the namespace."""
+        for kind in (CLUSTER_ROLE_BINDING, CLUSTER_ROLE):
+            if self.find(kind, self.namespace):
+                self.client.delete(kind, self.namespace)
+
+    def create(self, kind: Any, item: dict[str, Any]) -> Any:
+        """Create an object in the namespace."""
+        metadata = {**item["metadata"], "namespace": self.namespace}
+        return self.client.create(kind({**item, "metadata": metadata}))
+
+    def make(self, kind: Any, name: str, spec: dict[str, Any], **metadata: Any) -> Any:
+        """Create an object in the namespace by its name and spec."""
+        return self.create(kind, {"metadata": {"name": name, **metadata}, "spec": spec})
+
+    def find(self, kind: Any, name: str, namespace: str | None = None) -> Any:
+        """Return an object; None if there is none."""
+        try:
+            return self.client.get(
+                kind, name, namespace=namespace or self.namespace if kinds.namespaced(kind) else None
+            )
+        except ApiError as error:
+            if error.status.code == 404:
+                return None
+            raise
+
+    def get(self, kind: Any, name: str, namespace: str | None = None) -> Any:
+        """Return an object as soon as there is one."""
+        return until(lambda: self.find(kind, name, namespace), f"{kind.__name__} {name}")
+
+    def annotate(self, kind: Any, name: str, **annotations: str | None) -> None:
+        """Set annotations; None takes one away."""
+        patch = {"metadata": {"annotations": annotations}}
+        self.client.patch(kind, name, patch, namespace=self.namespace, patch_type=PatchType.MERGE)
+
+    def versions(self, *found: Any) -> dict[str, str]:
+        """Return the resource version of everything of some kinds in the namespace."""
+        return {
+            f"{kind.__name__} {item['metadata']['name']}": item["metadata"]["resourceVersion"]
+            for kind in found
+            for item in self.client.list(kind, namespace=self.namespace)
+        }
+
+    def assert_settled(self, *found: Any, quiet: float = 1.0) -> None:
+        """Fail if something is still written a good second after all has come up."""
+        before = until_same(lambda: self.versions(*found))
+        assert before
+        time.sleep(quiet)
+        assert self.versions(*found) == before
+
+
+def until(look: Callable[[], T | None], what: str = "", within: float = WITHIN) -> T:
+    """Return what a look returns as soon as it is something."""
+    deadline = time.monotonic() + within
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"not within {within} s: {what}"
+        time.sleep(0.03)
+    return found
+
+
+def until_same(look: Callable[[], T], within: float = WITHIN) -> T:
+    """Return what a look returns as soon as it has been the same for half a second."""
+    deadline = time.monotonic() + within
+    found, since = look(), time.monotonic()
+    while time.monotonic() < since + 0.5:
+        assert time.monotonic() < deadline, "it does not come to rest"
+        time.sleep(0.05)
+        if (now := look()) != found:
+            found, since = now, time.monotonic()
+    return found
+
+
+def owners(item: Any) -> list[tuple[str, str, bool]]:
+    """Return kind and name of what owns an object, and whether it controls it."""
+    references = item["metadata"].get("ownerReferences", [])
+    return [(each["kind"], each["name"], each.get("controller", False)) for each in references]

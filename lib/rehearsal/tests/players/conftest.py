@@ -1,0 +1,121 @@
+"""Players on a real control plane, with small definitions of what they play on."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import lightkube
+import pytest
+from player_bench import Bench, until
+
+from rehearsal.cluster import crds
+from rehearsal.cluster.controlplane import ControlPlane
+from rehearsal.cluster.existing import Refused
+from rehearsal.players.players import Players
+
+OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+DEFINED = [
+    ("kubeflow.org", "Profile", "profiles", ["v1"], "Cluster"),
+    ("kubeflow.org", "Notebook", "notebooks", ["v1", "v1beta1"], "Namespaced"),
+    ("kubeflow.org", "PVCViewer", "pvcviewers", ["v1alpha1"], "Namespaced"),
+    ("tensorboard.kubeflow.org", "Tensorboard", "tensorboards", ["v1alpha1"], "Namespaced"),
+]
+"""Group, kind, plural, versions and scope: the first version is stored."""
+PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+
+def definition(group: str, kind: str, plural: str, versions: list[str], scope: str) -> dict[str, Any]:
+    said = {"openAPIV3Schema": {"type": "object", "properties": {"spec": OPEN, "status": OPEN}}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "group": group,
+            "names": {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()},
+            "scope": scope,
+            "versions": [
+                {
+                    "name": version,
+                    "served": True,
+                    "storage": version == versions[0],
+                    "schema": said,
+                    "subresources": {"status": {}},
+                }
+                for version in versions
+            ],
+        },
+    }
+
+
+def there(cluster: ControlPlane, name: str) -> bool:
+    try:
+        return bool(json.loads(cluster.request("GET", f"{PATH}/{name}")))
+    except Refused as refusal:
+        if refusal.status == 404:
+            return False
+        raise
+
+
+@pytest.fixture(scope="module", autouse=True)
+def definitions(cluster: Any) -> Iterator[None]:
+    """Kubeflow's kinds, where no charm has brought them, and Istio's."""
+    if not isinstance(cluster, ControlPlane):
+        pytest.skip("a rehearsal that is up has players of its own")
+    missing = [
+        each
+        for each in map(lambda row: definition(*row), DEFINED)
+        if not there(cluster, each["metadata"]["name"])
+    ]
+    crds.install(cluster, missing)
+    crds.install(cluster, crds.read("istio", ("networking.istio.io", "security.istio.io")))
+    yield
+    # Other tests of this run may ask who defined them.
+    for each in missing:
+        cluster.request("DELETE", f"{PATH}/{each['metadata']['name']}")
+    for each in missing:
+        until(lambda name=each["metadata"]["name"]: not there(cluster, name), "definitions to go")
+
+
+class Clock:
+    """A clock that a test puts forward."""
+
+    def __init__(self):
+        self.time = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+
+    def __call__(self) -> datetime.datetime:
+        return self.time
+
+    def forward(self, **by: int) -> None:
+        self.time += datetime.timedelta(**by)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def kernels() -> dict[tuple[str, str], Any]:
+    """What notebook servers answer."""
+    return {}
+
+
+@pytest.fixture
+def players(cluster: ControlPlane, clock: Clock, kernels: dict[tuple[str, str], Any]) -> Iterator[Players]:
+    def answer(namespace: str, name: str) -> Any:
+        return kernels.get((namespace, name))
+
+    with Players(cluster, kernels=answer, clock=clock) as players:
+        yield players
+
+
+@pytest.fixture
+def bench(request: pytest.FixtureRequest, client: lightkube.Client, namespace: str) -> Iterator[Bench]:
+    """A namespace for the controller that the test's module is about."""
+    bench = Bench(client, namespace, request.module.PROGRAM)
+    yield bench
+    bench.remove()
