@@ -1,9 +1,106 @@
-"""Marks of the bundle's tests."""
+"""Marks of the bundle's tests, and the platform that some of them share: the bundle, active, and two users."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
+from kubeflow_platform import MODEL, NOTEBOOKS, Platform
+from kubeflow_users import Requests, until
+
+from kubeflow_charm.resources import Manifest
+from rehearsal.cluster.existing import Refused
+from rehearsal.stage import Stage
+
+ROOT = Path(__file__).parents[2]
+PLATFORM_NODES = "nodes: [{name: platform, count: 2}]"
+CONTROL_PLANE = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "pack: packs a charm with the real charmcraft")
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """The bundle with a dispatcher, two profiles, and a control plane's taint on its nodes."""
+    file = tmp_path_factory.mktemp("nodes") / "platform.yaml"
+    file.write_text(PLATFORM_NODES)
+    dispatcher = Path(__file__).parent / "stand_ins" / "resource-dispatcher"
+    kernels: dict[str, list[dict[str, Any]]] = {}
+    with Stage(
+        node_file=file,
+        replacements={"resource-dispatcher": dispatcher},
+        kernels=lambda _, name: kernels.get(name),
+    ) as stage:
+        stage.juju("add-model", MODEL)
+        stage.juju("deploy", ROOT / "bundle.yaml", "--trust")
+        stage.juju("deploy", "resource-dispatcher", "--trust")
+        stage.juju("integrate", "kubeflow-notebooks:pod-defaults", "resource-dispatcher")
+        platform = Platform(stage, ROOT, Requests(stage.cluster), kernels)
+        platform.settle()
+        for name in ("platform-0", "platform-1"):
+            platform.admin.patch(f"/api/v1/nodes/{name}", {"spec": {"taints": [CONTROL_PLANE]}})
+        _make_profile(platform.admin, "ada")
+        _make_profile(platform.admin, "bob", {"hard": {"requests.nvidia.com/gpu": "1", "cpu": "4"}})
+        yield platform
+        platform.admin.close()
+
+
+def _make_profile(admin: Requests, name: str, quota: Manifest | None = None) -> None:
+    spec: Manifest = {"owner": {"kind": "User", "name": f"{name}@example.com"}}
+    if quota:
+        spec["resourceQuotaSpec"] = quota
+    profile = {"apiVersion": "kubeflow.org/v1", "kind": "Profile", "metadata": {"name": name}, "spec": spec}
+    admin.create("/apis/kubeflow.org/v1/profiles", profile)
+    until(lambda: admin.find(f"/api/v1/namespaces/{name}/serviceaccounts/default-editor"))
+    if quota:
+        until(lambda: admin.find(f"/api/v1/namespaces/{name}/resourcequotas/kf-resource-quota"))
+
+
+@pytest.fixture(scope="session")
+def ada(platform: Platform) -> Iterator[Requests]:
+    """A user with a profile."""
+    yield from _user(platform, "ada")
+
+
+@pytest.fixture(scope="session")
+def bob(platform: Platform) -> Iterator[Requests]:
+    """A user with a profile that has a quota."""
+    yield from _user(platform, "bob")
+
+
+def _user(platform: Platform, name: str) -> Iterator[Requests]:
+    requests = Requests(platform.stage.cluster, f"{name}@example.com")
+    # What kubeflow-edit says is put together by Kubernetes, in its own time.
+    until(lambda: _may_list(requests, f"{NOTEBOOKS}/namespaces/{name}/notebooks"))
+    yield requests
+    requests.close()
+
+
+def _may_list(requests: Requests, path: str) -> bool:
+    try:
+        requests.get(path)
+    except Refused as refusal:
+        if refusal.status != 403:
+            raise
+        return False
+    return True
+
+
+@pytest.fixture
+def cleared(platform: Platform) -> Iterator[None]:
+    """What users made in a test is gone after it."""
+    yield
+    for name in ("ada", "bob"):
+        for kinds in (
+            f"{NOTEBOOKS}/namespaces/{name}/notebooks",
+            f"/apis/kubeflow.org/v1alpha1/namespaces/{name}/pvcviewers",
+            f"/apis/tensorboard.kubeflow.org/v1alpha1/namespaces/{name}/tensorboards",
+            f"/api/v1/namespaces/{name}/persistentvolumeclaims",
+        ):
+            platform.admin.delete(kinds)
+        # The garbage collector looks for new types, such as Notebook, every half minute only.
+        until(lambda name=name: not platform.admin.items(f"/api/v1/namespaces/{name}/pods"), within=90)

@@ -80,8 +80,8 @@ def _gpus(options: SpawnerOptions, gpus: Gpus) -> dict[str, Any]:
     names = found | {vendor.limitsKey: vendor.uiName for vendor in options.gpu_vendors}
     chosen = options.gpu_vendors_default
     if not chosen:
-        most = max(gpus.pools, key=lambda pool: (pool.total, pool.resource), default=None)
-        chosen = most.resource if most else ""
+        totals = {key: sum(pool.total for pool in gpus.pools if pool.resource == key) for key in found}
+        chosen = max(totals, key=lambda key: (totals[key], key), default="")
     elif chosen == NONE:
         chosen = ""
     elif chosen not in names and vendor_of(chosen) is None:

@@ -8,15 +8,15 @@ from typing import Any, TypeVar
 
 import lightkube
 from lightkube.core.exceptions import ApiError
-from lightkube.generic_resource import create_global_resource
 from lightkube.types import PatchType
 
+from rehearsal import documents
 from rehearsal.players import kinds
 
 T = TypeVar("T")
 
-CLUSTER_ROLE: Any = create_global_resource("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles")
-CLUSTER_ROLE_BINDING: Any = create_global_resource(
+CLUSTER_ROLE: Any = documents.cluster_wide("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles")
+CLUSTER_ROLE_BINDING: Any = documents.cluster_wide(
     "rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings"
 )
 

@@ -23,6 +23,7 @@ from rehearsal.juju.engine import Chooser, Engine, first_ready
 from rehearsal.juju.server import Server
 from rehearsal.network.proxy import Network
 from rehearsal.players.players import Players
+from rehearsal.players.program import Kernels, unreachable
 from rehearsal.players.programs import PROGRAMS
 
 
@@ -35,6 +36,7 @@ class Stage:
         misbehaviours: pods that do not come up.
         replacements: folders that run in the place of Charmhub charms.
         chooser: which hook runs next.
+        kernels: what notebook servers answer when they are asked whether they are idle.
         on_phase: told what is being done.
     """
 
@@ -46,6 +48,7 @@ class Stage:
         misbehaviours: tuple[Misbehaviour, ...] = (),
         replacements: Mapping[str, Path] | None = None,
         chooser: Chooser = first_ready,
+        kernels: Kernels = unreachable,
         on_phase: Callable[[str], None] = lambda _: None,
     ):
         try:
@@ -67,6 +70,7 @@ class Stage:
         self._network: Network | None = None
         self._replacements = dict(replacements or {})
         self._chooser = chooser
+        self._kernels = kernels
         self.bin = self.folder / "bin"
         """Holds `juju`, `juju-exec` and `kubectl`."""
         self.players: Players | None = None
@@ -91,7 +95,7 @@ class Stage:
             self.server = Server(self.engine, self._socket, self._replacements)
             self.engine.start()
             if isinstance(self.cluster, ControlPlane):
-                self.players = Players(self.cluster)
+                self.players = Players(self.cluster, kernels=self._kernels)
                 self.players.start()
         except BaseException:
             self._close()

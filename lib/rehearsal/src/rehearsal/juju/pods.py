@@ -10,14 +10,14 @@ from typing import Any
 
 import httpx2
 import lightkube
-from lightkube.generic_resource import create_namespaced_resource
 
+from rehearsal import documents
 from rehearsal.juju.manifests import CHARM_VERSION
 from rehearsal.juju.state import Pod
 
 logger = logging.getLogger(__name__)
 
-_Pod = create_namespaced_resource("", "v1", "Pod", "pods")
+_Pod = documents.namespaced("", "v1", "Pod", "pods")
 _AGAIN = 0.5
 
 

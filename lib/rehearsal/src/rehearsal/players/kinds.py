@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from lightkube.core.resource import NamespacedResource, api_info
-from lightkube.generic_resource import create_global_resource, create_namespaced_resource
+
+from rehearsal import documents
 
 Object = dict[str, Any]
 """An object of Kubernetes."""
@@ -16,30 +17,26 @@ Kind = Any
 Key = tuple[str, str]
 """Namespace and name; the namespace of what has none is empty."""
 
-CONFIG_MAP = create_namespaced_resource("", "v1", "ConfigMap", "configmaps")
-EVENT = create_namespaced_resource("", "v1", "Event", "events")
-NAMESPACE = create_global_resource("", "v1", "Namespace", "namespaces")
-CLAIM = create_namespaced_resource("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")
-POD = create_namespaced_resource("", "v1", "Pod", "pods")
-QUOTA = create_namespaced_resource("", "v1", "ResourceQuota", "resourcequotas")
-SECRET = create_namespaced_resource("", "v1", "Secret", "secrets")
-SERVICE = create_namespaced_resource("", "v1", "Service", "services")
-SERVICE_ACCOUNT = create_namespaced_resource("", "v1", "ServiceAccount", "serviceaccounts")
-DEPLOYMENT = create_namespaced_resource("apps", "v1", "Deployment", "deployments")
-STATEFUL_SET = create_namespaced_resource("apps", "v1", "StatefulSet", "statefulsets")
-ROLE_BINDING = create_namespaced_resource("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings")
-VIRTUAL_SERVICE = create_namespaced_resource(
-    "networking.istio.io", "v1alpha3", "VirtualService", "virtualservices"
-)
-AUTHORIZATION_POLICY = create_namespaced_resource(
+CONFIG_MAP = documents.namespaced("", "v1", "ConfigMap", "configmaps")
+EVENT = documents.namespaced("", "v1", "Event", "events")
+NAMESPACE = documents.cluster_wide("", "v1", "Namespace", "namespaces")
+CLAIM = documents.namespaced("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")
+POD = documents.namespaced("", "v1", "Pod", "pods")
+QUOTA = documents.namespaced("", "v1", "ResourceQuota", "resourcequotas")
+SECRET = documents.namespaced("", "v1", "Secret", "secrets")
+SERVICE = documents.namespaced("", "v1", "Service", "services")
+SERVICE_ACCOUNT = documents.namespaced("", "v1", "ServiceAccount", "serviceaccounts")
+DEPLOYMENT = documents.namespaced("apps", "v1", "Deployment", "deployments")
+STATEFUL_SET = documents.namespaced("apps", "v1", "StatefulSet", "statefulsets")
+ROLE_BINDING = documents.namespaced("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings")
+VIRTUAL_SERVICE = documents.namespaced("networking.istio.io", "v1alpha3", "VirtualService", "virtualservices")
+AUTHORIZATION_POLICY = documents.namespaced(
     "security.istio.io", "v1beta1", "AuthorizationPolicy", "authorizationpolicies"
 )
-PROFILE = create_global_resource("kubeflow.org", "v1", "Profile", "profiles")
-NOTEBOOK = create_namespaced_resource("kubeflow.org", "v1beta1", "Notebook", "notebooks")
-PVC_VIEWER = create_namespaced_resource("kubeflow.org", "v1alpha1", "PVCViewer", "pvcviewers")
-TENSORBOARD = create_namespaced_resource(
-    "tensorboard.kubeflow.org", "v1alpha1", "Tensorboard", "tensorboards"
-)
+PROFILE = documents.cluster_wide("kubeflow.org", "v1", "Profile", "profiles")
+NOTEBOOK = documents.namespaced("kubeflow.org", "v1beta1", "Notebook", "notebooks")
+PVC_VIEWER = documents.namespaced("kubeflow.org", "v1alpha1", "PVCViewer", "pvcviewers")
+TENSORBOARD = documents.namespaced("tensorboard.kubeflow.org", "v1alpha1", "Tensorboard", "tensorboards")
 
 
 def namespaced(kind: Kind) -> bool:

@@ -16,8 +16,8 @@ from typing import Any
 
 import httpx2
 import lightkube
-from lightkube.generic_resource import create_namespaced_resource
 
+from rehearsal import documents
 from rehearsal.network.mounts import Mounts
 from rehearsal.network.playing import Answer, Visit
 from rehearsal.players import jsonpatch, podmerging, selectors, webhook
@@ -27,7 +27,7 @@ IMAGE = "poddefaults-webhook"
 _PREFIX = "poddefault.admission.kubeflow.org"
 _MIRROR_POD = "kubernetes.io/config.mirror"
 _PODS = {"group": "", "version": "v1", "resource": "pods"}
-_PodDefault = create_namespaced_resource("kubeflow.org", "v1alpha1", "PodDefault", "poddefaults")
+_PodDefault = documents.namespaced("kubeflow.org", "v1alpha1", "PodDefault", "poddefaults")
 
 Object = dict[str, Any]
 

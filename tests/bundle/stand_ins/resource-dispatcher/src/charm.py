@@ -2,12 +2,13 @@
 
 import lightkube
 import ops
-from lightkube.generic_resource import create_namespaced_resource
 from lightkube.resources.core_v1 import Namespace
 
 from kubeflow_charm.relations import kubernetes_manifest
+from rehearsal import documents
 
-POD_DEFAULT = create_namespaced_resource("kubeflow.org", "v1alpha1", "PodDefault", "poddefaults")
+POD_DEFAULT = documents.namespaced("kubeflow.org", "v1alpha1", "PodDefault", "poddefaults")
+PROFILES = "app.kubernetes.io/part-of"
 
 
 class ResourceDispatcher(ops.CharmBase):
@@ -22,12 +23,11 @@ class ResourceDispatcher(ops.CharmBase):
     def _dispatch(self, _: ops.EventBase) -> None:
         offered = [document for all_of_one in self.pod_defaults.get().values() for document in all_of_one]
         with lightkube.Client(field_manager=self.app.name) as client:
-            labels = {"app.kubernetes.io/part-of": "kubeflow-profile"}
-            for namespace in client.list(Namespace, labels=labels):
-                assert namespace.metadata and namespace.metadata.name
+            for namespace in client.list(Namespace, labels={PROFILES: "kubeflow-profile"}):
+                assert namespace.metadata
                 for document in offered:
-                    name = document["metadata"]["name"]
-                    client.apply(POD_DEFAULT(document), name, namespace=namespace.metadata.name, force=True)
+                    metadata = {"name": document["metadata"]["name"], "namespace": namespace.metadata.name}
+                    client.apply(POD_DEFAULT({**document, "metadata": metadata}), force=True)
         self.unit.status = ops.ActiveStatus("stand-in")
 
 

@@ -1,0 +1,76 @@
+"""The bundle, active in a rehearsal, and what tests do with the whole of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from kubeflow_users import JupyterWebApp, Requests, VolumesWebApp, until
+
+from kubeflow_charm.gpu import discover
+from kubeflow_charm.resources import Manifest
+from rehearsal.cluster import nodes
+from rehearsal.stage import Stage
+
+NODE_FILES = Path(nodes.__file__).with_name("nodes")
+MODEL = "mlops"
+NOTEBOOKS = "/apis/kubeflow.org/v1beta1"
+POD_DEFAULTS = "/apis/kubeflow.org/v1alpha1"
+
+
+@dataclasses.dataclass
+class Platform:
+    """The bundle, active, on nodes of its own that users' pods may not use."""
+
+    stage: Stage
+    root: Path
+    """Of the repository."""
+    admin: Requests
+    kernels: dict[str, list[dict[str, Any]]]
+    """What the servers of notebooks answer, by the notebook's name; the others do not answer."""
+
+    def __post_init__(self) -> None:
+        self.jupyter = JupyterWebApp(self._mounted)
+        self.volumes = VolumesWebApp(self._mounted, "filebrowser/filebrowser:v2.25.0")
+
+    def _mounted(self, name: str) -> dict[str, str] | None:
+        found = self.admin.find(f"/api/v1/namespaces/{MODEL}/configmaps/{name}")
+        return found and found["data"]
+
+    def unit(self, name: str) -> Any:
+        """Return the workload's status of a unit."""
+        return {unit.name: unit.workload for unit in self.stage.engine.models[MODEL].units()}[name]
+
+    def settle(self) -> None:
+        """Wait until every unit is active."""
+        model = self.stage.engine.models[MODEL]
+        until(lambda: all(unit.workload.current == "active" for unit in model.units()), within=90)
+
+    def have_nodes(self, name: str) -> None:
+        """Have the nodes of a file in the place of those before, and wait until the form offers their GPUs."""
+        for node in self.users_nodes():
+            self.admin.delete(f"/api/v1/nodes/{node['metadata']['name']}")
+        wanted = nodes.load(NODE_FILES / f"{name}.yaml")
+        for node in wanted:
+            self.admin.create("/api/v1/nodes", node)
+        gpus = discover(wanted)
+        titles = [pool.title for pool in gpus.pools]
+        until(lambda: self._offered() == titles)
+        until(lambda: self.unit("kubeflow-notebooks/0").message == gpus.summary)
+        until(lambda: all(map(_is_ready, self.users_nodes())))
+
+    def users_nodes(self) -> list[Manifest]:
+        """Return the nodes that are not the platform's own."""
+        every = self.admin.items("/api/v1/nodes")
+        return [node for node in every if not node["metadata"]["name"].startswith("platform-")]
+
+    def _offered(self) -> list[str]:
+        options = self.jupyter.form["affinityConfig"]["options"]
+        return [option["displayName"] for option in options if option["configKey"] != "prefer-cpu-nodes"]
+
+
+def _is_ready(node: Manifest) -> bool:
+    taints = [taint["key"] for taint in node["spec"].get("taints", [])]
+    states = [c["status"] for c in node["status"].get("conditions", []) if c["type"] == "Ready"]
+    return states == ["True"] and not any(key.startswith("node.kubernetes.io/") for key in taints)
