@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,20 @@ POD_DEFAULTS = "/apis/kubeflow.org/v1alpha1"
 
 
 @dataclasses.dataclass
+class Outside:
+    """What programs in pods find outside the API server."""
+
+    kernels: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
+    """What the servers of notebooks answer, by the notebook's name; the others do not answer."""
+    ahead: datetime.timedelta = datetime.timedelta()
+    """How far their clock is ahead."""
+
+    def now(self) -> datetime.datetime:
+        """Return their time."""
+        return datetime.datetime.now(datetime.UTC) + self.ahead
+
+
+@dataclasses.dataclass
 class Platform:
     """The bundle, active, on nodes of its own that users' pods may not use."""
 
@@ -27,8 +42,7 @@ class Platform:
     root: Path
     """Of the repository."""
     admin: Requests
-    kernels: dict[str, list[dict[str, Any]]]
-    """What the servers of notebooks answer, by the notebook's name; the others do not answer."""
+    outside: Outside
 
     def __post_init__(self) -> None:
         self.jupyter = JupyterWebApp(self._mounted)
@@ -46,6 +60,12 @@ class Platform:
         """Wait until every unit is active."""
         model = self.stage.engine.models[MODEL]
         until(lambda: all(unit.workload.current == "active" for unit in model.units()), within=90)
+
+    def hours_later(self, hours: int) -> None:
+        """Have programs in pods believe that time has gone by."""
+        assert self.stage.players
+        self.outside.ahead += datetime.timedelta(hours=hours)
+        self.stage.players.hurry()
 
     def have_nodes(self, name: str) -> None:
         """Have the nodes of a file in the place of those before, and wait until the form offers their GPUs."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from kubeflow_platform import MODEL, NOTEBOOKS, Platform
+from kubeflow_platform import MODEL, NOTEBOOKS, Outside, Platform
 from kubeflow_users import Requests, until
 
 from kubeflow_charm.resources import Manifest
@@ -29,17 +28,18 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     file = tmp_path_factory.mktemp("nodes") / "platform.yaml"
     file.write_text(PLATFORM_NODES)
     dispatcher = Path(__file__).parent / "stand_ins" / "resource-dispatcher"
-    kernels: dict[str, list[dict[str, Any]]] = {}
+    outside = Outside()
     with Stage(
         node_file=file,
         replacements={"resource-dispatcher": dispatcher},
-        kernels=lambda _, name: kernels.get(name),
+        kernels=lambda _, name: outside.kernels.get(name),
+        clock=outside.now,
     ) as stage:
         stage.juju("add-model", MODEL)
         stage.juju("deploy", ROOT / "bundle.yaml", "--trust")
         stage.juju("deploy", "resource-dispatcher", "--trust")
         stage.juju("integrate", "kubeflow-notebooks:pod-defaults", "resource-dispatcher")
-        platform = Platform(stage, ROOT, Requests(stage.cluster), kernels)
+        platform = Platform(stage, ROOT, Requests(stage.cluster), outside)
         platform.settle()
         for name in ("platform-0", "platform-1"):
             platform.admin.patch(f"/api/v1/nodes/{name}", {"spec": {"taints": [CONTROL_PLANE]}})

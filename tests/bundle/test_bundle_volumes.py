@@ -18,6 +18,7 @@ VIEWERS = "/apis/kubeflow.org/v1alpha1/namespaces/ada/pvcviewers"
 BOARDS = "/apis/tensorboard.kubeflow.org/v1alpha1/namespaces/ada/tensorboards"
 ROUTES = "/apis/networking.istio.io/v1/namespaces/ada/virtualservices"
 STOPPED = "kubeflow-resource-stopped"
+ACTIVITY = "notebooks.kubeflow.org/last-activity"
 
 
 @pytest.fixture(scope="module")
@@ -156,23 +157,24 @@ def test_notebooks_and_viewers_pass_the_security_policy_of_profiles(
 
 
 def test_an_idle_notebook_is_stopped_and_a_busy_one_is_not(platform: Platform, ada: Requests) -> None:
-    long_ago = (datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=3)).isoformat()
-    for name in ("idle", "busy"):
-        platform.jupyter.post(ada, "ada", name)
-        running(ada, "ada", name)
-        platform.kernels[name] = [{"execution_state": name, "last_activity": long_ago}]
     options = {"enable-culling": "true", "cull-idle-time": "60", "idleness-check-period": "1"}
     settings = [f"{option}={value}" for option, value in options.items()]
     platform.stage.juju("config", "kubeflow-notebooks", *settings)
+    began = platform.outside.now().isoformat()
+    for name in ("idle", "busy"):
+        platform.jupyter.post(ada, "ada", name)
+        running(ada, "ada", name)
+        platform.outside.kernels[name] = [{"execution_state": name, "last_activity": began}]
     idle, busy = (f"{NOTEBOOKS}/namespaces/ada/notebooks/{name}" for name in ("idle", "busy"))
     try:
-        until(lambda: STOPPED in ada.get(idle)["metadata"].get("annotations", {}), within=90)
+        until(lambda: ACTIVITY in ada.get(idle)["metadata"].get("annotations", {}), within=60)
+        platform.hours_later(2)
+        until(lambda: STOPPED in ada.get(idle)["metadata"]["annotations"])
         until(lambda: ada.get(idle)["status"]["readyReplicas"] == 0)
         assert ada.get(f"{CLAIMS}/idle-workspace")["status"]["phase"] == "Bound"
-        assert STOPPED not in ada.get(busy)["metadata"].get("annotations", {})
+        assert STOPPED not in ada.get(busy)["metadata"]["annotations"]
         assert ada.get(busy)["status"]["readyReplicas"] == 1
     finally:
-        platform.kernels.clear()
         platform.stage.juju("config", "kubeflow-notebooks", "--reset", ",".join(options))
         platform.settle()
 
@@ -191,10 +193,7 @@ def test_a_charm_that_is_removed_leaves_what_users_have_and_goes_on_with_it_when
     assert admin.get(mine)["status"]["readyReplicas"] == 1
     assert admin.get(f"{CLAIMS}/mine-workspace")["status"]["phase"] == "Bound"
     assert admin.get("/api/v1/namespaces/ada/pods/mine-0")["metadata"]["uid"] == before
-    path = platform.root / "charms" / "notebooks"
-    juju("deploy", path, "--trust")
-    juju("integrate", "kubeflow-notebooks:gateway-info", "istio-pilot:gateway-info")
-    juju("integrate", "kubeflow-notebooks:dashboard-links", "kubeflow-dashboard:links")
+    juju("deploy", platform.root / "bundle.yaml", "--trust")
     juju("integrate", "kubeflow-notebooks:pod-defaults", "resource-dispatcher")
     platform.settle()
     until(lambda: _may_stop(ada, mine))

@@ -23,7 +23,7 @@ from rehearsal.juju.engine import Chooser, Engine, first_ready
 from rehearsal.juju.server import Server
 from rehearsal.network.proxy import Network
 from rehearsal.players.players import Players
-from rehearsal.players.program import Kernels, unreachable
+from rehearsal.players.program import Clock, Kernels, now, unreachable
 from rehearsal.players.programs import PROGRAMS
 
 
@@ -37,6 +37,7 @@ class Stage:
         replacements: folders that run in the place of Charmhub charms.
         chooser: which hook runs next.
         kernels: what notebook servers answer when they are asked whether they are idle.
+        clock: the time that programs in pods see.
         on_phase: told what is being done.
     """
 
@@ -49,6 +50,7 @@ class Stage:
         replacements: Mapping[str, Path] | None = None,
         chooser: Chooser = first_ready,
         kernels: Kernels = unreachable,
+        clock: Clock = now,
         on_phase: Callable[[str], None] = lambda _: None,
     ):
         try:
@@ -70,7 +72,7 @@ class Stage:
         self._network: Network | None = None
         self._replacements = dict(replacements or {})
         self._chooser = chooser
-        self._kernels = kernels
+        self._kernels, self._clock = kernels, clock
         self.bin = self.folder / "bin"
         """Holds `juju`, `juju-exec` and `kubectl`."""
         self.players: Players | None = None
@@ -95,7 +97,7 @@ class Stage:
             self.server = Server(self.engine, self._socket, self._replacements)
             self.engine.start()
             if isinstance(self.cluster, ControlPlane):
-                self.players = Players(self.cluster, kernels=self._kernels)
+                self.players = Players(self.cluster, kernels=self._kernels, clock=self._clock)
                 self.players.start()
         except BaseException:
             self._close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ from rehearsal.players import program as programs
 from rehearsal.players.api import Api
 from rehearsal.players.controller import Controller
 from rehearsal.players.kinds import Key, Object
-from rehearsal.players.program import Kernels, Program, World
+from rehearsal.players.program import Clock, Kernels, Program, World
 from rehearsal.players.refusals import Refusals
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ class Players:
         cluster: ControlPlane,
         *,
         kernels: Kernels = programs.unreachable,
-        clock: Callable[[], datetime.datetime] = programs.now,
+        clock: Clock = programs.now,
     ):
         self._cluster = cluster
         self._world = World(kernels, clock)

@@ -16,6 +16,9 @@ from rehearsal.players.refusals import Refusals
 Kernels = Callable[[str, str], Sequence[dict[str, Any]] | None]
 """A notebook server's answer at /api/kernels, by namespace and name; None if it cannot be reached."""
 
+Clock = Callable[[], datetime.datetime]
+"""Returns the time, with its zone."""
+
 
 def unreachable(namespace: str, name: str) -> None:
     """Answer as a notebook server that nobody hears."""
@@ -36,7 +39,7 @@ class World:
     """
 
     kernels: Kernels = unreachable
-    clock: Callable[[], datetime.datetime] = now
+    clock: Clock = now
 
     def timestamp(self) -> str:
         """Return the time as Kubernetes writes it."""
