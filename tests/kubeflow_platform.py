@@ -16,6 +16,8 @@ from rehearsal.stage import Stage
 
 NODE_FILES = Path(nodes.__file__).with_name("nodes")
 MODEL = "mlops"
+OWN_NODES = "platform-"
+CONTROL_PLANE = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
 NOTEBOOKS = "/apis/kubeflow.org/v1beta1"
 POD_DEFAULTS = "/apis/kubeflow.org/v1alpha1"
 
@@ -36,7 +38,7 @@ class Outside:
 
 @dataclasses.dataclass
 class Platform:
-    """The bundle, active, on nodes of its own that users' pods may not use."""
+    """The bundle, active, on nodes of its own that have no room for a notebook."""
 
     stage: Stage
     root: Path
@@ -68,22 +70,30 @@ class Platform:
         self.stage.players.hurry()
 
     def have_nodes(self, name: str) -> None:
-        """Have the nodes of a file in the place of those before, and wait until the form offers their GPUs."""
+        """Have the nodes of a file in the place of those before, and wait until the form offers their GPUs.
+
+        If all of them have taints, so have the platform's own, which what runs there already does not mind.
+        """
         for node in self.users_nodes():
             self.admin.delete(f"/api/v1/nodes/{node['metadata']['name']}")
         wanted = nodes.load(NODE_FILES / f"{name}.yaml")
         for node in wanted:
             self.admin.create("/api/v1/nodes", node)
+        taints = [CONTROL_PLANE] if all(node["spec"]["taints"] for node in wanted) else []
+        for node in self.admin.items("/api/v1/nodes"):
+            if node["metadata"]["name"].startswith(OWN_NODES):
+                self.admin.patch(f"/api/v1/nodes/{node['metadata']['name']}", {"spec": {"taints": taints}})
         gpus = discover(wanted)
         titles = [pool.title for pool in gpus.pools]
         until(lambda: self._offered() == titles)
         until(lambda: self.unit("kubeflow-notebooks/0").message == gpus.summary)
         until(lambda: all(map(_is_ready, self.users_nodes())))
+        self.settle()
 
     def users_nodes(self) -> list[Manifest]:
         """Return the nodes that are not the platform's own."""
         every = self.admin.items("/api/v1/nodes")
-        return [node for node in every if not node["metadata"]["name"].startswith("platform-")]
+        return [node for node in every if not node["metadata"]["name"].startswith(OWN_NODES)]
 
     def _offered(self) -> list[str]:
         options = self.jupyter.form["affinityConfig"]["options"]

@@ -111,10 +111,10 @@ def running(user: Requests, namespace: str, name: str) -> Manifest:
 
 def warnings(user: Requests, namespace: str, name: str) -> str:
     """Return why a notebook does not run, as the web app shows it: its events, as soon as there are any."""
-    selected = f"involvedObject.kind=Notebook,involvedObject.name={name}"
+    notebook = user.get(f"/apis/{NOTEBOOK_API}/namespaces/{namespace}/notebooks/{name}")
+    selected = f"type=Warning,involvedObject.uid={notebook['metadata']['uid']}"
     path = f"/api/v1/namespaces/{namespace}/events?fieldSelector={selected}"
-    found = until(lambda: [event["message"] for event in user.items(path) if event["type"] == "Warning"])
-    return " / ".join(found)
+    return " / ".join(event["message"] for event in until(lambda: user.items(path)))
 
 
 class JupyterWebApp:

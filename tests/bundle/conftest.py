@@ -14,8 +14,7 @@ from rehearsal.cluster.existing import Refused
 from rehearsal.stage import Stage
 
 ROOT = Path(__file__).parents[2]
-PLATFORM_NODES = "nodes: [{name: platform, count: 2}]"
-CONTROL_PLANE = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
+PLATFORM_NODES = "nodes: [{name: platform, count: 2, allocatable: {cpu: 400m}}]"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -24,7 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """The bundle with a dispatcher, two profiles, and a control plane's taint on its nodes."""
+    """The bundle with a dispatcher and two profiles, on nodes that have no room for a notebook."""
     file = tmp_path_factory.mktemp("nodes") / "platform.yaml"
     file.write_text(PLATFORM_NODES)
     dispatcher = Path(__file__).parent / "stand_ins" / "resource-dispatcher"
@@ -41,8 +40,6 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         stage.juju("integrate", "kubeflow-notebooks:pod-defaults", "resource-dispatcher")
         platform = Platform(stage, ROOT, Requests(stage.cluster), outside)
         platform.settle()
-        for name in ("platform-0", "platform-1"):
-            platform.admin.patch(f"/api/v1/nodes/{name}", {"spec": {"taints": [CONTROL_PLANE]}})
         _make_profile(platform.admin, "ada")
         _make_profile(platform.admin, "bob", {"hard": {"requests.nvidia.com/gpu": "1", "cpu": "4"}})
         yield platform
