@@ -74,15 +74,17 @@ class Platform:
 
         If all of them have taints, so have the platform's own, which what runs there already does not mind.
         """
-        for node in self.users_nodes():
-            self.admin.delete(f"/api/v1/nodes/{node['metadata']['name']}")
         wanted = nodes.load(NODE_FILES / f"{name}.yaml")
+        if {_name(node) for node in wanted} == {_name(node) for node in self.users_nodes()}:
+            return  # no two files have nodes of the same names
+        for node in self.users_nodes():
+            self.admin.delete(f"/api/v1/nodes/{_name(node)}")
         for node in wanted:
             self.admin.create("/api/v1/nodes", node)
         taints = [CONTROL_PLANE] if all(node["spec"]["taints"] for node in wanted) else []
         for node in self.admin.items("/api/v1/nodes"):
-            if node["metadata"]["name"].startswith(OWN_NODES):
-                self.admin.patch(f"/api/v1/nodes/{node['metadata']['name']}", {"spec": {"taints": taints}})
+            if _name(node).startswith(OWN_NODES):
+                self.admin.patch(f"/api/v1/nodes/{_name(node)}", {"spec": {"taints": taints}})
         gpus = discover(wanted)
         titles = [pool.title for pool in gpus.pools]
         until(lambda: self._offered() == titles)
@@ -93,11 +95,15 @@ class Platform:
     def users_nodes(self) -> list[Manifest]:
         """Return the nodes that are not the platform's own."""
         every = self.admin.items("/api/v1/nodes")
-        return [node for node in every if not node["metadata"]["name"].startswith(OWN_NODES)]
+        return [node for node in every if not _name(node).startswith(OWN_NODES)]
 
     def _offered(self) -> list[str]:
         options = self.jupyter.form["affinityConfig"]["options"]
         return [option["displayName"] for option in options if option["configKey"] != "prefer-cpu-nodes"]
+
+
+def _name(node: Manifest) -> str:
+    return node["metadata"]["name"]
 
 
 def _is_ready(node: Manifest) -> bool:

@@ -105,7 +105,7 @@ class Requests:
 def running(user: Requests, namespace: str, name: str) -> Manifest:
     """Return the pod of a notebook as soon as the notebook says that it runs."""
     path = f"/apis/{NOTEBOOK_API}/namespaces/{namespace}/notebooks/{name}"
-    until(lambda: user.get(path).get("status", {}).get("readyReplicas") == 1)
+    until(lambda: user.get(path).get("status", {}).get("readyReplicas") == 1, within=60)
     return user.get(f"/api/v1/namespaces/{namespace}/pods/{name}-0")
 
 
