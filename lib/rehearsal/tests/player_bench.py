@@ -11,6 +11,9 @@ from lightkube.core.exceptions import ApiError
 from lightkube.types import PatchType
 
 from rehearsal import documents
+from rehearsal.cluster.controlplane import ControlPlane
+from rehearsal.cluster.gate import Gate
+from rehearsal.cluster.request import Request
 from rehearsal.players import kinds
 
 T = TypeVar("T")
@@ -20,7 +23,6 @@ CLUSTER_ROLE_BINDING: Any = documents.cluster_wide(
     "rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings"
 )
 
-ANY = {"requests": {"cpu": "1m"}}
 WITHIN = 20.0
 READS = ["get", "list", "watch"]
 MAKES = ["create", *READS, "update"]
@@ -69,10 +71,12 @@ class Bench:
         client: the administrator's.
         namespace: where.
         program: name of its image.
+        gate: that the players go through.
     """
 
-    def __init__(self, client: lightkube.Client, namespace: str, program: str):
+    def __init__(self, client: lightkube.Client, namespace: str, program: str, gate: Gate):
         self.client = client
+        self.gate = gate
         self.namespace = namespace
         self.program = program
 
@@ -173,20 +177,34 @@ class Bench:
         patch = {"metadata": {"annotations": annotations}}
         self.client.patch(kind, name, patch, namespace=self.namespace, patch_type=PatchType.MERGE)
 
-    def versions(self, *found: Any) -> dict[str, str]:
-        """Return the resource version of everything of some kinds in the namespace."""
-        return {
-            f"{kind.__name__} {item['metadata']['name']}": item["metadata"]["resourceVersion"]
-            for kind in found
-            for item in self.client.list(kind, namespace=self.namespace)
-        }
+    def writes(self) -> list[Request]:
+        """Return what the program has written here: it plays in the namespaces of earlier tests as well."""
+        caller = f"system:serviceaccount:{self.namespace}:played"
+        ours = [each for each in self.gate.requests() if each.caller == caller and each.writes]
+        return [each for each in ours if each.namespace in ("", self.namespace)]
 
-    def assert_settled(self, *found: Any, quiet: float = 1.0) -> None:
-        """Fail if something is still written a good second after all has come up."""
-        before = until_same(lambda: self.versions(*found))
+    def assert_settled(self) -> None:
+        """Fail unless the program comes to rest, and then writes nothing for a good second."""
+        before = until_same(self.writes)
         assert before
-        time.sleep(quiet)
-        assert self.versions(*found) == before
+        time.sleep(1.0)
+        later = [(r.verb, r.resource, r.name, r.status) for r in self.writes()[len(before) :]]
+        assert not later, later
+
+
+class Reached:
+    """A control plane whose clients go through a gate, all but the administrator."""
+
+    def __init__(self, cluster: ControlPlane, url: str):
+        self._cluster = cluster
+        self._url = url
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cluster, name)
+
+    def kubeconfig(self, token: str, namespace: str) -> dict[str, Any]:
+        """Return a kubeconfig document that leads to the gate."""
+        return self._cluster.kubeconfig(token, namespace, server=self._url)
 
 
 def until(look: Callable[[], T | None], what: str = "", within: float = WITHIN) -> T:

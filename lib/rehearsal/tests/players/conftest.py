@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import lightkube
 import pytest
-from player_bench import Bench, until
+from player_bench import Bench, Reached, until
 
 from rehearsal.cluster import crds
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.existing import Refused
+from rehearsal.cluster.gate import Gate
 from rehearsal.players.players import Players
 
 OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
@@ -105,17 +106,29 @@ def kernels() -> dict[tuple[str, str], Any]:
 
 
 @pytest.fixture
-def players(cluster: ControlPlane, clock: Clock, kernels: dict[tuple[str, str], Any]) -> Iterator[Players]:
+def make_players(
+    cluster: ControlPlane, gate: Gate, clock: Clock, kernels: dict[tuple[str, str], Any]
+) -> Callable[[], Players]:
+    """Return what makes players that go through the gate; who calls it starts and stops them."""
+
     def answer(namespace: str, name: str) -> Any:
         return kernels.get((namespace, name))
 
-    with Players(cluster, kernels=answer, clock=clock) as players:
+    reached: Any = Reached(cluster, gate.url)
+    return lambda: Players(reached, kernels=answer, clock=clock)
+
+
+@pytest.fixture
+def players(make_players: Callable[[], Players]) -> Iterator[Players]:
+    with make_players() as players:
         yield players
 
 
 @pytest.fixture
-def bench(request: pytest.FixtureRequest, client: lightkube.Client, namespace: str) -> Iterator[Bench]:
+def bench(
+    request: pytest.FixtureRequest, client: lightkube.Client, namespace: str, gate: Gate, players: Players
+) -> Iterator[Bench]:
     """A namespace for the controller that the test's module is about."""
-    bench = Bench(client, namespace, request.module.PROGRAM)
+    bench = Bench(client, namespace, request.module.PROGRAM, gate)
     yield bench
     bench.remove()

@@ -6,8 +6,9 @@ event is counted in the first one, k8s.io/client-go v0.23.0, tools/record.
 
 from __future__ import annotations
 
-import contextlib
 import time
+
+import httpx2
 
 from rehearsal.players import kinds
 from rehearsal.players.api import Gone
@@ -27,6 +28,7 @@ class _Reissuing:
     def __init__(self, program: Program):
         self._api = program.api
         self._world = program.world
+        self._refusals = program.refusals
         self._api.follower(kinds.NOTEBOOK)
         self._api.follower(kinds.POD)
         self._said: dict[tuple[str, ...], tuple[Key, int]] = {}
@@ -54,32 +56,48 @@ class _Reissuing:
         return None if name is None else self._api.get(kinds.NOTEBOOK, (namespace, name))
 
     def _issue(self, notebook: Object, severity: str, reason: str, message: str) -> None:
-        """Create an event, or count it if it has been said before."""
-        namespace, name = kinds.key(notebook)
-        now, said = self._world.timestamp(), (notebook["metadata"]["uid"], severity, reason, message)
-        if said in self._said:
-            key, count = self._said.pop(said)
-            with contextlib.suppress(Gone):
-                self._api.patch(kinds.EVENT, key, {"count": count + 1, "lastTimestamp": now})
-                self._said[said] = (key, count + 1)
-                return
-        event = {
-            "metadata": {"name": f"{name}.{time.time_ns():x}", "namespace": namespace},
-            "involvedObject": {
-                "apiVersion": "kubeflow.org/v1beta1",
-                "kind": "Notebook",
-                "name": name,
-                "namespace": namespace,
-                "uid": notebook["metadata"]["uid"],
-                "resourceVersion": notebook["metadata"]["resourceVersion"],
-            },
-            "type": severity,
-            "reason": reason,
-            "message": message,
-            "count": 1,
-            "firstTimestamp": now,
-            "lastTimestamp": now,
-            "source": {"component": "notebook-controller"},
-        }
-        self._api.create(kinds.EVENT, event)
-        self._said[said] = ((namespace, event["metadata"]["name"]), 1)
+        """Say something of a notebook; what the server refuses is not said again, as in client-go."""
+        said = (notebook["metadata"]["uid"], severity, reason, message)
+        try:
+            if not self._counted(said):
+                event = _event(notebook, severity, reason, message, self._world.timestamp())
+                self._api.create(kinds.EVENT, event)
+                self._said[said] = (kinds.key(event), 1)
+        except httpx2.HTTPStatusError as error:
+            self._refusals.hear("notebook-controller events", error)
+
+    def _counted(self, said: tuple[str, ...]) -> bool:
+        """Count an event that is there; return whether there is one."""
+        if said not in self._said:
+            return False
+        key, count = self._said.pop(said)
+        try:
+            patch = {"count": count + 1, "lastTimestamp": self._world.timestamp()}
+            self._api.patch(kinds.EVENT, key, patch)
+        except Gone:
+            return False
+        self._said[said] = (key, count + 1)
+        return True
+
+
+def _event(notebook: Object, severity: str, reason: str, message: str, now: str) -> Object:
+    namespace, name = kinds.key(notebook)
+    about = {
+        "apiVersion": "kubeflow.org/v1beta1",
+        "kind": "Notebook",
+        "name": name,
+        "namespace": namespace,
+        "uid": notebook["metadata"]["uid"],
+        "resourceVersion": notebook["metadata"]["resourceVersion"],
+    }
+    return {
+        "metadata": {"name": f"{name}.{time.time_ns():x}", "namespace": namespace},
+        "involvedObject": about,
+        "type": severity,
+        "reason": reason,
+        "message": message,
+        "count": 1,
+        "firstTimestamp": now,
+        "lastTimestamp": now,
+        "source": {"component": "notebook-controller"},
+    }
