@@ -24,6 +24,8 @@ CLUSTER_ROLE_BINDING: Any = documents.cluster_wide(
 )
 
 WITHIN = 20.0
+GARBAGE_COLLECTED = 60.0
+"""Seconds: the garbage collector looks for new kinds every thirty."""
 READS = ["get", "list", "watch"]
 MAKES = ["create", *READS, "update"]
 VIEWER_RIGHTS = [
@@ -177,18 +179,21 @@ class Bench:
         patch = {"metadata": {"annotations": annotations}}
         self.client.patch(kind, name, patch, namespace=self.namespace, patch_type=PatchType.MERGE)
 
-    def writes(self) -> list[Request]:
-        """Return what the program has written here: it plays in the namespaces of earlier tests as well."""
+    def writes(self, namespace: str = "") -> list[Request]:
+        """Return what the program has written, here or elsewhere, and in no namespace.
+
+        It plays in the namespaces of earlier tests as well, as long as these go.
+        """
         caller = f"system:serviceaccount:{self.namespace}:played"
         ours = [each for each in self.gate.requests() if each.caller == caller and each.writes]
-        return [each for each in ours if each.namespace in ("", self.namespace)]
+        return [each for each in ours if each.namespace in ("", namespace or self.namespace)]
 
-    def assert_settled(self) -> None:
+    def assert_settled(self, namespace: str = "") -> None:
         """Fail unless the program comes to rest, and then writes nothing for a good second."""
-        before = until_same(self.writes)
+        before = until_same(lambda: self.writes(namespace))
         assert before
         time.sleep(1.0)
-        later = [(r.verb, r.resource, r.name, r.status) for r in self.writes()[len(before) :]]
+        later = [(r.verb, r.resource, r.name, r.status) for r in self.writes(namespace)[len(before) :]]
         assert not later, later
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from player_bench import ROLES, Bench, owners, until
+from player_bench import GARBAGE_COLLECTED, ROLES, Bench, owners, until
 
 from rehearsal.players import kinds
 from rehearsal.players.players import Players
@@ -214,7 +214,11 @@ def test_a_deleted_one_takes_all_with_it_but_its_volume(bench: Bench):
         (kinds.VIRTUAL_SERVICE, f"notebook-{bench.namespace}-book"),
         (kinds.POD, "book-0"),
     ):
-        until(lambda kind=kind, name=name: bench.find(kind, name) is None, f"{kind.__name__} to go")
+        until(
+            lambda kind=kind, name=name: bench.find(kind, name) is None,
+            f"{kind.__name__} to go",
+            GARBAGE_COLLECTED,
+        )
     assert bench.get(kinds.CLAIM, "work")["status"]["phase"] == "Bound"
 
 
