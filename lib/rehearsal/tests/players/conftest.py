@@ -61,7 +61,7 @@ def there(cluster: ControlPlane, name: str) -> bool:
         raise
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def definitions(cluster: Any) -> Iterator[None]:
     """Kubeflow's kinds, where no charm has brought them, and Istio's."""
     if not isinstance(cluster, ControlPlane):

@@ -174,8 +174,12 @@ def test_why_it_does_not_run_is_told_of_it(bench: Bench):
     assert event["source"] == {"component": "notebook-controller"}
     assert event["involvedObject"]["uid"] == bench.get(kinds.NOTEBOOK, "book")["metadata"]["uid"]
     assert reissued()["SuccessfulCreate"]["message"].startswith("Reissued from statefulset/book: ")
-    conditions = bench.get(kinds.NOTEBOOK, "book")["status"]["conditions"]
-    assert [(each["type"], each["reason"]) for each in conditions] == [("PodScheduled", "Unschedulable")]
+
+    def conditions() -> list[tuple[str, str]]:
+        found = bench.get(kinds.NOTEBOOK, "book").get("status", {}).get("conditions", [])
+        return [(each["type"], each["reason"]) for each in found]
+
+    until(lambda: conditions() == [("PodScheduled", "Unschedulable")], "the condition")
     bench.assert_settled()
 
 

@@ -108,7 +108,7 @@ def test_it_goes_where_its_volume_is_in_use(claim: Bench, users: int, spec: dict
         return
     terms = affinity["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
     assert terms[0]["preference"]["matchExpressions"][0]["values"] == nodes
-    found = claim.client.list(kinds.POD, namespace=claim.namespace, labels=LABELS)
+    found = claim.client.list(kinds.POD, namespace=claim.namespace, labels={**LABELS})
     assert [pod["spec"]["nodeName"] for pod in found] == nodes
     # Where it is once, it stays: the pod that had the volume may go.
     claim.client.delete(kinds.POD, "user-0", namespace=claim.namespace)

@@ -37,6 +37,7 @@ class Controller:
         self._due: dict[Key, float] = {}
         self._failures: dict[Key, int] = {}
         self._changed = threading.Condition()
+        self._hurries = 0
         self._stopped = False
         self._sources: list[Follower] = []
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -89,8 +90,9 @@ class Controller:
             self._changed.notify_all()
 
     def hurry(self) -> None:
-        """Look at once at what waits for its time."""
+        """Look at once at what waits for its time, and again at what is being looked at."""
         with self._changed:
+            self._hurries += 1
             self._due = dict.fromkeys(self._due, 0.0)
             self._changed.notify_all()
 
@@ -115,6 +117,7 @@ class Controller:
         return None
 
     def _look_at(self, key: Key) -> None:
+        hurries = self._hurries
         try:
             again = self._reconcile(key)
         except Exception as error:  # whatever one object leads to, the others are looked at
@@ -126,4 +129,4 @@ class Controller:
         else:
             self._failures.pop(key, None)
             if again is not None:
-                self.add(key, again)
+                self.add(key, again if hurries == self._hurries else 0.0)

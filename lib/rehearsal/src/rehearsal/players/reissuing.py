@@ -16,6 +16,9 @@ from rehearsal.players.controller import Controller
 from rehearsal.players.kinds import Key, Object
 from rehearsal.players.program import Program
 
+_LOOKS = 5
+"""How often to look for a pod that an event is about: more than a second in all."""
+
 
 def controllers(program: Program) -> list[Controller]:
     """Return what the program runs."""
@@ -31,19 +34,33 @@ class _Reissuing:
         self._refusals = program.refusals
         self._api.follower(kinds.NOTEBOOK)
         self._api.follower(kinds.POD)
+        self._looks: dict[Key, int] = {}
         self._said: dict[tuple[str, ...], tuple[Key, int]] = {}
 
-    def reconcile(self, key: Key) -> None:
-        """Say it again."""
+    def reconcile(self, key: Key) -> float | None:
+        """Say it again; return when to look for the pod of it, which may be known only after the event."""
         event = self._api.get(kinds.EVENT, key)
         if event is None:
-            return
+            return None
         about = event["involvedObject"]
+        if about.get("kind") == "Pod" and self._api.get(kinds.POD, (key[0], about["name"])) is None:
+            return self._looks_left(key)
+        self._looks.pop(key, None)
         notebook = self._notebook(key[0], about)
         if notebook is None:
-            return
+            return None
         message = f"Reissued from {about['kind'].lower()}/{about['name']}: {event.get('message', '')}"
         self._issue(notebook, event.get("type", ""), event.get("reason", ""), message)
+        return None
+
+    def _looks_left(self, key: Key) -> float | None:
+        """Return after how many seconds to look for a pod once more; upstream looks once."""
+        looks = self._looks.get(key, 0)
+        if looks == _LOOKS:
+            del self._looks[key]
+            return None
+        self._looks[key] = looks + 1
+        return 0.05 * 2**looks
 
     def _notebook(self, namespace: str, about: Object) -> Object | None:
         """Return the notebook that an object belongs to."""
