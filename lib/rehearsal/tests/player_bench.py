@@ -203,9 +203,17 @@ class Reached:
     def __init__(self, cluster: ControlPlane, url: str):
         self._cluster = cluster
         self._url = url
+        self.tokens: list[str] = []
+        """The paths by which tokens were asked for."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cluster, name)
+
+    def request(self, method: str, path: str, *rest: Any) -> bytes:
+        """Send a request as the administrator."""
+        if path.endswith("/token"):
+            self.tokens.append(path)
+        return self._cluster.request(method, path, *rest)
 
     def kubeconfig(self, token: str, namespace: str) -> dict[str, Any]:
         """Return a kubeconfig document that leads to the gate."""

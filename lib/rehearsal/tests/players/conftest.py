@@ -106,15 +106,17 @@ def kernels() -> dict[tuple[str, str], Any]:
 
 
 @pytest.fixture
-def make_players(
-    cluster: ControlPlane, gate: Gate, clock: Clock, kernels: dict[tuple[str, str], Any]
-) -> Callable[[], Players]:
+def reached(cluster: ControlPlane, gate: Gate) -> Any:
+    return Reached(cluster, gate.url)
+
+
+@pytest.fixture
+def make_players(reached: Any, clock: Clock, kernels: dict[tuple[str, str], Any]) -> Callable[[], Players]:
     """Return what makes players that go through the gate; who calls it starts and stops them."""
 
     def answer(namespace: str, name: str) -> Any:
         return kernels.get((namespace, name))
 
-    reached: Any = Reached(cluster, gate.url)
     return lambda: Players(reached, kernels=answer, clock=clock)
 
 

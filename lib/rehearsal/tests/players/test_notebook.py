@@ -101,6 +101,11 @@ def test_its_status_is_that_of_its_pod(notebook: Bench):
 def test_a_settled_one_is_not_written_again(notebook: Bench):
     ready(notebook)
     notebook.assert_settled()
+    # Not even when it is looked at for another reason.
+    before = notebook.writes()
+    notebook.annotate(kinds.NOTEBOOK, "book", looked="at")
+    notebook.assert_settled()
+    assert notebook.writes() == before
 
 
 def test_what_the_notebook_says_is_kept(bench: Bench):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from player_bench import Bench, until
+from player_bench import Bench, Reached, until
 
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.gate import Fault, Gate
@@ -109,15 +109,20 @@ def test_a_flag_that_is_none_keeps_the_program_from_starting(bench: Bench, playe
     until(lambda: any(said in each for each in players.refusals()), "a refusal")
 
 
-def test_an_expired_token_is_renewed(bench: Bench, players: Players):
+def test_an_expired_token_is_renewed(bench: Bench, players: Players, reached: Reached):
     bench.deploy()
     plays(bench, players)
     account = f"system:serviceaccount:{bench.namespace}:played"
-    fault = Fault(lambda request: request.caller == account, status=401, message="Unauthorized", times=1)
-    bench.gate.faults.append(fault)
+
+    def tokens() -> int:
+        return len([each for each in reached.tokens if bench.namespace in each])
+
+    assert tokens() == 1
+    expired = Fault(lambda request: request.caller == account and tokens() == 1, 401, "Unauthorized")
+    bench.gate.faults.append(expired)
     book(bench)
     assert bench.get(kinds.STATEFUL_SET, "book")
-    assert fault.times == 0
+    assert tokens() == 2
     assert players.refusals() == []
 
 
