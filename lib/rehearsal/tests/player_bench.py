@@ -18,13 +18,9 @@ from rehearsal.players import kinds
 
 T = TypeVar("T")
 
-CLUSTER_ROLE: Any = documents.cluster_wide("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles")
-CLUSTER_ROLE_BINDING: Any = documents.cluster_wide(
-    "rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings"
-)
 RBAC = "rbac.authorization.k8s.io"
-CLUSTER_ROLE = kinds.define(RBAC, "v1", "ClusterRole", "clusterroles", namespaced=False)
-CLUSTER_ROLE_BINDING = kinds.define(RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False)
+CLUSTER_ROLE = documents.cluster_wide(RBAC, "v1", "ClusterRole", "clusterroles")
+CLUSTER_ROLE_BINDING = documents.cluster_wide(RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings")
 
 WITHIN = 20.0
 GARBAGE_COLLECTED = 60.0
