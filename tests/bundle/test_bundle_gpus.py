@@ -94,6 +94,7 @@ def test_more_gpus_than_are_free_are_waited_for_and_the_reason_is_to_be_seen(
     assert f"Insufficient {NVIDIA}" in warnings(ada, "ada", "second")
     mine = f"{NOTEBOOKS}/namespaces/ada/notebooks"
     assert ada.get(f"{mine}/second")["status"]["readyReplicas"] == 0
+    assert ada.get("/api/v1/namespaces/ada/pods/second-0")["status"]["phase"] == "Pending"
     ada.delete(f"{mine}/first")
     assert running(ada, "ada", "second")["spec"]["nodeName"] == "gpu-0"
 

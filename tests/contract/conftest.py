@@ -14,7 +14,8 @@ from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.gate import Gate
 from rehearsal.guardian import Guardian
 
-_numbers = itertools.count(1)
+_models = map(str, itertools.count(2026))
+"""Juju lets a model's name be a number, which YAML must not take for one."""
 
 
 @pytest.fixture(scope="session")
@@ -37,9 +38,8 @@ def make_bench(
     made: list[Bench] = []
 
     def make(**options: bool) -> Bench:
-        model = f"mlops-{next(_numbers)}"
         bench = Bench(
-            source, model, cluster=cluster, gate=gate, guardian=guardian, folder=tmp_path, **options
+            source, next(_models), cluster=cluster, gate=gate, guardian=guardian, folder=tmp_path, **options
         )
         made.append(bench)
         return bench

@@ -76,7 +76,9 @@ class Profiles(ComponentCharm):
             kfp_ui_principal=self.allowed(config.kfp_ui_service_account),
             callers=self.callers(),
             labels=namespace_labels.labels(config.security_policy, config.default_namespace_labels),
-            certificate=webhook_certificate(self, WEBHOOK, self.namespace),
+            certificate=webhook_certificate(
+                self, WEBHOOK, self.namespace, cluster_domain=config.cluster_domain
+            ),
             webhook=WEBHOOK,
         )
         return [profile_definition(), poddefault_definition(), *rendered]
