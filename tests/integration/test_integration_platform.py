@@ -246,7 +246,8 @@ def test_removing_everything_leaves_no_object_of_ours(juju: jubilant.Juju, kubec
     assert kubectl("get", kinds, "-l", "app.kubernetes.io/instance", "-o", "name") == ""
     # Nothing of a user's is lost.
     assert kubectl("get", "profiles", "ada", "-o", "name")
-    kubectl("delete", "profile", "ada")
+    # Its controller is gone, and left no finalizer that would hold it for ever.
+    kubectl("delete", "profile", "ada", "--timeout=60s")
 
 
 def test_destroying_the_model_takes_the_namespace_with_it(juju: jubilant.Juju) -> None:

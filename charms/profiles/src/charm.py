@@ -3,6 +3,7 @@
 
 from typing import Annotated, Literal
 
+import finalizers
 import namespace_labels
 import ops
 import pydantic
@@ -107,6 +108,10 @@ class Profiles(ComponentCharm):
         self.kfam.send(KFAM)
         policy = self.read_config().security_policy
         namespace_labels.enforce(policy, self.app.name, self.cluster)
+
+    def leave(self) -> None:
+        """Let the profiles that stay be deleted without their controller."""
+        finalizers.release(self.cluster, self.app.name)
 
 
 if __name__ == "__main__":  # pragma: no cover

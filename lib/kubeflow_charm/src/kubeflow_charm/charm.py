@@ -96,6 +96,9 @@ class ComponentCharm(ops.CharmBase):
         """Return the images that users' pods may run on the charm's word, beyond its resources."""
         return []
 
+    def leave(self) -> None:
+        """Let go of what would wait for ever for the workloads that are gone; never raises."""
+
     # What it says it with
 
     @property
@@ -168,6 +171,7 @@ class ComponentCharm(ops.CharmBase):
         self._watcher.stop()
         if self.app.planned_units() == 0:
             self.cluster.clear()
+            self.leave()
             self.cluster.close()
 
     def _report(self, event: ops.CollectStatusEvent) -> None:
