@@ -189,6 +189,7 @@ def test_they_need_no_gate(bench: Bench, cluster: ControlPlane, players: Players
 def test_idle_ones_ask_nothing(bench: Bench, players: Players, gate: Gate):
     bench.deploy()
     book(bench)
+    until(lambda: bench.get(kinds.NOTEBOOK, "book").get("status", {}).get("readyReplicas"), "ready")
     bench.assert_settled()
     before = len(gate.requests())
     time.sleep(1.0)

@@ -232,8 +232,22 @@ def test_a_plugin_gives_the_editor_an_identity(profiles: Profiles):
     assert account["metadata"]["annotations"] == {"eks.amazonaws.com/role-arn": role}
 
 
-def test_without_the_file_of_labels_nobody_plays(bench: Bench, players: Players):
-    bench.deploy(command=["/manager"])
-    said = f"{PATH}/namespace-labels.yaml: no such file or directory"
-    until(lambda: [each for each in players.refusals() if said in each and bench.namespace in each], "why")
+@pytest.mark.parametrize(
+    ("mounted", "reason"),
+    [
+        (None, f"{PATH}/namespace-labels.yaml: no such file or directory"),
+        ("kube-root-ca.crt", f"{PATH}/namespace-labels.yaml: no such file or directory"),
+        ("labels", 'ConfigMap "labels" not found'),
+    ],
+    ids=["no mount", "no such key", "no ConfigMap"],
+)
+def test_without_the_file_of_labels_nobody_plays(
+    bench: Bench, players: Players, mounted: str | None, reason: str
+):
+    volume = {"name": "labels", "configMap": {"name": mounted}}
+    mount = {"name": "labels", "mountPath": PATH}
+    there = {"volumes": [volume], "volumeMounts": [mount]} if mounted else {}
+    bench.deploy(command=["/manager"], **there)
+    said = f"{bench.namespace}/any-name: {reason}"
+    until(lambda: any(said in each for each in players.refusals()), "a refusal")
     assert players.playing() == []

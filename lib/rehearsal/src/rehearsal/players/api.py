@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 import ssl
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -51,33 +52,40 @@ class Api:
         self._client = connect(self._transport)
         self._refusals = refusals
         self._followers: dict[tuple[Any, ...], Follower] = {}
-        self._started = False
+        self._lock = threading.Lock()
+        self._started = self._stopped = False
         self._settled: dict[tuple[str, bool], tuple[str, str]] = {}
 
     def follower(self, kind: Kind, **scope: Any) -> Follower:
         """Return what follows a kind, the same one for all; scope as `Follower` takes it."""
         which = (kind, json.dumps(scope, sort_keys=True))
-        if which not in self._followers:
-            self._followers[which] = Follower(self._client, kind, self._refusals, **scope)
-            if self._started:
-                self._followers[which].start()
-        return self._followers[which]
+        with self._lock:
+            if which not in self._followers:
+                follower = self._followers[which] = Follower(self._client, kind, self._refusals, **scope)
+                if self._stopped:
+                    follower.stop()
+                elif self._started:
+                    follower.start()
+            return self._followers[which]
 
     def start(self) -> None:
         """Begin to follow."""
-        self._started = True
-        for each in self._followers.values():
-            each.start()
+        with self._lock:
+            self._started = True
+            for each in self._followers.values():
+                each.start()
 
     def stop(self) -> None:
         """End all requests, whoever makes them."""
-        for each in list(self._followers.values()):
-            each.stop()
+        with self._lock:
+            self._stopped = True
+            for each in self._followers.values():
+                each.stop()
         self._transport.sever()
 
     def close(self) -> None:
         """Wait for the followers' end, and free everything; nobody may use it any more."""
-        for each in list(self._followers.values()):
+        for each in self._followers.values():
             each.join()
         self._client.close()
 

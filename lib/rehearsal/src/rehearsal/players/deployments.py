@@ -35,6 +35,8 @@ class Settings:
         words: its command line without the program itself.
         environment: its variables.
         namespace: where its pods are.
+        pod: the pod's spec.
+        container: the program's own.
     """
 
     words: tuple[str, ...]
@@ -49,18 +51,18 @@ class Settings:
 
     def config_file(self, path: str) -> tuple[str, str] | None:
         """Return the ConfigMap that a file is mounted from and the key in it; None if there is no file."""
+        maps = {
+            each["name"]: each["configMap"] for each in self.pod.get("volumes", ()) if "configMap" in each
+        }
         for mount in self.container.get("volumeMounts", ()):
-            place = PurePosixPath(mount["mountPath"])
-            if not PurePosixPath(path).is_relative_to(place):
+            place, source = PurePosixPath(mount["mountPath"]), maps.get(mount["name"])
+            if source is None or not PurePosixPath(path).is_relative_to(place):
                 continue
-            inside = (
-                PurePosixPath(mount.get("subPath", "")) / PurePosixPath(path).relative_to(place)
+            inside = PurePosixPath(
+                mount.get("subPath", ""), PurePosixPath(path).relative_to(place)
             ).as_posix()
-            for volume in self.pod.get("volumes", ()):
-                if volume["name"] == mount["name"] and "configMap" in volume:
-                    source = volume["configMap"]
-                    keys = {item["path"]: item["key"] for item in source.get("items", ())}
-                    return (source["name"], keys.get(inside, inside)) if inside in keys or not keys else None
+            keys = {item["path"]: item["key"] for item in source.get("items", ())} or {inside: inside}
+            return (source["name"], keys[inside]) if inside in keys else None
         return None
 
 
@@ -127,17 +129,13 @@ def _value(source: Object, look: Look, namespace: str, pod: Object) -> str | Non
     if which not in _SOURCES:
         return None
     reference, kind = source[which], _SOURCES[which].__name__
-    found = look(_SOURCES[which], reference["name"])
-    if found is not None and reference["key"] in _data(found):
-        return _data(found)[reference["key"]]
+    name, key = reference["name"], reference["key"]
+    found = look(_SOURCES[which], name)
+    if found is not None and key in _data(found):
+        return _data(found)[key]
     if reference.get("optional"):
         return None
-    missing = (
-        f'"{reference["name"]}" not found'
-        if found is None
-        else f'"{reference["name"]}" has no key {reference["key"]}'
-    )
-    raise Unstartable(f"{kind} {missing}")
+    raise Unstartable(f'{kind} "{name}" {"not found" if found is None else f"has no key {key}"}')
 
 
 def _data(item: Object) -> dict[str, str]:

@@ -65,6 +65,11 @@ class _Profiles:
             raise Unstartable(f"{path}: no such file or directory")
         name, self._labels_key = place
         self._labels_at = (program.settings.namespace, name)
+        file = program.kubelet.read(kinds.CONFIG_MAP, self._labels_at)
+        if file is None:
+            raise Unstartable(f'ConfigMap "{name}" not found')
+        if self._labels_key not in file.get("data", {}):
+            raise Unstartable(f"{path}: no such file or directory")
         self._labels_file = program.kubelet.follower(
             kinds.CONFIG_MAP, namespace=program.settings.namespace, fields={"metadata.name": name}
         )
