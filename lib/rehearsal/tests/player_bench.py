@@ -144,7 +144,10 @@ class Bench:
         )
 
     def remove(self) -> None:
-        """Take the rights away again; the rest goes with the namespace."""
+        """Take away what is not in the namespace, and what the next test's players would play on."""
+        for kind in (kinds.NOTEBOOK, kinds.PVC_VIEWER, kinds.TENSORBOARD):
+            for item in self.client.list(kind, namespace=self.namespace):
+                self.client.delete(kind, item["metadata"]["name"], namespace=self.namespace)
         for kind in (CLUSTER_ROLE_BINDING, CLUSTER_ROLE):
             if self.find(kind, self.namespace):
                 self.client.delete(kind, self.namespace)
