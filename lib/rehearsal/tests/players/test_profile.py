@@ -212,10 +212,11 @@ def test_a_deleted_one_takes_its_namespace_with_it(profiles: Profiles):
     until(gone, "the namespace to go", GARBAGE_COLLECTED)
 
 
-def test_nobody_lets_a_deleted_one_go_while_no_pod_is_there(profiles: Profiles):
+def test_nobody_lets_a_deleted_one_go_while_no_pod_is_there(profiles: Profiles, players: Players):
     profiles.make()
     profiles.made()
     profiles.bench.scale(0)
+    until(lambda: players.playing() == [], "no player")
     profiles.client.delete(kinds.PROFILE, profiles.name)
     time.sleep(0.5)
     assert "deletionTimestamp" in profiles.bench.find(kinds.PROFILE, profiles.name)["metadata"]
