@@ -63,7 +63,7 @@ class Harness:
             relations=self.relations(**said),
             resources=[
                 testing.Resource(name=name, path=self._image(name, resource["upstream-source"]))
-                for name, resource in self._metadata["resources"].items()
+                for name, resource in self._metadata.get("resources", {}).items()
             ],
         )
 

@@ -23,21 +23,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """The bundle with a dispatcher and two profiles, on nodes that have no room for a notebook."""
+    """The bundle and two profiles, on nodes that have no room for a notebook."""
     file = tmp_path_factory.mktemp("nodes") / "platform.yaml"
     file.write_text(PLATFORM_NODES)
-    dispatcher = Path(__file__).parent / "stand_ins" / "resource-dispatcher"
     outside = Outside()
     with Stage(
         node_file=file,
-        replacements={"resource-dispatcher": dispatcher},
         kernels=lambda _, name: outside.kernels.get(name),
         clock=outside.now,
     ) as stage:
         stage.juju("add-model", MODEL)
         stage.juju("deploy", ROOT / "bundle.yaml", "--trust")
-        stage.juju("deploy", "resource-dispatcher", "--trust")
-        stage.juju("integrate", "kubeflow-notebooks:pod-defaults", "resource-dispatcher")
         platform = Platform(stage, ROOT, Requests(stage.cluster), outside)
         platform.settle()
         _make_profile(platform.admin, "ada")

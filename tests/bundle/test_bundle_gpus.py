@@ -112,9 +112,6 @@ def test_a_pools_poddefault_gives_the_tolerations_to_a_pod_that_asks_for_it(
     platform: Platform, ada: Requests, cluster_of: str
 ) -> None:
     label = f"gpu-{H100}"
-    platform.stage.juju(
-        "exec", "--unit", "resource-dispatcher/0", "JUJU_DISPATCH_PATH=hooks/update-status ./dispatch"
-    )
     until(lambda: ada.find(f"{POD_DEFAULTS}/namespaces/ada/poddefaults/{label}"))
     platform.jupyter.post(ada, "ada", "mine", num=1, tolerations="", configurations=[label])
     pod = running(ada, "ada", "mine")

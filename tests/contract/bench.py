@@ -27,12 +27,17 @@ NEIGHBOURS: dict[str, dict[str, str]] = {
         "gateway_namespace": "istio",
         "gateway_up": "true",
     },
+    "kubernetes_manifest": {
+        "kubernetes_manifests": json.dumps(
+            [{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "given"}, "data": {"k": "dg=="}}]
+        )
+    },
     "k8s-service": {
         "_supported_versions": "- v1\n",
         "data": "service-name: profiles-kfam\nservice-port: '8081'\n",
     },
 }
-"""Interface to what the other application has written, for every required endpoint of every charm."""
+"""Interface to what the other application has written, for every needed endpoint of every charm."""
 
 
 class Bench:
@@ -53,6 +58,9 @@ class Bench:
         self.charm = charms.load(source)
         self._engine = Engine(folder, guardian, cluster=cluster, server=gate.url)
         self.model = self._engine.add_model(model)
+        self._profile = f"/api/v1/namespaces/{model}-profile"
+        profile = {"metadata": {"name": f"{model}-profile", "labels": {"user.kubeflow.org/enabled": ""}}}
+        cluster.request("POST", "/api/v1/namespaces", json.dumps(profile).encode())
         name = self.charm.name
         self.application = self._engine.add_application(self.model, name, self.charm, trust=trust)
         self.unit = self.application.units[0]
@@ -65,9 +73,14 @@ class Bench:
         specs = self.charm.endpoints.values()
         return [spec.name for spec in specs if spec.role == "requires" and not spec.optional]
 
+    @property
+    def needed(self) -> list[str]:
+        """The endpoints without which it does nothing: where none is required, the first one."""
+        return self.required or list(self.charm.endpoints)[:1]
+
     def relate(self, *endpoints: str) -> None:
         """Relate these endpoints to neighbours that have said all they have to say."""
-        for name in endpoints or self.required:
+        for name in endpoints or self.needed:
             spec = self.charm.endpoints[name]
             other = "provides" if spec.role == "requires" else "requires"
             ends = [Endpoint(self.charm.name, name, spec.role), Endpoint(f"{name}-app", "there", other)]
@@ -154,4 +167,5 @@ class Bench:
         if self.application.life is Life.ALIVE:
             self.remove()
         self._engine.stop()
+        self.cluster.request("DELETE", self._profile)
         self.cluster.request("DELETE", f"/api/v1/namespaces/{self.model.name}")

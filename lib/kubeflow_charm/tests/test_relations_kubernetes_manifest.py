@@ -8,8 +8,7 @@ import ops
 import pytest
 from ops import testing
 
-from kubeflow_charm.problems import Problem, flattened
-from kubeflow_charm.relations.kubernetes_manifest import LIMIT, Provides, Requires
+from kubeflow_charm.relations.kubernetes_manifest import COUNT, LIMIT, Offer, Provides, Requires
 from kubeflow_charm.resources import Manifest
 
 DEFAULT = {
@@ -24,11 +23,16 @@ def bag(*documents: object) -> dict[str, str]:
     return {"kubernetes_manifests": json.dumps(documents)}
 
 
+def reading(charm: ops.CharmBase, name: str) -> Provides:
+    """Return the reading side of an endpoint for PodDefaults."""
+    return Provides(charm, name, "kubeflow.org/v1alpha1", "PodDefault")
+
+
 def test_what_is_sent_is_what_is_read(ask):
     written = ask(Requires, lambda end: end.send([DEFAULT]), {"dispatcher": {}}).written
     assert written == {"dispatcher": {"kubernetes_manifests": json.dumps([DEFAULT])}}
-    read = ask(Provides, lambda end: end.get(), {"notebooks": written["dispatcher"]})
-    assert read.value == {"notebooks": [DEFAULT]}
+    read = ask(reading, lambda end: end.get(), {"notebooks": written["dispatcher"]})
+    assert read.value == [Offer("notebooks", (DEFAULT,))]
 
 
 def test_nothing_is_sent_as_an_empty_list_that_takes_back_what_was(ask):
@@ -37,9 +41,13 @@ def test_nothing_is_sent_as_an_empty_list_that_takes_back_what_was(ask):
 
 
 def test_of_several_applications_each_has_its_own(ask):
-    bags = {"a": bag(DEFAULT), "b": bag(DEFAULT, DEFAULT | {"kind": "Secret"}), "c": {}, "d": bag()}
-    read = ask(Provides, lambda end: end.get(), bags).value
-    assert {name: len(documents) for name, documents in read.items()} == {"a": 1, "b": 2}
+    bags = {"a": bag(DEFAULT), "b": bag(DEFAULT, named("other")), "c": {}, "d": bag()}
+    read = ask(reading, lambda end: end.get(), bags).value
+    assert {offer.application: len(offer.manifests) for offer in read} == {"a": 1, "b": 2, "c": 0, "d": 0}
+
+
+def named(name: str, **metadata: object) -> Manifest:
+    return DEFAULT | {"metadata": {"name": name, **metadata}}
 
 
 @pytest.mark.parametrize(
@@ -47,27 +55,48 @@ def test_of_several_applications_each_has_its_own(ask):
     [
         ("[{", "kubernetes_manifests: not JSON"),
         ("[" * 30_000, "kubernetes_manifests: not JSON"),
-        ("{}", "kubernetes_manifests: Input should be a valid list"),
-        ("[1]", "kubernetes_manifests.0: Input should be a valid dictionary"),
-        (json.dumps([{"kind": "Secret"}]), "kubernetes_manifests.0.apiVersion: Field required"),
-        (json.dumps([DEFAULT | {"metadata": {}}]), "kubernetes_manifests.0.metadata.name: Field required"),
+        ("{}", "kubernetes_manifests: no list"),
+        ('[{"kind": "a", "kind": "b"}]', "kubernetes_manifests: kind is there twice"),
+        (json.dumps([DEFAULT] * (COUNT + 1)), f"kubernetes_manifests: more than {COUNT} documents"),
         (" " * (LIMIT + 1), f"kubernetes_manifests: longer than {LIMIT} characters"),
+        ("[1]", "kubernetes_manifests.0: no object"),
+        (json.dumps([{"kind": "Secret"}]), "kubernetes_manifests.0: Secret of None is no PodDefault of kube"),
+        (json.dumps([DEFAULT | {"kind": "List"}]), "kubernetes_manifests.0: List of kubeflow.org/v1alpha1"),
+        (json.dumps([DEFAULT | {"metadata": {}}]), "kubernetes_manifests.0.metadata.name: Field required"),
+        (json.dumps([named("A b")]), "kubernetes_manifests.0.metadata.name: 'A b' is not a DNS name"),
+        (json.dumps([named("a", ownerReferences=[])]), "kubernetes_manifests.0.metadata.ownerReferences: Ex"),
+        (json.dumps([named("a", labels={"a": 1})]), "kubernetes_manifests.0.metadata.labels.a: Input should"),
     ],
 )
-def test_garbage_is_blocked_naming_the_application_and_the_others_are_read(ask, text, said):
-    read = ask(
-        Provides, lambda end: end.get(), {"mlflow": {"kubernetes_manifests": text}, "ok": bag(DEFAULT)}
+def test_garbage_is_told_with_its_place_and_the_others_are_read(ask, text, said):
+    bags = {"mlflow": {"kubernetes_manifests": text}, "ok": bag(DEFAULT)}
+    wrong, good = ask(reading, lambda end: end.get(), bags).value
+    (problem,) = wrong.problems
+    assert problem.status.name == "blocked"
+    assert problem.status.message.removesuffix("...").startswith(
+        f"mlflow sent wrong data on there: {said}"[:110]
     )
-    ((state, message),) = read.statuses
-    assert state == "blocked"
-    assert message.startswith(f"mlflow sent wrong data on there: {said}"[:117])
+    assert good == Offer("ok", (DEFAULT,))
+
+
+def test_one_bad_document_does_not_stop_the_rest(ask):
+    (offer,) = ask(reading, lambda end: end.get(), {"mlflow": bag(DEFAULT, 1, named("other"))}).value
+    assert [document["metadata"]["name"] for document in offer.manifests] == ["gpu", "other"]
+    (problem,) = offer.problems
+    assert "kubernetes_manifests.1: no object" in problem.status.message
+
+
+def test_what_is_null_is_left_out(ask):
+    said = named("a", namespace=None, creationTimestamp=None, labels={"b": "c"})
+    (offer,) = ask(reading, lambda end: end.get(), {"kfp": bag(said)}).value
+    assert offer.manifests[0]["metadata"] == {"name": "a", "labels": {"b": "c"}}
 
 
 class Dispatcher(ops.CharmBase):
     """A charm with the reading side."""
 
 
-def read_secret(content: dict[str, str] | None) -> tuple[dict[str, list[Manifest]], list[Problem]]:
+def read_secret(content: dict[str, str] | None) -> Offer:
     """Return what the dispatcher reads where the data is in a secret; None is one that it may not read."""
     secret = testing.Secret({"manifests": "[]"} if content is None else content, id="secret:abc")
     data = {"kubernetes_manifests": "secret:abc", "is_secret": "true"}
@@ -75,26 +104,26 @@ def read_secret(content: dict[str, str] | None) -> tuple[dict[str, list[Manifest
     context = testing.Context(Dispatcher, meta={"name": "d", "provides": {"there": {"interface": "any"}}})
     state = testing.State(relations=[relation], secrets=[] if content is None else [secret])
     with context(context.on.update_status(), state) as manager:
-        try:
-            return Provides(manager.charm, "there").get(), []
-        except* Problem as group:
-            found = flattened(group)
-        return {}, found
+        (offer,) = reading(manager.charm, "there").get()
+        return offer
 
 
 def test_a_secret_is_read():
-    assert read_secret({"manifests": json.dumps([DEFAULT])}) == ({"kfp": [DEFAULT]}, [])
+    assert read_secret({"manifests": json.dumps([DEFAULT])}) == Offer("kfp", (DEFAULT,))
 
 
-def test_a_secret_that_may_not_be_read_is_waited_for():
-    _, (problem,) = read_secret(None)
-    assert (problem.status.name, problem.status.message) == (
-        "waiting",
-        "kfp: its secret on there cannot be read",
-    )
-
-
-def test_a_secret_without_manifests_is_garbage():
-    _, (problem,) = read_secret({"other": "1"})
-    assert problem.status.name == "blocked"
-    assert "the secret has no manifests" in problem.status.message
+@pytest.mark.parametrize(
+    ("content", "state", "text"),
+    [
+        (None, "waiting", "kfp: its secret on there cannot be read"),
+        (
+            {"other": "1"},
+            "blocked",
+            "kfp sent wrong data on there: kubernetes_manifests: the secret has no manifests",
+        ),
+        ({"manifests": "["}, "blocked", "kfp sent wrong data on there: kubernetes_manifests: not JSON"),
+    ],
+)
+def test_a_secret_that_says_nothing_is_told(content, state, text):
+    (problem,) = read_secret(content).problems
+    assert (problem.status.name, problem.status.message) == (state, text)

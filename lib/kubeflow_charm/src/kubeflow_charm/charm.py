@@ -99,6 +99,12 @@ class ComponentCharm(ops.CharmBase):
     def leave(self) -> None:
         """Let go of what would wait for ever for the workloads that are gone; never raises."""
 
+    def converge(self) -> list[Problem]:
+        """Make the cluster what it should be, tell others, and return what is not ready yet."""
+        live = self.cluster.converge(self.manifests())
+        self.publish()
+        return readiness.problems(live, self.cluster.pods)
+
     # What it says it with
 
     @property
@@ -141,9 +147,7 @@ class ComponentCharm(ops.CharmBase):
             return
         self._reconciled = True
         try:
-            live = self.cluster.converge(self.manifests())
-            self.publish()
-            self._problems = readiness.problems(live, self.cluster.pods)
+            self._problems = self.converge()
         except* Problem as group:
             self._problems = flattened(group)
         finally:

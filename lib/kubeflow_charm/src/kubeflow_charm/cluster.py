@@ -7,7 +7,7 @@ import copy
 import functools
 import itertools
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import lightkube
@@ -29,8 +29,13 @@ from kubeflow_charm.resources import (
 
 logger = logging.getLogger(__name__)
 
+Labels = Mapping[str, str | None]
+"""A label selector; a value of None asks for the label only."""
+
 _PARALLEL = 4
 """Requests under way at once: enough to hide the round trip, few enough for a busy API server."""
+_FEW_NAMESPACES = 8
+"""Above this, one list of all namespaces costs less than one of each."""
 _PARENT_KIND = next(kind for kind in KINDS if kind.group_kind == "ConfigMap")
 
 
@@ -81,6 +86,50 @@ class Cluster:
             self._write_parent(kinds | remembered)
         return list(applied.values())
 
+    def distribute(
+        self, desired: Iterable[Manifest], keep: Callable[[Manifest], bool] = lambda _: False
+    ) -> list[tuple[Manifest, Problem]]:
+        """Converge on objects that do not depend on one another, and let none be in another's way.
+
+        Args:
+            desired: objects of others, in many namespaces; what is wrong with one is no bug of ours.
+            keep: tells which of our objects stay although they are not desired.
+
+        Returns:
+            The objects that could not be written or deleted, and why.
+
+        Raises:
+            Problem: if it is not even known what there is.
+        """
+        wanted = {identity(manifest): self._claimed(manifest) for manifest in desired}
+        kinds = {kind_of(manifest) for manifest in wanted.values()} | {_PARENT_KIND}
+        live = self._list(kinds)
+        recorded = self.own.recorded(live.values())
+        stale = (recorded or set()) - kinds
+        live |= self._list(stale)
+        if wanted and (recorded is None or not kinds <= recorded):
+            self._write_parent(kinds | stale)
+        manager = self.own.field_manager
+        due = [
+            manifest
+            for key, manifest in wanted.items()
+            if not settled.is_settled(manifest, live.get(key), manager)
+        ]
+        there = self._there([item for item in due if identity(item) not in live])
+        ours = live.keys() | {key for key, item in there.items() if settled.applied_fields(item, manager)}
+        failed = [(item, _taken(item)) for key, item in there.items() if key not in ours]
+        taken = {identity(item) for item, _ in failed}
+        due = [item for item in due if identity(item) not in taken]
+        gone = [
+            item
+            for key, item in live.items()
+            if key not in wanted and self.own.is_member(item) and not keep(item)
+        ]
+        apply = functools.partial(self._apply, ours=ours)
+        failed += _trying(apply, due, self._application)
+        failed += _trying(self._delete_quietly, gone, self._application)
+        return failed
+
     def pods(self) -> list[Manifest]:
         """Return the application's pods in its namespace."""
         with errors.explained("pods", self._application):
@@ -94,6 +143,16 @@ class Cluster:
         """
         with errors.explained("pods", self._application):
             return self._request_list(_POD, ALL_NS, None)
+
+    def namespaces(self, label: str) -> list[Manifest]:
+        """Return the namespaces that have a label, whatever its value, and are not going away.
+
+        Raises:
+            Problem: if Kubernetes does not tell them.
+        """
+        with errors.explained("namespaces", self._application):
+            found = self._request_list(_NAMESPACE, "", {label: None})
+        return [item for item in found if "deletionTimestamp" not in item["metadata"]]
 
     def nodes(self) -> list[Manifest]:
         """Return the cluster's nodes, by one request.
@@ -135,7 +194,9 @@ class Cluster:
         found = _in_parallel(lambda kind: self._list_kind(kind, ALL_NS, selector), sorted(kinds, key=str))
         return {identity(item): item for item in itertools.chain.from_iterable(found)}
 
-    def _list_kind(self, kind: Kind, namespace: str, labels: dict[str, str] | None) -> list[Manifest]:
+    def _list_kind(
+        self, kind: Kind, namespace: str, labels: Mapping[str, str | None] | None
+    ) -> list[Manifest]:
         """Return the objects of a kind; a type that is absent has none."""
         try:
             with errors.explained(kind.group_kind, self._application):
@@ -145,7 +206,9 @@ class Cluster:
                 return []
             raise
 
-    def _request_list(self, kind: Kind, namespace: str, labels: dict[str, str] | None) -> list[Manifest]:
+    def _request_list(
+        self, kind: Kind, namespace: str, labels: Mapping[str, str | None] | None
+    ) -> list[Manifest]:
         where = {"namespace": namespace} if kind.namespaced else {}
         items = self.client.list(kind.resource, labels=labels, **where)
         # Items of a list come without the two fields that say what they are.
@@ -180,17 +243,31 @@ class Cluster:
             ExceptionGroup: with a `Problem` for each object that is there and not ours. Nothing has been
                 written then.
         """
-        wanted = {identity(item): item for item in unknown if kind_of(item).rank != DEFINITION}
-        places = {(kind_of(item), item["metadata"].get("namespace", "")) for item in wanted.values()}
-        found = _in_parallel(lambda place: self._list_kind(*place, labels=None), list(places))
-        there = [item for item in itertools.chain.from_iterable(found) if identity(item) in wanted]
+        there = self._there(unknown)
         manager = self.own.field_manager
-        problems = [_taken(item) for item in there if settled.applied_fields(item, manager) is None]
-        if identity(self.own.parent(())) in wanted:
+        problems = [_taken(item) for item in there.values() if settled.applied_fields(item, manager) is None]
+        if any(identity(item) == identity(self.own.parent(())) for item in unknown):
             problems.append(blocked(f"ConfigMap {self.own.name}", "the name is needed, choose another"))
         if problems:
             raise ExceptionGroup("objects of others", problems)
-        return {identity(item) for item in there}
+        return set(there)
+
+    def _there(self, unknown: list[Manifest]) -> dict[tuple[str, str, str], Manifest]:
+        """Return those of the objects that there are, whosesoever; types are not looked for."""
+        wanted = {identity(item) for item in unknown if kind_of(item).rank != DEFINITION}
+        places: dict[Kind, set[str]] = {}
+        for item in unknown:
+            if kind_of(item).rank != DEFINITION:
+                places.setdefault(kind_of(item), set()).add(item["metadata"].get("namespace", ""))
+        lists = [
+            (kind, namespace)
+            for kind, namespaces in places.items()
+            for namespace in ([ALL_NS] if len(namespaces) > _FEW_NAMESPACES else sorted(namespaces))
+        ]
+        found = _in_parallel(lambda place: self._list_kind(*place, labels=None), lists)
+        return {
+            identity(item): item for item in itertools.chain.from_iterable(found) if identity(item) in wanted
+        }
 
     def _apply(self, manifest: Manifest, ours: set[tuple[str, str, str]]) -> Manifest:
         """Apply one object. What came up meanwhile is not taken by force: the next time tells whose it is."""
@@ -267,6 +344,7 @@ class Cluster:
         return next(iter(items), None) is not None
 
 
+_NAMESPACE = next(kind for kind in KINDS if kind.group_kind == "Namespace")
 _POD = Kind("v1", "Pod", "pods", WORKLOAD)
 _NODE = Kind("v1", "Node", "nodes", WORKLOAD, namespaced=False)
 
@@ -288,6 +366,25 @@ def _in_parallel(work: Callable[[Any], Any], items: list[Any]) -> list[Any]:
     if problems:
         raise ExceptionGroup("Kubernetes", problems)
     return results
+
+
+def _trying(
+    work: Callable[[Manifest], Any], items: list[Manifest], application: str
+) -> list[tuple[Manifest, Problem]]:
+    """Do `work` for each item, a few at a time; return the items for which it failed, and why."""
+
+    def attempt(item: Manifest) -> tuple[Manifest, Problem] | None:
+        try:
+            with errors.explained(described(item), application):
+                work(item)
+        except Problem as problem:
+            return item, problem
+        except lightkube.ApiError as error:  # what the API server cannot read is its author's fault
+            return item, blocked(described(item), error.status.message or str(error))
+        return None
+
+    with concurrent.futures.ThreadPoolExecutor(_PARALLEL) as pool:
+        return [failed for failed in pool.map(attempt, items) if failed]
 
 
 def _where(kind: Kind, manifest: Manifest) -> dict[str, str]:

@@ -92,6 +92,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("networking.istio.io/v1", "VirtualService", "virtualservices", CUSTOM),
     Kind("networking.istio.io/v1", "DestinationRule", "destinationrules", CUSTOM),
     Kind("security.istio.io/v1", "AuthorizationPolicy", "authorizationpolicies", CUSTOM),
+    Kind("kubeflow.org/v1alpha1", "PodDefault", "poddefaults", CUSTOM),
     Kind(
         "admissionregistration.k8s.io/v1",
         "MutatingWebhookConfiguration",

@@ -57,6 +57,8 @@ class Followed:
     labels: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
     fields: Mapping[str, str] = dataclasses.field(default_factory=dict)
     namespaced: bool = False
+    data: bool = False
+    """Whether every change matters: of objects whose content no generation counts, such as Secrets."""
 
 
 NODES = Followed("v1", "Node", "nodes")

@@ -222,6 +222,16 @@ def node_digest(item: dict[str, Any]) -> bytes:
     return _hashed(told)
 
 
+def place(item: dict[str, Any]) -> str:
+    """Return what tells an object from all others of its kind."""
+    return f"{item['metadata'].get('namespace', '')}/{item['metadata']['name']}"
+
+
+def version_digest(item: dict[str, Any]) -> bytes:
+    """Return what tells any two states of an object apart."""
+    return item["metadata"]["resourceVersion"].encode()
+
+
 def _hashed(told: dict[str, Any]) -> bytes:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).digest()
 
@@ -260,18 +270,22 @@ def follow(followed: dict[str, Any], namespace: str, changes: Changes) -> None:
     kind = create(group, version, followed["kind"], followed["plural"])
     selected = {"labels": followed["labels"], "fields": followed["fields"]}
     name = json.dumps(followed)
-    short = node_digest if followed["kind"] == "Node" else partial(digest, whole=not followed["namespaced"])
+    short = partial(digest, whole=not followed["namespaced"])
+    if followed["kind"] == "Node":
+        short = node_digest
+    elif followed["data"]:
+        short = version_digest
     pause, said = _FIRST_PAUSE, ""
     while True:
         try:
             with client(namespace) as api:
                 listing = api.list(kind, **selected)
-                digests = {item["metadata"]["name"]: short(item) for item in listing}
+                digests = {place(item): short(item) for item in listing}
                 changes.listed(name, digests)
                 pause = _FIRST_PAUSE
                 for what, item in api.watch(kind, resource_version=listing.resourceVersion, **selected):
                     gone = what == "DELETED"
-                    changes.seen(name, item["metadata"]["name"], None if gone else short(item))
+                    changes.seen(name, place(item), None if gone else short(item))
         except Exception as error:  # whatever it was: with this thread, the charm's eyes would be gone
             reason = f"{followed['kind']}: {type(error).__name__}: {error}"
             if reason != said:

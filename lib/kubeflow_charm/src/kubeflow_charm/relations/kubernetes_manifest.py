@@ -3,35 +3,45 @@
 The requirer writes `kubernetes_manifests`, a JSON list of documents; or, with `is_secret` as `true`, the URI
 of a Juju secret whose `manifests` is that list (canonical/resource-dispatcher,
 lib/charms/resource_dispatcher/v0/kubernetes_manifests.py, LIBPATCH 1 and 2). A document without a namespace
-goes to all profiles, one with a namespace to that one only. An older dispatcher knows no secrets, so what we
-write is plain.
+goes to all profiles, one with a namespace to that profile only. An older dispatcher knows no secrets, so what
+we write is plain.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import ops
 import pydantic
 
-from kubeflow_charm.problems import waiting
+from kubeflow_charm.problems import Problem, waiting
 from kubeflow_charm.relations.endpoint import Endpoint
+from kubeflow_charm.relations.kubernetes_names import DnsName, Namespace
 from kubeflow_charm.resources import Manifest
 
 LIMIT = 1024 * 1024
-"""Characters that one application may write."""
+"""Characters that one application may write; Kubernetes takes no larger object."""
+COUNT = 1000
+"""Documents that one application may write."""
 
 
 class _Metadata(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="allow")
+    """What an application may say about an object: the rest is Kubernetes', or the dispatcher's."""
 
-    name: Annotated[str, pydantic.Field(min_length=1, max_length=253)]
-    namespace: str | None = None
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    name: DnsName
+    namespace: Namespace | None = None
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+    creation_timestamp: Annotated[None, pydantic.Field(alias="creationTimestamp")] = None
 
 
 class _Document(pydantic.BaseModel):
-    """What every object has; the rest is kept as it is."""
+    """What every object has; the API server knows the rest."""
 
     model_config = pydantic.ConfigDict(extra="allow")
 
@@ -40,8 +50,19 @@ class _Document(pydantic.BaseModel):
     metadata: _Metadata
 
 
-class _Manifests(pydantic.BaseModel):
-    kubernetes_manifests: list[_Document]
+@dataclasses.dataclass(frozen=True)
+class Offer:
+    """What one application offers.
+
+    Args:
+        application: its name.
+        manifests: the objects that make sense, in its order.
+        problems: what is wrong with the others; then it is not known what else the application wants.
+    """
+
+    application: str
+    manifests: tuple[Manifest, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 class Requires(Endpoint):
@@ -55,19 +76,40 @@ class Requires(Endpoint):
 
 
 class Provides(Endpoint):
-    """The dispatcher's side, which reads."""
+    """The dispatcher's side, which reads.
 
-    def get(self) -> dict[str, list[Manifest]]:
-        """Return the objects of every related application, by its name.
+    Args:
+        charm: the charm that declares the endpoint.
+        name: the endpoint's name.
+        api_version: of the objects that it takes, such as `v1`.
+        kind: of those objects, such as `Secret`.
+    """
 
-        Raises:
-            ExceptionGroup: with a `Problem` for each application that wrote something else, or whose secret
-                cannot be read.
-        """
-        found = self.of_each(lambda relation: (relation.app.name, self._read(relation)))
-        return {name: manifests for name, manifests in found if manifests}
+    def __init__(self, charm: ops.CharmBase, name: str, api_version: str, kind: str):
+        super().__init__(charm, name)
+        self._api_version, self._kind = api_version, kind
 
-    def _read(self, relation: ops.Relation) -> list[Manifest]:
+    def get(self) -> list[Offer]:
+        """Return what every related application offers; garbage is in its own offer's problems."""
+        return [self._read(relation) for relation in self.relations]
+
+    def _read(self, relation: ops.Relation) -> Offer:
+        name = relation.app.name
+        try:
+            documents = self._documents(relation)
+        except Problem as problem:
+            return Offer(name, problems=(problem,))
+        good: list[Manifest] = []
+        problems: list[Problem] = []
+        for number, document in enumerate(documents):
+            try:
+                good.append(self._checked(relation, number, document))
+            except Problem as problem:
+                problems.append(problem)
+        return Offer(name, tuple(good), tuple(problems))
+
+    def _documents(self, relation: ops.Relation) -> list[Any]:
+        """Return the list that an application wrote, whatever is in it."""
         said = self.received(relation)
         text = said.get("kubernetes_manifests")
         if text is None:
@@ -77,11 +119,33 @@ class Provides(Endpoint):
         if len(text) > LIMIT:
             raise self.garbage(relation, f"kubernetes_manifests: longer than {LIMIT} characters")
         try:
-            documents: Any = json.loads(text)
-        except (ValueError, RecursionError):
-            raise self.garbage(relation, "kubernetes_manifests: not JSON") from None
-        self.parsed(relation, _Manifests, {"kubernetes_manifests": documents})
+            documents = json.loads(text, object_pairs_hook=_without_repeats)
+        except (ValueError, RecursionError) as error:
+            reason = str(error) if isinstance(error, _RepeatedKeyError) else "not JSON"
+            raise self.garbage(relation, f"kubernetes_manifests: {reason}") from None
+        if not isinstance(documents, list):
+            raise self.garbage(relation, "kubernetes_manifests: no list")
+        if len(documents) > COUNT:
+            raise self.garbage(relation, f"kubernetes_manifests: more than {COUNT} documents")
         return documents
+
+    def _checked(self, relation: ops.Relation, number: int, document: Any) -> Manifest:
+        """Return a document that the endpoint takes; raises `garbage` with its number otherwise."""
+        where = f"kubernetes_manifests.{number}"
+        if not isinstance(document, Mapping):
+            raise self.garbage(relation, f"{where}: no object")
+        said = str(document.get("apiVersion")), str(document.get("kind"))
+        if said != (self._api_version, self._kind):
+            wanted = f"{self._kind} of {self._api_version}"
+            raise self.garbage(relation, f"{where}: {said[1]} of {said[0]} is no {wanted}")
+        try:
+            _Document.model_validate(document)
+        except pydantic.ValidationError as error:
+            detail = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join([where, *map(str, detail["loc"])])
+            raise self.garbage(relation, f"{place}: {detail['msg'].removeprefix('Value error, ')}") from None
+        metadata = {key: value for key, value in document["metadata"].items() if value is not None}
+        return {**document, "metadata": metadata}
 
     def _secret(self, relation: ops.Relation, uri: str) -> str:
         """Return what a secret holds, as it is now."""
@@ -92,3 +156,15 @@ class Provides(Endpoint):
         if "manifests" not in content:
             raise self.garbage(relation, "kubernetes_manifests: the secret has no manifests")
         return content["manifests"]
+
+
+class _RepeatedKeyError(ValueError):
+    """A key is there twice, of which readers see another one each."""
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise _RepeatedKeyError(f"{next(key for key in keys if keys.count(key) > 1)} is there twice")
+    return found

@@ -1,0 +1,73 @@
+"""What of all that is offered goes where: objects for each profile, and what is wrong with the offers."""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from kubeflow_charm import Manifest, Problem, blocked
+from kubeflow_charm.problems import shortened
+from kubeflow_charm.relations.kubernetes_manifest import Offer
+
+OFFERED_BY = "resource-dispatcher/offered-by"
+"""Annotation with the application whose object it is."""
+
+
+def conflicts(offers: Iterable[Offer]) -> tuple[set[tuple[str, str]], list[Problem]]:
+    """Return kind and name of the objects that several applications claim, and the problems of that."""
+    claimed: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for offer in offers:
+        for manifest in offer.manifests:
+            claimed[_what(manifest)].add(offer.application)
+    several = {what: sorted(names) for what, names in claimed.items() if len(names) > 1}
+    problems = [
+        blocked(f"{kind} {name} is offered by {' and '.join(names)}", "remove one of the relations")
+        for (kind, name), names in sorted(several.items())
+    ]
+    return set(several), problems
+
+
+def spread(
+    offers: Iterable[Offer], namespaces: list[str], besides: set[tuple[str, str]]
+) -> Iterator[Manifest]:
+    """Yield every object for every profile it is for, with a note of whose it is.
+
+    Args:
+        offers: of all applications.
+        namespaces: the profiles. An object that names another namespace goes nowhere.
+        besides: kind and name of objects that are left as they are.
+    """
+    for offer in offers:
+        for manifest in offer.manifests:
+            if _what(manifest) in besides:
+                continue
+            own = manifest["metadata"].get("namespace")
+            for namespace in namespaces if own is None else [each for each in namespaces if each == own]:
+                placed = copy.deepcopy(manifest)
+                placed["metadata"]["namespace"] = namespace
+                placed["metadata"].setdefault("annotations", {})[OFFERED_BY] = offer.application
+                yield placed
+
+
+def stays(item: Manifest, unclear: set[str], besides: set[tuple[str, str]]) -> bool:
+    """Whether an object stays that nobody is known to offer any more.
+
+    Args:
+        item: the object as it is.
+        unclear: applications of which it is not known what they want.
+        besides: kind and name of objects that are left as they are.
+    """
+    annotations = item["metadata"].get("annotations") or {}
+    return annotations.get(OFFERED_BY) in unclear or _what(item) in besides
+
+
+def named(item: Manifest, problem: Problem) -> Problem:
+    """Return the problem with an object, with the name of the application that offers it."""
+    application = (item["metadata"].get("annotations") or {}).get(OFFERED_BY, "")
+    text = f"{application}: {problem.status.message}" if application else problem.status.message
+    return Problem(type(problem.status)(shortened(text)))
+
+
+def _what(manifest: Manifest) -> tuple[str, str]:
+    return manifest["kind"], manifest["metadata"]["name"]
