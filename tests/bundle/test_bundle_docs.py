@@ -52,15 +52,19 @@ def test_a_command_works(
         (tmp_path / name).write_text(text)
     monkeypatch.chdir(tmp_path)
     _, verb, application, *words = shlex.split(command)
-    platform.stage.juju(verb, application, *words)
-    if verb == "config" and words[0] != "--reset":
-        unit = platform.stage.engine.models["mlops"].applications[application].units[0]
+    if verb != "config" or words[0] == "--reset":
+        platform.stage.juju(verb, application, *words)
+        return
+    options = ",".join(word.partition("=")[0] for word in words)
+    unit = platform.stage.engine.models["mlops"].applications[application].units[0]
+    try:
+        platform.stage.juju(verb, application, *words)
         assert platform.stage.engine.idle(30)
         assert unit.workload.current != "blocked", unit.workload.message
-        options = ",".join(word.partition("=")[0] for word in words)
+    finally:
         platform.stage.juju("config", application, "--reset", options)
         assert platform.stage.engine.idle(30)
-    platform.settle()
+        platform.settle()
 
 
 def test_there_are_commands() -> None:

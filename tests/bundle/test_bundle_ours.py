@@ -25,6 +25,7 @@ RELATIONS = {
     ("kubeflow-profiles:gateway-info", "istio-pilot:gateway-info"),
     ("kubeflow-notebooks:gateway-info", "istio-pilot:gateway-info"),
     ("kubeflow-notebooks:dashboard-links", "kubeflow-dashboard:links"),
+    ("kubeflow-notebooks:pod-defaults", "resource-dispatcher:pod-defaults"),
     ("kubeflow-dashboard:kubeflow-profiles", "kubeflow-profiles:kubeflow-profiles"),
 }
 

@@ -40,6 +40,7 @@ def test_the_bundle_deploys_and_everything_becomes_active(juju: jubilant.Juju) -
         "kubeflow-notebooks",
         "kubeflow-profiles",
         "oidc-gatekeeper",
+        "resource-dispatcher",
     }
     assert status.apps["kubeflow-dashboard"].relations["gateway-info"][0].related_app == "istio-pilot"
     assert status.apps["kubeflow-profiles"].units["kubeflow-profiles/0"].leader
@@ -239,7 +240,7 @@ def test_removing_everything_leaves_no_object_of_ours(juju: jubilant.Juju, kubec
         "spec": {"owner": {"kind": "User", "name": "ada@example.com"}},
     }
     kubectl("apply", "-f", "-", input=json.dumps(profile))
-    ours = {"kubeflow-dashboard", "kubeflow-notebooks", "kubeflow-profiles"}
+    ours = {"kubeflow-dashboard", "kubeflow-notebooks", "kubeflow-profiles", "resource-dispatcher"}
     juju.remove_application(*ours)
     juju.wait(lambda status: not ours & status.apps.keys())
     kinds = "deployments,services,configmaps,secrets,serviceaccounts,roles,clusterroles"
