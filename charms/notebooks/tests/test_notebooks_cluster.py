@@ -201,7 +201,7 @@ def test_gpus_are_listed_with_what_is_free(notebooks, deployed, model):
     context.run(context.on.action("list-gpus"), notebooks.state(model))
     assert context.action_results == {
         "nvidia-h100-80gb-hbm3": "nvidia.com/gpu: NVIDIA H100 80GB HBM3, 8 of 8 free, on 1 node, "
-        "at most 8 on one, 81559 MiB each"
+        "at most 8 on one, 80 GiB each"
     }
 
 

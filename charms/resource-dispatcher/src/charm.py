@@ -23,6 +23,10 @@ ENDPOINTS = {
 """Endpoint to version and kind of what it takes."""
 
 
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
 class DispatcherConfig(Config):
     """The options; `charmcraft.yaml` says what each is for."""
 
@@ -52,7 +56,9 @@ class ResourceDispatcher(ComponentCharm):
             keep=lambda item: offers.stays(item, unclear, contested),
         )
         count = sum(len(offer.manifests) for offer in offered)
-        self.summary = f"{count} manifests in {len(profiles)} profiles" if count else ""
+        self.summary = (
+            f"{_counted(count, 'manifest')} in {_counted(len(profiles), 'profile')}" if count else ""
+        )
         return [*wrong, *problems, *(offers.named(item, problem) for item, problem in refused)]
 
     def active_message(self) -> str:

@@ -35,7 +35,7 @@ def test_what_is_offered_is_in_every_profile_and_goes_with_the_relation(profiles
     state = profiles.dispatch(offer(secret(), secret("t")))
     assert state.unit_status == testing.ActiveStatus("2 manifests in 2 profiles")
     assert [profiles.data(name, "t") for name in ("ada", "bob")] == [encoded("v")] * 2
-    assert profiles.dispatch(offer(secret())).unit_status == testing.ActiveStatus("1 manifests in 2 profiles")
+    assert profiles.dispatch(offer(secret())).unit_status == testing.ActiveStatus("1 manifest in 2 profiles")
     assert [profiles.data(name, "t") for name in ("ada", "bob")] == [None, None]
     assert profiles.dispatch().unit_status == testing.ActiveStatus("")
     assert [profiles.data(name, "s") for name in ("ada", "bob")] == [None, None]
@@ -191,7 +191,7 @@ def test_a_namespace_that_is_going_away_is_left_alone(profiles):
     profiles.admin.create(path, held)
     profiles.admin.delete(f"/api/v1/namespaces/{going}")
     state = profiles.dispatch(offer(secret()))
-    assert state.unit_status == testing.ActiveStatus("1 manifests in 2 profiles")
+    assert state.unit_status == testing.ActiveStatus("1 manifest in 2 profiles")
     profiles.admin.patch(f"{path}/held", {"metadata": {"finalizers": None}})
 
 

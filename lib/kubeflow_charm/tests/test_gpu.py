@@ -243,5 +243,5 @@ def test_what_is_free_is_what_pods_on_the_pools_nodes_do_not_hold():
         {"spec": {"containers": [{}]}},
     ]
     assert pool.described(pods) == (
-        "nvidia.com/gpu: NVIDIA, 4 of 8 free, on 1 node, at most 8 on one, 81559 MiB each"
+        "nvidia.com/gpu: NVIDIA, 4 of 8 free, on 1 node, at most 8 on one, 80 GiB each"
     )

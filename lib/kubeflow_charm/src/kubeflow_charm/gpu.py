@@ -107,7 +107,7 @@ class GpuPool(pydantic.BaseModel):
         words = [self.title, f"{self.total - used(mine, self.resource)} of {self.total} free"]
         words.append(f"on {self.nodes} node{'s' * (self.nodes > 1)}, at most {self.largest} on one")
         if self.memory:
-            words.append(f"{self.memory} MiB each")
+            words.append(f"{self.memory / 1024:.0f} GiB each")
         return f"{self.resource}: {', '.join(words)}"
 
 
