@@ -109,24 +109,13 @@ class Cluster:
         live |= self._list(stale)
         if wanted and (recorded is None or not kinds <= recorded):
             self._write_parent(kinds | stale)
-        manager = self.own.field_manager
-        due = [
-            manifest
-            for key, manifest in wanted.items()
-            if not settled.is_settled(manifest, live.get(key), manager)
-        ]
+        due = self._due(wanted, live)
         there = self._there([item for item in due if identity(item) not in live])
-        ours = live.keys() | {key for key, item in there.items() if settled.applied_fields(item, manager)}
-        failed = [(item, _taken(item)) for key, item in there.items() if key not in ours]
+        failed = [(item, _taken(item)) for item in there.values() if not self._is_ours(item)]
         taken = {identity(item) for item, _ in failed}
-        due = [item for item in due if identity(item) not in taken]
-        gone = [
-            item
-            for key, item in live.items()
-            if key not in wanted and self.own.is_member(item) and not keep(item)
-        ]
-        apply = functools.partial(self._apply, ours=ours)
-        failed += _trying(apply, due, self._application)
+        apply = functools.partial(self._apply, ours=live.keys() | there.keys() - taken)
+        gone = [item for item in self._unwanted(live, wanted) if not keep(item)]
+        failed += _trying(apply, [item for item in due if identity(item) not in taken], self._application)
         failed += _trying(self._delete_quietly, gone, self._application)
         return failed
 
@@ -194,9 +183,7 @@ class Cluster:
         found = _in_parallel(lambda kind: self._list_kind(kind, ALL_NS, selector), sorted(kinds, key=str))
         return {identity(item): item for item in itertools.chain.from_iterable(found)}
 
-    def _list_kind(
-        self, kind: Kind, namespace: str, labels: Mapping[str, str | None] | None
-    ) -> list[Manifest]:
+    def _list_kind(self, kind: Kind, namespace: str, labels: Labels | None) -> list[Manifest]:
         """Return the objects of a kind; a type that is absent has none."""
         try:
             with errors.explained(kind.group_kind, self._application):
@@ -206,13 +193,26 @@ class Cluster:
                 return []
             raise
 
-    def _request_list(
-        self, kind: Kind, namespace: str, labels: Mapping[str, str | None] | None
-    ) -> list[Manifest]:
+    def _request_list(self, kind: Kind, namespace: str, labels: Labels | None) -> list[Manifest]:
         where = {"namespace": namespace} if kind.namespaced else {}
         items = self.client.list(kind.resource, labels=labels, **where)
         # Items of a list come without the two fields that say what they are.
         return [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in items]
+
+    def _due(self, wanted: dict[tuple[str, str, str], Manifest], live: dict[Any, Manifest]) -> list[Manifest]:
+        """Return what is wanted and is not so already."""
+        manager = self.own.field_manager
+        return [item for key, item in wanted.items() if not settled.is_settled(item, live.get(key), manager)]
+
+    def _unwanted(
+        self, live: dict[tuple[str, str, str], Manifest], wanted: dict[tuple[str, str, str], Manifest]
+    ) -> list[Manifest]:
+        """Return our objects that are not wanted."""
+        return [item for key, item in live.items() if key not in wanted and self.own.is_member(item)]
+
+    def _is_ours(self, there: Manifest) -> bool:
+        """Whether an object was made by us, though someone may have taken our label off."""
+        return settled.applied_fields(there, self.own.field_manager) is not None
 
     # Writing
 
@@ -220,11 +220,7 @@ class Cluster:
         self, wanted: dict[tuple[str, str, str], Manifest], live: dict[Any, Manifest]
     ) -> dict[tuple[str, str, str], Manifest]:
         result = {key: live[key] for key in wanted if key in live}
-        due = [
-            manifest
-            for key, manifest in wanted.items()
-            if not settled.is_settled(manifest, live.get(key), self.own.field_manager)
-        ]
+        due = self._due(wanted, live)
         unlabelled = self._unlabelled([item for item in due if identity(item) not in live])
         due.sort(key=lambda manifest: kind_of(manifest).rank)
         for _, group in itertools.groupby(due, key=lambda manifest: kind_of(manifest).rank):
@@ -244,8 +240,7 @@ class Cluster:
                 written then.
         """
         there = self._there(unknown)
-        manager = self.own.field_manager
-        problems = [_taken(item) for item in there.values() if settled.applied_fields(item, manager) is None]
+        problems = [_taken(item) for item in there.values() if not self._is_ours(item)]
         if any(identity(item) == identity(self.own.parent(())) for item in unknown):
             problems.append(blocked(f"ConfigMap {self.own.name}", "the name is needed, choose another"))
         if problems:
@@ -254,11 +249,10 @@ class Cluster:
 
     def _there(self, unknown: list[Manifest]) -> dict[tuple[str, str, str], Manifest]:
         """Return those of the objects that there are, whosesoever; types are not looked for."""
-        wanted = {identity(item) for item in unknown if kind_of(item).rank != DEFINITION}
+        wanted = {identity(item): item for item in unknown if kind_of(item).rank != DEFINITION}
         places: dict[Kind, set[str]] = {}
-        for item in unknown:
-            if kind_of(item).rank != DEFINITION:
-                places.setdefault(kind_of(item), set()).add(item["metadata"].get("namespace", ""))
+        for item in wanted.values():
+            places.setdefault(kind_of(item), set()).add(item["metadata"].get("namespace", ""))
         lists = [
             (kind, namespace)
             for kind, namespaces in places.items()
@@ -301,7 +295,7 @@ class Cluster:
         everything: bool = False,
     ) -> list[Manifest]:
         """Delete our objects that are not wanted, what calls a workload first; return what is left."""
-        gone = [item for key, item in live.items() if key not in wanted and self.own.is_member(item)]
+        gone = self._unwanted(live, wanted)
         gone.sort(key=lambda item: (kind_of(item).rank != WEBHOOK, -kind_of(item).rank))
         left: list[Manifest] = []
         for item in gone:

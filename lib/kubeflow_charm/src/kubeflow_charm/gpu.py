@@ -30,6 +30,9 @@ _PRESENT = (
 """Labels that may tell nodes with GPUs from others where no model is known: the first one that does."""
 _HOSTNAME = "kubernetes.io/hostname"
 
+_SHARED: dict[Sharing, str] = {"none": "", "time-slicing": "time-sliced", "mps": "MPS", "unknown": "shared"}
+"""What people call GPUs that are shared so."""
+
 _NAME_LIMIT = 50
 """Characters of a pool's name, which goes into labels of at most 63."""
 _SHOWN = 3
@@ -88,9 +91,8 @@ class GpuPool(pydantic.BaseModel):
     def title(self) -> str:
         """The pool's name for people: `NVIDIA H100 80GB HBM3`, `NVIDIA Tesla T4, time-sliced`."""
         name = f"{self.vendor} {self.product}" if self.product else self.kind.removesuffix(" (shared)")
-        name += {"none": "", "time-slicing": ", time-sliced", "mps": ", MPS", "unknown": ", shared"}[
-            self.sharing
-        ]
+        if shared := _SHARED[self.sharing]:
+            name += f", {shared}"
         return f"{name} ({self.resource})" if _is_variant(self.resource) else name
 
     @property
@@ -279,9 +281,7 @@ def _new_name(share: Share, taken: Collection[str]) -> str:
     """Return a name that does not depend on which other pools there are, but for the rarest of cases."""
     product = _readable(share)
     words = [share.vendor, product] if product else [kind_of(share.resource).removesuffix(" (shared)")]
-    words.append(
-        {"none": "", "time-slicing": "time-sliced", "mps": "mps", "unknown": "shared"}[share.sharing]
-    )
+    words.append(_SHARED[share.sharing])
     if _is_variant(share.resource):
         words.append("mixed" if "/mig-" in share.resource else "renamed")
     name = re.sub(r"[^a-z0-9]+", "-", " ".join(words).lower()).strip("-")[:_NAME_LIMIT].rstrip("-")
