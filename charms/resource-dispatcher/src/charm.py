@@ -72,7 +72,10 @@ class ResourceDispatcher(ComponentCharm):
         own = self.cluster.own.selector
         return (
             watcher.Followed("v1", "Namespace", "namespaces", {str(label): None}),
-            *(watcher.Followed(kind.api_version, kind.kind, kind.plural, own, data=True) for kind in kinds),
+            *(
+                watcher.Followed(kind.api_version, kind.kind, kind.plural, own, matters="anything")
+                for kind in kinds
+            ),
         )
 
 

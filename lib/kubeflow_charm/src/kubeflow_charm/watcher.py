@@ -47,8 +47,8 @@ class Followed:
         plural: `nodes`.
         labels: the labels that select them; a value of None asks for the label only.
         fields: the fields that select them.
-        namespaced: whether they are looked for in the namespace. Of those that are not, labels and spec
-            matter, too; of nodes, what decides where pods can run, and nothing else.
+        namespaced: whether they are looked for in the namespace.
+        matters: which changes do, by a name in `watching.DIGESTS`.
     """
 
     api_version: str
@@ -57,11 +57,10 @@ class Followed:
     labels: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
     fields: Mapping[str, str] = dataclasses.field(default_factory=dict)
     namespaced: bool = False
-    data: bool = False
-    """Whether every change matters: of objects whose content no generation counts, such as Secrets."""
+    matters: str = "spec"
 
 
-NODES = Followed("v1", "Node", "nodes")
+NODES = Followed("v1", "Node", "nodes", matters="placement")
 """For a charm that reads the cluster's GPUs."""
 
 
@@ -85,9 +84,11 @@ class WatchSpec:
     def followed(self) -> list[dict[str, Any]]:
         """Return every kind to follow, as plain data."""
         own = [
-            Followed("apps/v1", "Deployment", "deployments", self.labels, namespaced=True),
-            Followed("apps/v1", "StatefulSet", "statefulsets", self.labels, namespaced=True),
-            Followed("v1", "Pod", "pods", self.labels, namespaced=True),
+            Followed("apps/v1", "Deployment", "deployments", self.labels, namespaced=True, matters="status"),
+            Followed(
+                "apps/v1", "StatefulSet", "statefulsets", self.labels, namespaced=True, matters="status"
+            ),
+            Followed("v1", "Pod", "pods", self.labels, namespaced=True, matters="status"),
         ]
         return [dataclasses.asdict(each) for each in (*own, *self.further)]
 

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -232,6 +233,16 @@ def version_digest(item: dict[str, Any]) -> bytes:
     return item["metadata"]["resourceVersion"].encode()
 
 
+DIGESTS: dict[str, Callable[[dict[str, Any]], bytes]] = {
+    "status": digest,
+    "spec": partial(digest, whole=True),
+    "placement": node_digest,
+    "anything": version_digest,
+}
+"""What of an object matters: what a status speaks of; labels and spec as well; what decides where pods can
+run; every change, where no generation counts those of the content, as of a Secret."""
+
+
 def _hashed(told: dict[str, Any]) -> bytes:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).digest()
 
@@ -270,11 +281,7 @@ def follow(followed: dict[str, Any], namespace: str, changes: Changes) -> None:
     kind = create(group, version, followed["kind"], followed["plural"])
     selected = {"labels": followed["labels"], "fields": followed["fields"]}
     name = json.dumps(followed)
-    short = partial(digest, whole=not followed["namespaced"])
-    if followed["kind"] == "Node":
-        short = node_digest
-    elif followed["data"]:
-        short = version_digest
+    short = DIGESTS[followed["matters"]]
     pause, said = _FIRST_PAUSE, ""
     while True:
         try:
