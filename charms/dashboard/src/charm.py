@@ -7,28 +7,22 @@ import links
 import ops
 import pydantic
 
-from kubeflow_charm import ComponentCharm, Manifest, gather, if_empty
+from kubeflow_charm import ComponentCharm, Manifest, gather
+from kubeflow_charm.gateway import GatewayConfig
 from kubeflow_charm.relations import dashboard_links, gateway_info, k8s_service
-from kubeflow_charm.relations.kubernetes_names import DnsName, Namespace
+from kubeflow_charm.relations.kubernetes_names import DnsName
 
-Header = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9-]+$")]
-Prefix = Annotated[str, pydantic.Field(pattern=r"^[!-~]*$")]
 Url = Annotated[str, pydantic.Field(pattern=r"^(/|https?://)[!-~]*$")]
 
 
-class DashboardConfig(links.LinkOptions):
+class DashboardConfig(links.LinkOptions, GatewayConfig):
     """The options; `charmcraft.yaml` says what each is for."""
 
     dashboard_configmap: DnsName
     port: Annotated[int, pydantic.Field(ge=1024, le=65535)]
     registration_flow: bool
     replicas: Annotated[int, pydantic.Field(ge=1)]
-    userid_header: Header
-    userid_prefix: Prefix
     logout_url: Url
-    cluster_domain: DnsName
-    istio_gateway_namespace: Annotated[Namespace | None, if_empty(None)]
-    istio_gateway_service_account: DnsName
 
 
 class Dashboard(ComponentCharm):
@@ -54,7 +48,7 @@ class Dashboard(ComponentCharm):
         return self.render(
             config=config,
             gateway=gateway,
-            gateway_namespace=config.istio_gateway_namespace or gateway.gateway_namespace,
+            gateway_namespace=config.gateway_namespace(gateway),
             links=config.document(offered),
             profiles_host=profiles.host(self.namespace),
             profiles_port=profiles.service_port,

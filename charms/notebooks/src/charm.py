@@ -9,11 +9,11 @@ import spawner
 from custom_resources import definitions
 from spawner_options import SpawnerOptions
 
-from kubeflow_charm import ComponentCharm, Manifest, Problem, gather, gpu, if_empty, placement, watcher
+from kubeflow_charm import ComponentCharm, Manifest, Problem, gather, gpu, placement, watcher
 from kubeflow_charm.certificates import webhook_certificate
+from kubeflow_charm.gateway import GatewayConfig
 from kubeflow_charm.problems import flattened
 from kubeflow_charm.relations import dashboard_links, gateway_info, kubernetes_manifest
-from kubeflow_charm.relations.kubernetes_names import DnsName, Namespace
 
 WEBHOOK = "pvcviewer-webhook-service"
 
@@ -28,11 +28,9 @@ LINKS = [
 """From kubeflow/manifests 26.03, applications/centraldashboard/upstream/base/configmap.yaml."""
 
 Minutes = Annotated[int, pydantic.Field(ge=1)]
-Header = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9-]+$")]
-Prefix = Annotated[str, pydantic.Field(pattern=r"^[!-~]*$")]
 
 
-class NotebooksConfig(SpawnerOptions):
+class NotebooksConfig(SpawnerOptions, GatewayConfig):
     """The options; `charmcraft.yaml` says what each is for."""
 
     notebook_security_policy: Literal["privileged", "restricted"]
@@ -41,11 +39,6 @@ class NotebooksConfig(SpawnerOptions):
     idleness_check_period: Minutes
     secure_cookies: bool
     replicas: Annotated[int, pydantic.Field(ge=1)]
-    userid_header: Header
-    userid_prefix: Prefix
-    cluster_domain: DnsName
-    istio_gateway_namespace: Annotated[Namespace | None, if_empty(None)]
-    istio_gateway_service_account: DnsName
 
 
 class Notebooks(ComponentCharm):
@@ -69,7 +62,7 @@ class Notebooks(ComponentCharm):
         rendered = self.render(
             config=config,
             gateway=gateway,
-            gateway_namespace=config.istio_gateway_namespace or gateway.gateway_namespace,
+            gateway_namespace=config.gateway_namespace(gateway),
             spawner=spawner.text(config, self.gpus),
             certificate=webhook_certificate(
                 self, WEBHOOK, self.namespace, cluster_domain=config.cluster_domain

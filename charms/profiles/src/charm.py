@@ -12,6 +12,7 @@ from profile_crd import profile_definition
 
 from kubeflow_charm import ComponentCharm, Config, Manifest, gather
 from kubeflow_charm.certificates import webhook_certificate
+from kubeflow_charm.gateway import principal
 from kubeflow_charm.relations import gateway_info, k8s_service
 
 KFAM = k8s_service.Service(service_name="profiles-kfam", service_port="8081")
@@ -25,15 +26,6 @@ Namespace = Annotated[str, pydantic.Field(pattern=f"^({_LABEL})?$")]
 ServiceAccount = Annotated[str, pydantic.Field(pattern=f"^(({_LABEL}/)?{_NAME})?$")]
 Header = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9-]+$")]
 User = Annotated[str, pydantic.Field(pattern=r"^[^\s,]*$")]
-
-
-def principal(namespace: str, account: str) -> str:
-    """Return the identity of a service account in Istio's mesh.
-
-    `cluster.local` is Istio's word for its own trust domain, however that and the cluster's DNS are called.
-    """
-    return f"cluster.local/ns/{namespace}/sa/{account}"
-
 
 NOBODY = principal("-", "-")
 """A principal that cannot exist: no namespace may be called so."""

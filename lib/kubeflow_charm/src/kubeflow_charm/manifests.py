@@ -16,6 +16,9 @@ from kubeflow_charm.resources import Manifest
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+_SHARED = Path(__file__).parent / "templates"
+"""Macros that the templates of several charms import."""
+
 
 def render(folder: Path, values: Mapping[str, Any]) -> list[Manifest]:
     """Render every `*.yaml.j2` of a folder, in the order of names, and return the documents.
@@ -41,7 +44,7 @@ def render(folder: Path, values: Mapping[str, Any]) -> list[Manifest]:
 @functools.cache
 def _environment(folder: Path) -> jinja2.Environment:
     environment = jinja2.Environment(  # noqa: S701 (YAML is not HTML)
-        loader=jinja2.FileSystemLoader(folder),
+        loader=jinja2.FileSystemLoader([folder, _SHARED]),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

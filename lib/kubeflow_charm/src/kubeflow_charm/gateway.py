@@ -1,0 +1,39 @@
+"""What is reached through the Istio gateway: the options of every charm with a web app, and who may call it.
+
+The Kubernetes objects for that are macros for the charms' templates, in `templates/_gateway.j2`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import pydantic
+
+from kubeflow_charm.config import Config, if_empty
+from kubeflow_charm.relations.gateway_info import Gateway
+from kubeflow_charm.relations.kubernetes_names import DnsName, Namespace
+
+Header = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9-]+$")]
+Prefix = Annotated[str, pydantic.Field(pattern=r"^[!-~]*$")]
+
+
+class GatewayConfig(Config):
+    """How users are told, and where the gateway's own pods are."""
+
+    userid_header: Header
+    userid_prefix: Prefix
+    cluster_domain: DnsName
+    istio_gateway_namespace: Annotated[Namespace | None, if_empty(None)]
+    istio_gateway_service_account: DnsName
+
+    def gateway_namespace(self, gateway: Gateway) -> str:
+        """Return where the gateway's pods run: with the Gateway, unless the operator says otherwise."""
+        return self.istio_gateway_namespace or gateway.gateway_namespace
+
+
+def principal(namespace: str, account: str) -> str:
+    """Return the identity of a service account in Istio's mesh.
+
+    `cluster.local` is Istio's word for its own trust domain, however that and the cluster's DNS are called.
+    """
+    return f"cluster.local/ns/{namespace}/sa/{account}"
