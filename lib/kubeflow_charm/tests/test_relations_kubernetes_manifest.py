@@ -8,7 +8,14 @@ import ops
 import pytest
 from ops import testing
 
-from kubeflow_charm.relations.kubernetes_manifest import COUNT, LIMIT, Offer, Provides, Requires
+from kubeflow_charm.relations.kubernetes_manifest import (
+    COUNT,
+    LIMIT,
+    Offer,
+    Provides,
+    Requires,
+    SecretRequires,
+)
 from kubeflow_charm.resources import Manifest
 
 DEFAULT = {
@@ -127,3 +134,50 @@ def test_a_secret_is_read():
 def test_a_secret_that_says_nothing_is_told(content, state, text):
     (problem,) = read_secret(content).problems
     assert (problem.status.name, problem.status.message) == (state, text)
+
+
+class Sender(ops.CharmBase):
+    """A charm that offers what the test says, in a secret."""
+
+    offered: tuple[Manifest, ...] = ()
+
+    def __init__(self, framework: ops.Framework):
+        super().__init__(framework)
+        framework.observe(self.on.update_status, self._send)
+
+    def _send(self, _: ops.EventBase) -> None:
+        SecretRequires(self, "dispatcher").send(list(self.offered))
+
+
+def sent(monkeypatch: pytest.MonkeyPatch, offered: list[Manifest], state: testing.State) -> testing.State:
+    """Return the state after a hook of a charm that offers `offered`."""
+    monkeypatch.setattr(Sender, "offered", tuple(offered))
+    meta = {"name": "ours", "requires": {"dispatcher": {"interface": "kubernetes_manifest"}}}
+    context = testing.Context(Sender, meta=meta)
+    return context.run(context.on.update_status(), state)
+
+
+def test_what_is_secret_travels_in_a_secret_that_only_the_dispatcher_reads(monkeypatch):
+    relation = testing.Relation("dispatcher", remote_app_name="resource-dispatcher")
+    before = testing.State(leader=True, relations=[relation])
+    key = named("key", annotations={"said": 'it\'s 100% "{{ odd }}" $(KEY)\n'})
+    after = sent(monkeypatch, [key], before)
+    written = dict(after.get_relation(relation.id).local_app_data)
+    (secret,) = after.secrets
+    assert written == {"kubernetes_manifests": secret.id, "is_secret": "true"}
+    assert secret.label == f"manifest.dispatcher.{relation.id}"
+    assert secret.remote_grants == {relation.id: {"resource-dispatcher"}}
+    assert secret.latest_content is not None
+    assert json.loads(secret.latest_content["manifests"]) == [key]
+
+
+def test_a_secret_gets_a_revision_when_what_it_holds_changes_and_only_then(monkeypatch):
+    relation = testing.Relation("dispatcher", remote_app_name="resource-dispatcher")
+    first = sent(monkeypatch, [DEFAULT], testing.State(leader=True, relations=[relation]))
+    again = sent(monkeypatch, [DEFAULT], first)
+    assert again.secrets == first.secrets
+    assert again.relations == first.relations
+    changed = sent(monkeypatch, [], again)
+    (secret,) = changed.secrets
+    assert secret.latest_content == {"manifests": "[]"}
+    assert changed.get_relation(relation.id) == first.get_relation(relation.id)

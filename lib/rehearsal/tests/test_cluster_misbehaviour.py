@@ -41,7 +41,7 @@ class Web:
     def __init__(self, client, namespace: str):
         self._client, self._namespace = client, namespace
 
-    def deploy(self, replicas: int = 1) -> None:
+    def deploy(self, replicas: int = 1, **container: str) -> None:
         self._client.create(
             Deployment(
                 metadata=ObjectMeta(name="web"),
@@ -50,7 +50,7 @@ class Web:
                     selector=LabelSelector(matchLabels={"app": "web"}),
                     template=PodTemplateSpec(
                         metadata=ObjectMeta(labels={"app": "web"}),
-                        spec=PodSpec(containers=[Container(name="main", image=IMAGE)]),
+                        spec=PodSpec(containers=[Container(name="main", image=IMAGE, **container)]),
                     ),
                 ),
             ),
@@ -166,6 +166,16 @@ def test_a_running_pod_can_crash_but_needs_no_image(misbehave, web):
     assert web.ready
     misbehave("web-*=crash-loop")
     eventually(lambda: web.waits_for("CrashLoopBackOff"))
+
+
+@pytest.mark.parametrize(
+    ("policy", "kept"), [("FallbackToLogsOnError", "F1 no database: 'db'"), ("File", None)]
+)
+def test_the_last_words_of_a_program_are_kept_where_its_container_asks_for_that(misbehave, web, policy, kept):
+    misbehave("web-*=crash-loop:F1 no database: 'db'")
+    web.deploy(terminationMessagePolicy=policy)
+    eventually(lambda: web.waits_for("CrashLoopBackOff"))
+    assert web.container.lastState.terminated.message == kept
 
 
 def test_other_pods_are_left_alone(misbehave, web):

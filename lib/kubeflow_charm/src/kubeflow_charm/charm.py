@@ -66,6 +66,7 @@ class ComponentCharm(ops.CharmBase):
         for event in self.on.events().values():
             if issubclass(event.event_type, _RECONCILED):
                 framework.observe(event, self._reconcile)
+        framework.observe(self.on.secret_remove, self._forget)
         framework.observe(self.on.remove, self._remove)
         framework.observe(self.on.collect_unit_status, self._report)
         if "list-images" in self.meta.actions:
@@ -170,6 +171,11 @@ class ComponentCharm(ops.CharmBase):
     @functools.cached_property
     def _watcher(self) -> watcher.Watcher:
         return watcher.Watcher(self)
+
+    def _forget(self, event: ops.SecretRemoveEvent) -> None:
+        """Have Juju forget what a secret held before, once nobody reads that any more."""
+        if self.unit.is_leader():
+            event.remove_revision()
 
     def _remove(self, _: ops.RemoveEvent) -> None:
         self._watcher.stop()

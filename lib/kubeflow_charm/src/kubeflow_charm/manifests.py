@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,8 +24,9 @@ _SHARED = Path(__file__).parent / "templates"
 def render(folder: Path, values: Mapping[str, Any]) -> list[Manifest]:
     """Render every `*.yaml.j2` of a folder, in the order of names, and return the documents.
 
-    A value goes into YAML through `| to_json`, which quotes whatever it holds; `| b64encode` is for Secrets.
-    Fields that come out as null are left out.
+    A value goes into YAML through `| to_json`, which quotes whatever it holds; `| b64encode` is for Secrets,
+    `| fingerprint` for an annotation that makes pods new when the value changes. Fields that come out as
+    null are left out.
 
     Raises:
         jinja2.TemplateError: for a variable that is not given: a bug of the charm.
@@ -52,7 +54,13 @@ def _environment(folder: Path) -> jinja2.Environment:
     environment.filters["b64encode"] = lambda text: base64.b64encode(text.encode()).decode()
     # Jinja's own tojson escapes for HTML, which would show in every ConfigMap.
     environment.filters["to_json"] = json.dumps
+    environment.filters["fingerprint"] = _fingerprint
     return environment
+
+
+def _fingerprint(value: Any) -> str:
+    """Return 16 characters that differ for another value, and that do not tell a good password."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _checked(document: Any, template: str) -> Manifest:

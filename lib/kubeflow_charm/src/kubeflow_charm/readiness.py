@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -87,12 +88,30 @@ def _container_reason(container: dict[str, Any]) -> str:
     waits = state.get("waiting") or {}
     if waits.get("reason", "") not in _STARTING:
         last = (container.get("lastState") or {}).get("terminated") or {}
-        why = last.get("reason") if waits["reason"] == "CrashLoopBackOff" else waits.get("message")
+        why = waits.get("message")
+        if waits["reason"] == "CrashLoopBackOff":
+            said = last_words(last.get("message", ""))
+            why = said or last.get("reason")
         return f"{waits['reason']}: {why}" if why and why != "Error" else waits["reason"]
     ended = state.get("terminated") or {}
     if ended and ended.get("exitCode", 0) != 0:
         return f"{ended.get('reason', 'Error')} (exit code {ended['exitCode']})"
     return ""
+
+
+_SEVERE = re.compile(r"^[EF]\d{4} [\d:.]+\s+\d+ [^\]]*\] (.*)")
+"""A line of klog or glog that is an error: severity and day, time, thread, place, and what is wrong."""
+
+
+def last_words(message: str) -> str:
+    """Return why a container ended, of the end of its log: `terminationMessagePolicy` puts it there.
+
+    That is the last error in the format of Kubernetes' own programs, which a stack may follow; otherwise the
+    last line.
+    """
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    severe = [found[1] for line in lines if (found := _SEVERE.match(line))]
+    return (severe or lines or [""])[-1]
 
 
 def _definition_problems(crd: Manifest) -> list[Problem]:

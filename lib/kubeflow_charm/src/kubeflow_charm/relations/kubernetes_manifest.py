@@ -4,7 +4,7 @@ The requirer writes `kubernetes_manifests`, a JSON list of documents; or, with `
 of a Juju secret whose `manifests` is that list (canonical/resource-dispatcher,
 lib/charms/resource_dispatcher/v0/kubernetes_manifests.py, LIBPATCH 1 and 2). A document without a namespace
 goes to all profiles, one with a namespace to that profile only. An older dispatcher knows no secrets, so what
-we write is plain.
+we write is plain, unless it is secret itself.
 """
 
 from __future__ import annotations
@@ -73,6 +73,30 @@ class Requires(Endpoint):
         text = json.dumps(manifests)
         for relation in self.relations:
             self.write(relation, {"kubernetes_manifests": text})
+
+
+class SecretRequires(Requires):
+    """The side that has objects which nobody should read on the relation: they travel in a Juju secret."""
+
+    def send(self, manifests: list[Manifest]) -> None:
+        """Offer these objects, and no others, to every related dispatcher."""
+        content = {"manifests": json.dumps(manifests)}
+        for relation in self.relations:
+            secret = self._kept(relation, content)
+            self.write(relation, {"kubernetes_manifests": secret, "is_secret": "true"})
+
+    def _kept(self, relation: ops.Relation, content: dict[str, str]) -> str:
+        """Have the relation's secret hold `content`, and return its URI."""
+        label = f"manifest.{self.name}.{relation.id}"
+        try:
+            secret = self._charm.model.get_secret(label=label)
+        except ops.SecretNotFoundError:
+            secret = self._charm.app.add_secret(content, label=label)
+        else:
+            if secret.get_content(refresh=True) != content:
+                secret.set_content(content)
+        secret.grant(relation)
+        return secret.id or secret.get_info().id
 
 
 class Provides(Endpoint):

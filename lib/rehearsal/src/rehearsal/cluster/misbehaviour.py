@@ -11,6 +11,7 @@ Reasons and messages are those of Kubernetes v1.36, pkg/kubelet (`images/image_m
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from dataclasses import dataclass
 
@@ -28,12 +29,15 @@ class Waiting:
         message: Go template of the reason's own words; the container is `.`, the pod is `$pod`.
         after: seconds after the step before.
         terminated: reason and exit status of the container's last life, if it had one.
+        said: the end of the log of that life, which Kubernetes keeps of containers with the
+            `terminationMessagePolicy` FallbackToLogsOnError.
     """
 
     reason: str
     message: str = '""'
     after: float = 0.0
     terminated: tuple[str, int] | None = None
+    said: str = ""
 
 
 _PULL = (
@@ -70,27 +74,37 @@ class Misbehaviour:
         pattern: shell pattern of the pods' names, with `*` and `?`.
         way: `image-pull`, `crash-loop`, `oom`, or `slow`.
         seconds: of `slow`: how long a pod takes to become ready.
+        said: of `crash-loop`: what the program logged before it ended.
     """
 
     pattern: str
     way: str
     seconds: float = 30
+    said: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Misbehaviour:
-        """Read `PATTERN=image-pull` or `PATTERN=slow:30`; raises RehearsalError for anything else."""
+        """Read `PATTERN=image-pull`, `PATTERN=slow:30` or `PATTERN=crash-loop:LAST WORDS`.
+
+        Raises:
+            RehearsalError: for anything else.
+        """
         pattern, _, way = text.partition("=")
-        way, _, seconds = way.partition(":")
-        if not pattern or way not in WAYS or (seconds and (way != "slow" or not seconds.isdigit())):
+        way, _, more = way.partition(":")
+        fits = {"slow": not more or more.isdigit(), "crash-loop": "{{" not in more}.get(way, not more)
+        if not pattern or way not in WAYS or not fits:
+            ways = ", ".join(WAYS).replace("crash-loop", "crash-loop[:LAST WORDS]")
             raise RehearsalError(
-                f"{text!r} is no misbehaviour: write PATTERN=WAY, with one of {', '.join(WAYS)}:SECONDS"
+                f"{text!r} is no misbehaviour: write PATTERN=WAY, with one of {ways}[:SECONDS]"
             )
-        return cls(pattern, way, float(seconds or 30))
+        if way == "slow":
+            return cls(pattern, way, float(more or 30))
+        return cls(pattern, way, said=more)
 
     @property
     def steps(self) -> tuple[Waiting, ...]:
         """What the pods' containers wait for, one after the other."""
-        return _STEPS[self.way]
+        return tuple(dataclasses.replace(step, said=self.said) for step in _STEPS[self.way])
 
     @property
     def strikes_running(self) -> bool:

@@ -6,6 +6,7 @@ Its format is that of KWOK v0.8, `kwok.x-k8s.io/v1alpha1`; keys are jq expressio
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from rehearsal.cluster.misbehaviour import Misbehaviour, Waiting
@@ -246,13 +247,23 @@ spec:
 """
 
 
+def _last_words(step: Waiting) -> str:
+    """Return the field with the end of the log, which is there if the container asks for it."""
+    if not step.said:
+        return ""
+    asked = 'eq (or .terminationMessagePolicy "File") "FallbackToLogsOnError"'
+    return f"{{{{ if {asked} }}}}, message: {json.dumps(step.said)}{{{{ end }}}}"
+
+
 def _waiting_status(step: Waiting) -> str:
     """Return the status of a pod whose containers wait."""
     ended, restarts = "", 0
     if step.terminated:
         reason, code = step.terminated
         moments = "startedAt: {{ $now | Quote }}, finishedAt: {{ $now | Quote }}"
-        ended = f"lastState: {{terminated: {{exitCode: {code}, reason: {reason}, {moments}}}}}"
+        ended = (
+            f"lastState: {{terminated: {{exitCode: {code}, reason: {reason}, {moments}{_last_words(step)}}}}}"
+        )
         restarts = 5
     unready = 'status: "False", reason: ContainersNotReady, lastTransitionTime: {{ $now | Quote }}'
     return (
