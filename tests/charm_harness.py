@@ -24,6 +24,22 @@ from rehearsal.cluster import crds
 from rehearsal.cluster.controlplane import ControlPlane
 
 GATEWAY = {"gateway_name": "kubeflow-gateway", "gateway_namespace": "istio", "gateway_up": "true"}
+DATABASE = {
+    "data": "{}",
+    "database": "mlpipeline",
+    "endpoints": "mysql-k8s-primary.mlops.svc.cluster.local.:3306",
+    "version": "8.0.41",
+}
+"""What mysql-k8s writes, beside the URI of its secret."""
+MINIO = {
+    "access-key": "minio",
+    "secret-key": "minio123",
+    "service": "minio",
+    "port": 9000,
+    "secure": False,
+    "namespace": "mlops",
+}
+"""What minio writes under `data`."""
 
 
 class Harness:

@@ -14,9 +14,9 @@ from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.existing import Refused
 from rehearsal.cluster.gate import Gate, Request
 from rehearsal.guardian import Guardian
-from rehearsal.juju import charms
+from rehearsal.juju import charms, secrets
 from rehearsal.juju.engine import Engine
-from rehearsal.juju.state import Endpoint, Hook, Life, Relation, SeenRelation, Settings
+from rehearsal.juju.state import Endpoint, Hook, Life, Relation, Secret, SeenRelation, Settings
 
 ROOT = Path(__file__).parents[2]
 CHARMS = sorted(path.parents[1] for path in ROOT.glob("charms/*/src/charm.py"))
@@ -36,8 +36,21 @@ NEIGHBOURS: dict[str, dict[str, str]] = {
         "_supported_versions": "- v1\n",
         "data": "service-name: profiles-kfam\nservice-port: '8081'\n",
     },
+    "mysql_client": {
+        "database": "mlpipeline",
+        "endpoints": "mysql-k8s-primary.there.svc.cluster.local.:3306",
+        "secret-user": "",
+    },
+    "object-storage": {
+        "_supported_versions": "- v1\n",
+        "data": "access-key: k\nnamespace: there\nport: 9000\nsecret-key: s\nsecure: false\nservice: minio\n",
+    },
 }
 """Interface to what the other application has written, for every needed endpoint of every charm."""
+SECRETS = {"secret-user": {"username": "relation-1", "password": "p"}}
+"""Key to what the secret holds whose URI the other application wrote there."""
+ALTERNATIVES = {"kubeflow-pipelines": ("object-storage",)}
+"""Charm to those of its optional endpoints of which it needs one."""
 
 
 class Bench:
@@ -76,7 +89,8 @@ class Bench:
     @property
     def needed(self) -> list[str]:
         """The endpoints without which it does nothing: where none is required, the first one."""
-        return self.required or list(self.charm.endpoints)[:1]
+        required = self.required or list(self.charm.endpoints)[:1]
+        return [*required, *ALTERNATIVES.get(self.charm.name, ())]
 
     def relate(self, *endpoints: str) -> None:
         """Relate these endpoints to neighbours that have said all they have to say."""
@@ -86,11 +100,21 @@ class Bench:
             ends = [Endpoint(self.charm.name, name, spec.role), Endpoint(f"{name}-app", "there", other)]
             relation = Relation(self.model.next_relation, spec.interface, ends)
             self.model.next_relation += 1
-            settings = Settings(dict(NEIGHBOURS[spec.interface]), 1)
+            written = dict(NEIGHBOURS[spec.interface])
+            for key in SECRETS.keys() & written.keys():
+                written[key] = self._secret(f"{name}-app", SECRETS[key], relation.id)
+            settings = Settings(written, 1)
             relation.application_data[f"{name}-app"] = settings
             relation.unit_data[self.unit.name] = Settings()
             self.model.relations[relation.id] = relation
             self.unit.seen.relations[relation.id] = SeenRelation(created=True)
+
+    def _secret(self, owner: str, content: dict[str, str], relation: int) -> str:
+        """Have a neighbour make a secret, and grant it; return its URI."""
+        secret = Secret(secrets.new_id(), owner, revisions={1: content})
+        secret.grants[self.application.name] = relation
+        self.model.secrets[secret.id] = secret
+        return secret.uri
 
     def hook(self, name: str = "config-changed") -> list[Request]:
         """Run a hook; return the requests it made, the long watches left out."""

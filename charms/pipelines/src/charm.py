@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+"""Kubeflow Pipelines: graphs of containers, their runs, and what those leave behind."""
+
+import databases
+import menu_links
+import metadata_store
+import object_stores
+import ops
+import profile_manifests
+import step_placement
+import workflow_controller
+from pipelines_config import PipelinesConfig
+from pipelines_crds import definitions
+
+from kubeflow_charm import ComponentCharm, Manifest, gather, gpu, watcher
+from kubeflow_charm.certificates import Certificate, webhook_certificate
+from kubeflow_charm.relations import (
+    dashboard_links,
+    gateway_info,
+    k8s_service,
+    kubernetes_manifest,
+    mysql_client,
+    object_storage,
+    s3,
+)
+
+VERSION = "2.16.0"
+"""Of kubeflow/pipelines, as kubeflow/manifests 26.03 has it."""
+
+
+class Pipelines(ComponentCharm):
+    """Run the API server, its web app and controllers, the metadata store and Argo's workflow controller."""
+
+    config_type = PipelinesConfig
+
+    def __init__(self, framework: ops.Framework):
+        super().__init__(framework)
+        self.gateway = gateway_info.Requires(self, "gateway-info")
+        self.database = mysql_client.Requires(self, "relational-db", database=databases.NAME)
+        self.minio = object_storage.Requires(self, "object-storage")
+        self.s3 = s3.Requires(self, "s3-credentials")
+        self.dashboard = dashboard_links.Requires(self, "dashboard-links")
+        self.secrets = kubernetes_manifest.SecretRequires(self, "secrets")
+        self.config_maps = kubernetes_manifest.Requires(self, "config-maps")
+        self.pod_defaults = kubernetes_manifest.Requires(self, "pod-defaults")
+        self.apis = {
+            "8888": k8s_service.Provides(self, "kfp-api"),
+            "8887": k8s_service.Provides(self, "kfp-api-grpc"),
+        }
+        self.gpus = gpu.Gpus()
+
+    def manifests(self) -> list[Manifest]:
+        """Return what pipelines need."""
+        config, gateway, database, store, _ = gather(
+            self.read_config,
+            self.gateway.get,
+            lambda: databases.records(self.database),
+            self.store,
+            lambda: self.images,
+        )
+        self.gpus = gpu.discover(self.cluster.nodes()) if config.gpu_discovery else gpu.Gpus()
+        native = config.pipeline_store == "kubernetes"
+        authorities = database.tls_ca + store.tls_ca
+        rendered = self.render(
+            version=VERSION,
+            config=config,
+            gateway=gateway,
+            gateway_namespace=config.gateway_namespace(gateway),
+            database=database,
+            store=store,
+            own_secrets=profile_manifests.secrets(store, authorities),
+            ca_bundle=authorities,
+            pipeline_root=config.pipeline_root(store.bucket),
+            log_key=config.log_key,
+            run_images=config.run_images(self.images.references),
+            kubernetes_native=native,
+            certificates={
+                "cache": self.certificate("cache-server", wanted=config.cache_enabled),
+                "api": self.certificate("ml-pipeline", wanted=native),
+            },
+            metadata_server_config=metadata_store.server(database),
+            envoy_config=metadata_store.envoy(),
+            workflow_controller_config=workflow_controller.settings(
+                store,
+                archive_logs=config.archive_logs,
+                log_key=config.log_key,
+                authorities=store.tls_ca,
+                defaults=step_placement.workflow_defaults(self.gpus),
+            ),
+        )
+        return [*definitions(kubernetes_native=native), *rendered]
+
+    def store(self) -> object_stores.Store:
+        """Return the object store, of which there must be one."""
+        bucket = self.read_config().object_store_bucket_name
+        return object_stores.chosen(self.app.name, self.minio, self.s3, bucket)
+
+    def certificate(self, service: str, *, wanted: bool) -> Certificate | None:
+        """Return the certificate of a webhook, if there is one."""
+        domain = self.read_config().cluster_domain
+        return webhook_certificate(self, service, self.namespace, cluster_domain=domain) if wanted else None
+
+    def publish(self) -> None:
+        """Offer the API and its pages, and every profile what its runs need."""
+        store, root = self.store(), self.read_config().pipeline_root(self.store().bucket)
+        for port, endpoint in self.apis.items():
+            name = f"ml-pipeline.{self.namespace}"
+            endpoint.send(k8s_service.Service(service_name=name, service_port=port))
+        self.dashboard.send(menu_links.LINKS)
+        self.secrets.send(profile_manifests.secrets(store, store.tls_ca))
+        self.config_maps.send(profile_manifests.config_maps(store, root, self.namespace))
+        self.pod_defaults.send(profile_manifests.pod_defaults())
+
+    def active_message(self) -> str:
+        """Say who can read whose artifacts, and which GPUs were found."""
+        return "; ".join(filter(None, ("profiles share one object store key", self.gpus.summary)))
+
+    def followed(self) -> tuple[watcher.Followed, ...]:
+        """Have a hook when nodes change."""
+        return (watcher.NODES,)
+
+    def user_images(self) -> list[str]:
+        """Return what runs start beside the images of their steps."""
+        return list(self.read_config().run_images(self.images.references).model_dump().values())
+
+
+if __name__ == "__main__":  # pragma: no cover
+    ops.main(Pipelines)

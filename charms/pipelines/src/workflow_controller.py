@@ -1,0 +1,55 @@
+"""The settings of Argo's workflow controller: where logs go, and what every step is given.
+
+kubeflow/pipelines 2.16.0, third-party/argo/base/workflow-controller-configmap-patch.yaml; the keys are those
+of argo-workflows v3.7.3, config/config.go.
+"""
+
+from __future__ import annotations
+
+import yaml
+from object_stores import Store
+from profile_manifests import CA_BUNDLE, STORE_KEY
+
+from kubeflow_charm import Manifest
+
+_EXECUTOR = {
+    "imagePullPolicy": "IfNotPresent",
+    "securityContext": {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": True,
+        "runAsUser": 65532,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    },
+}
+
+
+def settings(
+    store: Store, *, archive_logs: bool, log_key: str, authorities: str, defaults: Manifest
+) -> dict[str, str]:
+    """Return the data of the controller's ConfigMap.
+
+    Args:
+        store: where logs go, and what steps of v1 pipelines leave behind.
+        archive_logs: whether logs go there.
+        log_key: the key of a step's log, as Argo's `keyFormat`.
+        authorities: whom to trust, as PEM; empty for everybody's.
+        defaults: what a Workflow has that says nothing else.
+    """
+    s3 = {
+        "endpoint": store.endpoint,
+        "bucket": store.bucket,
+        "region": store.region,
+        "insecure": not store.secure,
+        "keyFormat": log_key,
+        "accessKeySecret": {"name": STORE_KEY, "key": "accesskey"},
+        "secretKeySecret": {"name": STORE_KEY, "key": "secretkey"},
+    }
+    if authorities:
+        s3["caSecret"] = {"name": CA_BUNDLE, "key": "ca.crt"}
+    parts = {
+        "artifactRepository": {"archiveLogs": archive_logs, "s3": s3},
+        "executor": _EXECUTOR,
+        "workflowDefaults": defaults,
+    }
+    return {key: yaml.safe_dump(part, sort_keys=False) for key, part in parts.items() if part}

@@ -1,0 +1,109 @@
+"""The pipelines charm on the charms' harness."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from charm_harness import DATABASE, GATEWAY, MINIO, Harness, unwatched
+from ops import testing
+
+USER = {"username": "relation-7", "password": "it's"}
+
+
+class Pipelines(Harness):
+    """The charm, and the applications that it is related to."""
+
+    def relations(
+        self,
+        *,
+        gateway: dict[str, str] | None = GATEWAY,
+        database: dict[str, str] | None = DATABASE,
+        minio: dict[str, Any] | None = MINIO,
+        s3: dict[str, str] | None = None,
+        dispatcher: bool = False,
+        **_: Any,
+    ) -> list[testing.Relation]:
+        """Return the relations.
+
+        Args:
+            gateway: what the gateway's charm wrote; None if none is related.
+            database: what MySQL's charm wrote beside its secrets.
+            minio: what MinIO's charm wrote.
+            s3: what s3-integrator wrote beside its secret.
+            dispatcher: whether a resource dispatcher is related.
+        """
+        relations = []
+        if gateway is not None:
+            relations.append(("gateway-info", "istio-pilot", gateway))
+        if database is not None:
+            relations.append(("relational-db", "mysql-k8s", {"secret-user": "secret:user"} | database))
+        if minio is not None:
+            data = {"_supported_versions": "- v1\n", "data": yaml.safe_dump(minio)}
+            relations.append(("object-storage", "minio", data))
+        if s3 is not None:
+            relations.append(("s3-credentials", "s3-integrator", {"secret-extra": "secret:s3"} | s3))
+        if dispatcher:
+            relations += [
+                (name, "resource-dispatcher", {}) for name in ("secrets", "config-maps", "pod-defaults")
+            ]
+        return [
+            testing.Relation(endpoint, remote_app_name=name, remote_app_data=data)
+            for endpoint, name, data in relations
+        ]
+
+    def state(
+        self,
+        model: str,
+        config: dict[str, Any] | None = None,
+        *,
+        user: dict[str, str] | None = None,
+        tls: dict[str, str] | None = None,
+        keys: dict[str, str] | None = None,
+        **said: Any,
+    ) -> testing.State:
+        """Return the state before a hook.
+
+        Args:
+            model: its name.
+            config: options.
+            user: what MySQL's secret with the user holds.
+            tls: what its secret about TLS holds; None if there is none.
+            keys: what s3-integrator's secret holds.
+            said: for `relations`.
+        """
+        secrets = [testing.Secret(user or USER, id="secret:user")]
+        if tls is not None:
+            secrets.append(testing.Secret(tls, id="secret:tls"))
+            said = said | {"database": DATABASE | said.get("database", {}) | {"secret-tls": "secret:tls"}}
+        if said.get("s3") is not None:
+            secrets.append(testing.Secret(keys or {"access-key": "a", "secret-key": "b"}, id="secret:s3"))
+        return dataclasses.replace(
+            super().state(model, config, **said), secrets=frozenset([*secrets, *self._certificates])
+        )
+
+    _certificates: tuple[testing.Secret, ...] = ()
+
+    def run(self, model: str, config: dict[str, Any] | None = None, **said: Any) -> testing.State:
+        """Run one hook and return the state after it; what Juju keeps of certificates, the next one finds."""
+        after = super().run(model, config, **said)
+        labelled = (secret for secret in after.secrets if secret.label)
+        self._certificates = tuple(each for each in labelled if each.label.startswith("webhook-certificate"))
+        return after
+
+    def status(self, config: dict[str, Any] | None = None, **said: Any) -> tuple[str, str]:
+        """Return state and text of the unit after one hook, in a cluster that must not be asked for anything."""
+        status = self.run("mlops", config, **said).unit_status
+        assert len(status.message) <= 120
+        return status.name, status.message
+
+
+@pytest.fixture(scope="session")
+def pipelines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipelines]:
+    """The charm."""
+    with unwatched():
+        yield Pipelines(Path(__file__).parents[1], tmp_path_factory.mktemp("pipelines"))
