@@ -66,5 +66,5 @@ def records(endpoint: mysql_client.Requires) -> Records:
         username=found.username,
         password=found.password,
         tls=found.tls,
-        tls_ca=found.tls_ca or "",
+        tls_ca=found.tls_ca,
     )

@@ -57,7 +57,7 @@ def chosen(application: str, minio: object_storage.Requires, other: s3.Requires,
         raise blocked(f"relations {minio.name} and {other.name} exclude each other", remove)
     if not minio.relations and not other.relations:
         raise _none(application, minio, other)
-    found = minio.get() if minio.relations else other.get(bucket)
+    found = minio.store() if minio.relations else other.store(bucket)
     return _store(found, bucket)
 
 
@@ -76,5 +76,5 @@ def _store(found: ObjectStore, bucket: str) -> Store:
         secret_key=found.secret_key,
         bucket=found.bucket or bucket,
         region=found.region or "us-east-1",
-        tls_ca=found.tls_ca or "",
+        tls_ca=found.tls_ca,
     )

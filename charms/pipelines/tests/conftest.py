@@ -91,8 +91,8 @@ class Pipelines(Harness):
     def run(self, model: str, config: dict[str, Any] | None = None, **said: Any) -> testing.State:
         """Run one hook and return the state after it; what Juju keeps of certificates, the next one finds."""
         after = super().run(model, config, **said)
-        labelled = (secret for secret in after.secrets if secret.label)
-        self._certificates = tuple(each for each in labelled if each.label.startswith("webhook-certificate"))
+        prefix = "webhook-certificate-"
+        self._certificates = tuple(each for each in after.secrets if (each.label or "").startswith(prefix))
         return after
 
     def status(self, config: dict[str, Any] | None = None, **said: Any) -> tuple[str, str]:

@@ -34,6 +34,11 @@ class Endpoint:
         self.name = name
 
     @property
+    def charm(self) -> ops.CharmBase:
+        """The charm that declares it."""
+        return self._charm
+
+    @property
     def relations(self) -> list[ops.Relation]:
         """The relations that are there to stay, in the order they were made; not one that is breaking."""
         there = [r for r in self._charm.model.relations[self.name] if r.active and r.app]
@@ -83,10 +88,10 @@ class Endpoint:
             raise self.garbage(relation, f"{place}: {reason}") from None
 
 
-class Reader(Endpoint, Generic[Model]):
+class Reader(Endpoint, Generic[Value]):
     """An endpoint where one application writes and we read."""
 
-    def get(self) -> Model:
+    def get(self) -> Value:
         """Return what the related application wrote.
 
         Raises:
@@ -96,10 +101,10 @@ class Reader(Endpoint, Generic[Model]):
             return self.read(relation)
         raise missing_relation(self._charm.app.name, self.name, self.hint)
 
-    def find(self) -> Model | None:
+    def find(self) -> Value | None:
         """Return what `get` returns, or None if nothing is related: for an optional endpoint."""
         return self.get() if self.relations else None
 
-    def read(self, relation: ops.Relation) -> Model:
+    def read(self, relation: ops.Relation) -> Value:
         """Return what the application at the other end of `relation` wrote; raises its `Problem`."""
         raise NotImplementedError

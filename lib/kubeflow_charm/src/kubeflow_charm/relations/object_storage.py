@@ -1,0 +1,71 @@
+"""`object-storage`: MinIO, by serialized-data-interface, version v1.
+
+The provider writes `access-key`, `secret-key`, `service`, `port` (a number), `secure` and perhaps `namespace`
+(canonical/operator-schemas, object-storage.yaml; canonical/minio-operator, src/charm.py). The key is the one
+that MinIO's administrator has.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import pydantic
+
+from kubeflow_charm.relations.kubernetes_names import DnsName, Namespace
+from kubeflow_charm.relations.object_store import ObjectStore
+from kubeflow_charm.relations.sdi import SdiReader, SdiWriter
+
+Key = Annotated[str, pydantic.Field(min_length=1, max_length=4096)]
+
+
+class Storage(pydantic.BaseModel):
+    """What travels."""
+
+    model_config = pydantic.ConfigDict(
+        alias_generator=lambda name: name.replace("_", "-"), frozen=True, populate_by_name=True
+    )
+
+    access_key: Key
+    secret_key: Annotated[Key, pydantic.Field(repr=False)]
+    service: DnsName
+    port: Annotated[int, pydantic.Field(ge=1, le=65535)]
+    secure: bool
+    namespace: Namespace | None = None
+
+    def store(self, namespace: str) -> ObjectStore:
+        """Return the store; `namespace` is the provider's model, for one that names none."""
+        return ObjectStore(
+            host=self.service if "." in self.service else f"{self.service}.{self.namespace or namespace}",
+            port=self.port,
+            secure=self.secure,
+            access_key=self.access_key,
+            secret_key=self.secret_key,
+            root=True,
+        )
+
+
+class Requires(SdiReader[Storage]):
+    """The side that uses the store."""
+
+    hint = "minio"
+    model = Storage
+
+    def store(self) -> ObjectStore:
+        """Greet, and return the store.
+
+        Raises:
+            Problem: that nothing is related, that nothing is written yet, or that it is garbage.
+        """
+        return self.get().store(self._charm.model.name)
+
+
+class Provides(SdiWriter):
+    """The side that has the store."""
+
+    def send(self, storage: Storage) -> None:
+        """Tell every related application.
+
+        Raises:
+            ExceptionGroup: with a `Problem` for each that speaks other versions of SDI only.
+        """
+        self.send_data(storage)

@@ -1,0 +1,37 @@
+"""An object store that speaks S3, whichever interface tells of it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectStore:
+    """Where an object store is, and a key to it.
+
+    Args:
+        host: name or address; an IPv6 address has no brackets.
+        port: TCP port.
+        secure: whether it speaks TLS.
+        access_key: the name of the key, whatever characters it has.
+        secret_key: its secret, whatever characters it has.
+        region: AWS's name of the region, if one is known.
+        bucket: the bucket to use, if one is named.
+        tls_ca: PEM of the authorities to trust; empty for those that everybody does.
+        root: whether the key is that of MinIO's administrator, who may make others.
+    """
+
+    host: str
+    port: int
+    secure: bool
+    access_key: str
+    secret_key: str = dataclasses.field(repr=False)
+    region: str = ""
+    bucket: str = ""
+    tls_ca: str = ""
+    root: bool = False
+
+    @property
+    def url_host(self) -> str:
+        """The host as it stands in a URL: an IPv6 address in brackets."""
+        return f"[{self.host}]" if ":" in self.host else self.host

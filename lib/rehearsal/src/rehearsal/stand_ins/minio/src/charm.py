@@ -1,0 +1,70 @@
+"""Plays minio: tells where the store is, and its administrator's key.
+
+Facts: canonical/minio-operator, 1.10. MinIO itself would run in the charm's own pod and is not played, so
+nothing is made in Kubernetes but what Juju makes. Its ports are opened by Juju; the real one patches the
+Service itself.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+from pathlib import Path
+
+import ops
+
+from rehearsal.stand_ins.handshake import speaking
+from rehearsal.stand_ins.playing import StandIn
+from rehearsal.stand_ins.stopping import blocked, starting
+
+SHORTEST = 8
+"""Characters of a secret key."""
+
+
+class Minio(StandIn):
+    """What other charms rely on of minio."""
+
+    endpoints = speaking(Path(__file__).parents[1] / "charmcraft.yaml")
+    _stored = ops.StoredState()
+
+    def play(self) -> None:
+        """Check the options, and tell everybody of the store."""
+        storage = self.interface("object-storage")
+        self.check_mode()
+        if not self.unit.get_container("minio").can_connect():
+            raise starting("Waiting for pod startup to complete")
+        port = int(self.config["port"])
+        self.unit.set_ports(port, int(self.config["console-port"]))
+        storage.send(
+            {
+                "access-key": str(self.config["access-key"]),
+                "secret-key": self.secret_key(),
+                "service": self.app.name,
+                "namespace": self.model.name,
+                "port": port,
+                "secure": False,
+            }
+        )
+
+    def check_mode(self) -> None:
+        """Check that it is known what to serve."""
+        mode, service = self.config["mode"], self.config["gateway-storage-service"]
+        if mode not in ("server", "gateway"):
+            raise blocked(f"Invalid mode '{mode}'. Supported values: 'server', 'gateway'")
+        if mode == "gateway" and not service:
+            raise blocked("MinIO gateway mode requires 'gateway-storage-service' configuration.")
+
+    def secret_key(self) -> str:
+        """Return the option, or a key made up once and kept."""
+        said = str(self.config["secret-key"])
+        if said:
+            if len(said) < SHORTEST:
+                raise blocked("The 'secret-key' config value must be at least 8 characters long.")
+            return said
+        letters = string.ascii_uppercase + string.digits
+        self._stored.set_default(secret_key="".join(secrets.choice(letters) for _ in range(30)))
+        return str(self._stored.secret_key)
+
+
+if __name__ == "__main__":
+    ops.main(Minio)

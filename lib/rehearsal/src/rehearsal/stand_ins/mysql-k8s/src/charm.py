@@ -1,0 +1,121 @@
+"""Plays mysql-k8s: gives each application that asks a database, and a user of its own.
+
+Facts: canonical/mysql-k8s-operator, 8.0, src/relations/mysql_provider.py, and version 0 of
+canonical/data-platform-libs, data_interfaces. MySQL itself would run in the charm's own pod and is not played.
+It differs from the real charm so:
+
+- Clients are told of TLS by an option of the stand-in's own; the real one only speaks it to those who ask.
+- Its Services are there from the first client to the last, and select the unit's pod by Juju's label.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import string
+from typing import Any
+
+import ops
+
+from rehearsal.stand_ins.manifests import Manifest
+from rehearsal.stand_ins.objects import SERVICE, KubernetesStandIn
+from rehearsal.stand_ins.stopping import blocked, starting
+
+ROLES = ("primary", "replicas")
+VERSION = "8.0.41-0ubuntu0.22.04.1"
+_ALPHABET = string.ascii_letters + string.digits
+
+
+class MysqlK8s(KubernetesStandIn):
+    """What other charms rely on of mysql-k8s."""
+
+    def play(self) -> None:
+        """Answer everybody who asks."""
+        if self.config["profile"] not in ("production", "testing"):
+            raise blocked("Invalid value for option profile: production, testing")
+        if not self.unit.get_container("mysql").can_connect():
+            raise starting("Waiting for pod startup to complete")
+        asking = [each for each in self.related("database") if each.data[each.app].get("database")]
+        self.objects.keep(SERVICE, [self.service(role) for role in ROLES] if asking else [])
+        self.each(*(lambda relation=relation: self.answer(relation) for relation in asking))
+
+    def clear(self) -> None:
+        """Delete the Services."""
+        self.objects.keep(SERVICE)
+
+    def answer(self, relation: ops.Relation) -> None:
+        """Make a database and a user when they are asked for first; what is asked later changes nothing."""
+        asked, said = relation.data[relation.app], relation.data[self.app]
+        if "data" in said:
+            self.tell_tls(relation)
+            return
+        requested = self.requested(relation, asked.get("requested-secrets"))
+        credentials = {
+            "username": f"relation-{relation.id}_{self.model.uuid.replace('-', '')}"[:26],
+            "password": "".join(secrets.choice(_ALPHABET) for _ in range(24)),
+        }
+        said.update(
+            {
+                "data": json.dumps(dict(asked)),
+                "database": asked["database"],
+                "endpoints": self.endpoint("primary"),
+                "read-only-endpoints": self.endpoint("replicas"),
+                "version": VERSION,
+            }
+        )
+        if {"username", "password"} <= set(requested):
+            said["secret-user"] = self.kept(relation, "user", credentials)
+        else:
+            said.update(credentials)
+        self.tell_tls(relation)
+
+    def requested(self, relation: ops.Relation, text: str | None) -> list[Any]:
+        """Return what an application wants in secrets; nothing if it knows none."""
+        try:
+            wanted = json.loads(text or "[]")
+        except ValueError:
+            wanted = None
+        if not isinstance(wanted, list):
+            raise blocked(f"wrong data on database from {relation.app.name}: requested-secrets: no JSON list")
+        return wanted
+
+    def tell_tls(self, relation: ops.Relation) -> None:
+        """Tell of TLS, as long as the option has an authority."""
+        authority, said = str(self.config["stand-in-tls-ca"]), relation.data[self.app]
+        if authority:
+            said["secret-tls"] = self.kept(relation, "tls", {"tls": "True", "tls-ca": authority})
+        else:
+            said.pop("secret-tls", None)
+
+    def kept(self, relation: ops.Relation, group: str, content: dict[str, str]) -> str:
+        """Have a secret of the relation hold `content`, and return its URI."""
+        label = f"database.{relation.id}.{group}.secret"
+        try:
+            secret = self.model.get_secret(label=label)
+        except ops.SecretNotFoundError:
+            secret = self.app.add_secret(content, label=label)
+            secret.grant(relation)
+        else:
+            if secret.get_content(refresh=True) != content:
+                secret.set_content(content)
+        return secret.id or secret.get_info().id
+
+    def endpoint(self, role: str) -> str:
+        """Return a Service's address, its name with the dot of the root."""
+        return f"{self.app.name}-{role}.{self.model.name}.svc.cluster.local.:3306"
+
+    def service(self, role: str) -> Manifest:
+        """Return the Service of the units that are the primary, or the replicas."""
+        return {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": f"{self.app.name}-{role}"},
+            "spec": {
+                "selector": {"app.kubernetes.io/name": self.app.name},
+                "ports": [{"name": "mysql", "port": 3306}],
+            },
+        }
+
+
+if __name__ == "__main__":
+    ops.main(MysqlK8s)
