@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import ops
@@ -43,12 +43,13 @@ def ask() -> Ask:
     """Have a side of an interface do something, in a unit of an application called `ours`."""
 
     def ask(
-        side: type[Endpoint],
+        side: Callable[..., Endpoint],
         call: Callable[[Any], Any],
         bags: Mapping[str, Mapping[str, str]],
         *,
         leader: bool = True,
         breaking: str = "",
+        secrets: Iterable[testing.Secret] = (),
     ) -> Said:
         """Run `call` on the side.
 
@@ -58,6 +59,7 @@ def ask() -> Ask:
             bags: remote application to what it wrote, in the order of being related.
             leader: whether the unit is the leader.
             breaking: the remote application whose relation is going away in this hook.
+            secrets: those that remote applications granted.
         """
         meta = {"name": "ours", "requires": {ENDPOINT: {"interface": "any"}}}
         relations = {
@@ -66,7 +68,7 @@ def ask() -> Ask:
         }
         context = testing.Context(Lone, meta=meta, app_name="ours")
         event = context.on.relation_broken(relations[breaking]) if breaking else context.on.update_status()
-        state = testing.State(leader=leader, relations=relations.values())
+        state = testing.State(leader=leader, relations=relations.values(), secrets=secrets)
         value, problems = None, []
         with context(event, state) as manager:
             try:

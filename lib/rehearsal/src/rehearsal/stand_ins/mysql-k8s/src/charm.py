@@ -1,8 +1,8 @@
 """Plays mysql-k8s: gives each application that asks a database, and a user of its own.
 
 Facts: canonical/mysql-k8s-operator, 8.0, src/relations/mysql_provider.py, and version 0 of
-canonical/data-platform-libs, data_interfaces. MySQL itself would run in the charm's own pod and is not played.
-It differs from the real charm so:
+canonical/data-platform-libs, data_interfaces. MySQL itself would run in the charm's own pod and is not
+played. It differs from the real charm so:
 
 - Clients are told of TLS by an option of the stand-in's own; the real one only speaks it to those who ask.
 - Its Services are there from the first client to the last, and select the unit's pod by Juju's label.
