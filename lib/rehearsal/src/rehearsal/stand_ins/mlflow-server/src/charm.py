@@ -1,0 +1,105 @@
+"""Plays mlflow-server: offers every profile the credentials and PodDefaults for MLflow.
+
+Facts: canonical/mlflow-operator, 2.22, src/charm.py, src/secrets and src/poddefaults. What it writes is,
+byte for byte, what that charm's templates come to. MLflow itself would run in the charm's own pod and is
+not played, so nothing is made in Kubernetes. It differs from the real charm so:
+
+- Its ports are opened by Juju; the real one patches the application's Service, and opens ports of the nodes.
+- It does not ask the store for its bucket.
+- Credentials that break the templates block it, where the real one's hook fails.
+"""
+
+from __future__ import annotations
+
+import json
+import string
+from pathlib import Path
+from typing import Any
+
+import ops
+import yaml
+
+from rehearsal.stand_ins.handshake import speaking
+from rehearsal.stand_ins.playing import StandIn
+from rehearsal.stand_ins.stopping import blocked, waiting
+
+FOLDER = Path(__file__).parent / "manifests"
+OFFERED = {name: (FOLDER / f"{name}.yaml").read_text() for name in ("secrets", "pod-defaults")}
+REQUESTED = ["username", "password", "tls", "tls-ca", "uris"]
+LINK = {
+    "text": "MLflow",
+    "link": "/mlflow/",
+    "type": "item",
+    "icon": "device:data-usage",
+    "location": "external",
+    "desc": "",
+}
+
+
+class MlflowServer(StandIn):
+    """What other charms rely on of mlflow-server."""
+
+    endpoints = speaking(Path(__file__).parents[1] / "charmcraft.yaml")
+
+    def play(self) -> None:
+        """Offer what there is to offer once database and store are known."""
+        for relation in self.related("dashboard-links"):
+            relation.data[self.app]["dashboard_links"] = json.dumps([LINK])
+        port = int(self.config["mlflow_port"])
+        self.unit.set_ports(port, int(self.config["mlflow_prometheus_exporter_port"]))
+        store = self.store()
+        self.check_database()
+        if not self.unit.get_container("mlflow-server").can_connect():
+            raise waiting("Container mlflow-server is not ready")
+        host = f"{self.app.name}.{self.model.name}.svc.cluster.local"
+        values = {
+            "application": self.app.name,
+            "store": f"http://{store['service']}.{store['namespace']}:{store['port']}",
+            "tracking": f"http://{host}:{port}",
+            "access_key": store["access-key"],
+            "secret_key": store["secret-key"],
+        }
+        for endpoint, text in OFFERED.items():
+            manifests = json.dumps(self.filled(text, values))
+            for relation in self.related(endpoint):
+                relation.data[self.app]["kubernetes_manifests"] = manifests
+        self.interface("ingress").send(
+            {
+                "prefix": "/mlflow/",
+                "rewrite": "/",
+                "service": self.app.name,
+                "namespace": self.model.name,
+                "port": port,
+            }
+        )
+
+    def store(self) -> dict[str, Any]:
+        """Return what the object store's application says."""
+        interface = self.interface("object-storage")
+        if not self.related("object-storage"):
+            raise blocked("Please add relation to object-storage")
+        for data in interface.received().values():
+            return data
+        raise waiting("Waiting for object-storage relation data")
+
+    def check_database(self) -> None:
+        """Ask for a database, and wait for its credentials."""
+        relations = self.related("relational-db")
+        if not relations:
+            raise blocked("Please add relation to the database")
+        for relation in relations:
+            relation.data[self.app].update({"database": "mlflow", "requested-secrets": json.dumps(REQUESTED)})
+            said = relation.data[relation.app]
+            if not said.get("endpoints") or not said.get("secret-user"):
+                raise waiting("Waiting for relational-db relation data")
+
+    def filled(self, text: str, values: dict[str, str]) -> list[Any]:
+        """Return the documents of a template; as in the real one, values go into its text, unquoted."""
+        try:
+            return list(yaml.safe_load_all(string.Template(text).substitute(values)))
+        except yaml.YAMLError:
+            raise blocked("credentials of object-storage are no YAML: the real charm would fail") from None
+
+
+if __name__ == "__main__":
+    ops.main(MlflowServer)
