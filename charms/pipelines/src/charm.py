@@ -70,8 +70,8 @@ class Pipelines(ComponentCharm):
             store=store,
             own_secrets=profile_manifests.secrets(store, authorities),
             ca_bundle=authorities,
-            pipeline_root=config.pipeline_root(store.bucket),
-            log_key=config.log_key,
+            pipeline_root=config.pipeline_root(store.bucket, store.folder),
+            log_key=config.log_key(store.folder),
             run_images=config.run_images(self.images.references),
             kubernetes_native=native,
             certificates={
@@ -83,7 +83,7 @@ class Pipelines(ComponentCharm):
             workflow_controller_config=workflow_controller.settings(
                 store,
                 archive_logs=config.archive_logs,
-                log_key=config.log_key,
+                log_key=config.log_key(store.folder),
                 authorities=store.tls_ca,
                 defaults=step_placement.workflow_defaults(self.gpus),
             ),
@@ -102,7 +102,8 @@ class Pipelines(ComponentCharm):
 
     def publish(self) -> None:
         """Offer the API and its pages, and every profile what its runs need."""
-        store, root = self.store(), self.read_config().pipeline_root(self.store().bucket)
+        store = self.store()
+        root = self.read_config().pipeline_root(store.bucket, store.folder)
         for port, endpoint in self.apis.items():
             name = f"ml-pipeline.{self.namespace}"
             endpoint.send(k8s_service.Service(service_name=name, service_port=port))

@@ -20,6 +20,7 @@ class Store:
         access_key: the name of the key.
         secret_key: its secret.
         bucket: the bucket's name.
+        folder: what every key begins with: empty, or a folder with a slash behind it.
         region: AWS's name of the region; some region in any case.
         tls_ca: PEM of the authority to trust, empty for those that everybody does.
     """
@@ -30,6 +31,7 @@ class Store:
     access_key: str
     secret_key: str = dataclasses.field(repr=False)
     bucket: str
+    folder: str
     region: str
     tls_ca: str
 
@@ -75,6 +77,7 @@ def _store(found: ObjectStore, bucket: str) -> Store:
         access_key=found.access_key,
         secret_key=found.secret_key,
         bucket=found.bucket or bucket,
+        folder=f"{found.path}/" if found.path else "",
         region=found.region or "us-east-1",
         tls_ca=found.tls_ca,
     )

@@ -6,7 +6,6 @@ their config.yaml, as far as there is one.
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
 import pydantic
@@ -91,17 +90,16 @@ class PipelinesConfig(GatewayConfig):
             }
         )
 
-    @property
-    def log_key(self) -> str:
-        """The key of a step's log in the bucket, without its file, as Argo's `keyFormat`.
+    def log_key(self, folder: str) -> str:
+        """Return the key of a step's log in the bucket, without its file, as Argo's `keyFormat`.
 
         Argo and the frontend fill in the same names (argo-workflows v3.7.3, docs/variables.md;
         kubeflow/pipelines 2.16.0, frontend/server/workflow-helper.ts).
         """
-        folder = re.sub(r"^/", "", self.log_archive_prefix)
+        prefix = folder + self.log_archive_prefix.removeprefix("/")
         day = "/".join(f"{{{{workflow.creationTimestamp.{part}}}}}" for part in "Ymd")
-        return f"{folder}/{{{{workflow.namespace}}}}/{{{{workflow.name}}}}/{day}/{{{{pod.name}}}}"
+        return f"{prefix}/{{{{workflow.namespace}}}}/{{{{workflow.name}}}}/{day}/{{{{pod.name}}}}"
 
-    def pipeline_root(self, bucket: str) -> str:
+    def pipeline_root(self, bucket: str, folder: str) -> str:
         """Return where artifacts of runs go that say nothing else."""
-        return self.default_pipeline_root or f"minio://{bucket}/v2/artifacts"
+        return self.default_pipeline_root or f"minio://{bucket}/{folder}v2/artifacts"

@@ -107,9 +107,11 @@ def test_every_kind_of_endpoint_is_read(ask, endpoint, host, port, secure):
 
 
 def test_what_else_s3_integrator_says_is_read(ask):
-    bag = {**S3, "bucket": "team", "region": "eu-west-1", "tls-ca-chain": json.dumps([PEM, PEM])}
+    chain = json.dumps([PEM, PEM])
+    bag = {**S3, "bucket": "team", "path": "/a/b/", "region": "eu-west-1", "tls-ca-chain": chain}
     store = other(ask, bag).value
-    assert (store.bucket, store.region, store.tls_ca) == ("team", "eu-west-1", f"{PEM}\n{PEM}\n")
+    assert (store.bucket, store.path, store.region) == ("team", "a/b", "eu-west-1")
+    assert store.tls_ca == f"{PEM}\n{PEM}\n"
     assert not store.root
 
 
@@ -121,6 +123,7 @@ def test_what_else_s3_integrator_says_is_read(ask):
         ({"endpoint": "https://x:port"}, "endpoint: 'https://x:port' is not http(s)://host[:port]"),
         ({"endpoint": "https://[::1"}, "endpoint: 'https://[::1' is not http(s)://host[:port]"),
         ({"tls-ca-chain": "{}"}, "tls-ca-chain: no list of certificates"),
+        ({"path": "a b"}, "path: 'a b' is not of letters, digits, ._-/"),
         ({"secret-extra": "mine"}, "secret-extra: not the URI of a secret"),
     ],
 )
@@ -128,6 +131,12 @@ def test_what_s3_integrator_cannot_mean_is_blocked(ask, bag, said):
     assert other(ask, S3 | bag).statuses == [
         ("blocked", f"s3-integrator sent wrong data on there: {said}"[:120])
     ]
+
+
+def test_amazons_own_store_needs_no_endpoint(ask):
+    bag = {"version": "1", "secret-extra": "secret:s3", "region": "eu-west-1"}
+    store = other(ask, bag).value
+    assert (store.host, store.port, store.secure) == ("s3.eu-west-1.amazonaws.com", 443, True)
 
 
 def test_an_endpoint_that_nobody_configured_is_said_with_the_command(ask):

@@ -17,6 +17,7 @@ class ObjectStore:
         secret_key: its secret, whatever characters it has.
         region: AWS's name of the region, if one is known.
         bucket: the bucket to use, if one is named.
+        path: the folder in the bucket to use, if one is named, without slashes around it.
         tls_ca: PEM of the authorities to trust; empty for those that everybody does.
         root: whether the key is that of MinIO's administrator, who may make others.
     """
@@ -28,6 +29,7 @@ class ObjectStore:
     secret_key: str = dataclasses.field(repr=False)
     region: str = ""
     bucket: str = ""
+    path: str = ""
     tls_ca: str = ""
     root: bool = False
 

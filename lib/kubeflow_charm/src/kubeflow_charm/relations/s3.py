@@ -10,6 +10,7 @@ canonical/s3-integrator, lib s3). Values are text here: no key becomes a number 
 from __future__ import annotations
 
 import json
+import re
 from urllib.parse import urlsplit
 
 import ops
@@ -19,6 +20,8 @@ from kubeflow_charm.relations import secrets
 from kubeflow_charm.relations.endpoint import Reader
 from kubeflow_charm.relations.object_store import ObjectStore
 
+_FOLDER = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
+"""The characters that upstream's programs take in keys without quoting them."""
 _WANTED = json.dumps(["access-key", "secret-key"])
 
 
@@ -44,13 +47,7 @@ class Requires(Reader[ObjectStore]):
         keys = secrets.content(self, relation, "secret-extra", "extra") if said.get("secret-extra") else said
         if not (keys.get("access-key") and keys.get("secret-key")):
             raise self.nothing_yet(relation)
-        if not said.get("endpoint"):
-            # Amazon's own has an address for each region; everything else has one that somebody must say.
-            raise blocked(
-                f"{relation.app.name} names no endpoint",
-                f"juju config {relation.app.name} endpoint=https://<host>",
-            )
-        host, port, secure = self._address(relation, said["endpoint"])
+        host, port, secure = self._address(relation, self._endpoint(relation))
         return ObjectStore(
             host=host,
             port=port,
@@ -59,8 +56,26 @@ class Requires(Reader[ObjectStore]):
             secret_key=keys["secret-key"],
             region=said.get("region", ""),
             bucket=said.get("bucket", ""),
+            path=self._path(relation, said.get("path", "")),
             tls_ca=self._authorities(relation, said.get("tls-ca-chain", "")),
         )
+
+    def _endpoint(self, relation: ops.Relation) -> str:
+        """Return the endpoint; Amazon's own store has one for each region, which nobody need say."""
+        said = self.received(relation)
+        if said.get("endpoint"):
+            return said["endpoint"]
+        if said.get("region"):
+            return f"https://s3.{said['region']}.amazonaws.com"
+        name = relation.app.name
+        raise blocked(f"{name} names no endpoint", f"juju config {name} endpoint=https://<host>")
+
+    def _path(self, relation: ops.Relation, path: str) -> str:
+        """Return the folder in the bucket, without slashes around it."""
+        folder = path.strip("/")
+        if folder and not _FOLDER.fullmatch(folder):
+            raise self.garbage(relation, f"path: {path[:60]!r} is not of letters, digits, ._-/")
+        return folder
 
     def _address(self, relation: ops.Relation, endpoint: str) -> tuple[str, int, bool]:
         """Return host, port, and whether it is TLS, of a URL or of `host[:port]`, which is TLS."""

@@ -1,0 +1,105 @@
+"""Plays s3-integrator: tells applications of an S3 store, and its key in a secret.
+
+Facts: canonical/object-storage-integrator, s3 and lib/object_storage, version 1 of the interface. It differs
+from the real charm so:
+
+- It does not ask the store for its buckets, nor make them.
+- It knows requirers of version 1 only: one that asks for no secrets is told so by a status.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+
+import ops
+
+from rehearsal.stand_ins.playing import StandIn
+from rehearsal.stand_ins.stopping import blocked
+
+BUCKET = re.compile(r"(?!(^xn--|.+-s3alias$))^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$")
+CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+PLAIN = ("endpoint", "region", "attributes", "s3-uri-style", "storage-class", "s3-api-version")
+"""Options that are told as they are, if they say anything."""
+
+
+class S3Integrator(StandIn):
+    """What other charms rely on of s3-integrator."""
+
+    def play(self) -> None:
+        """Tell everybody who asks of the store."""
+        for relation in self.related("s3-credentials"):
+            relation.data[self.app]["version"] = "1"
+        keys, store = self.keys(), self.store()
+        self.each(
+            *(lambda relation=relation: self.answer(relation, keys, store) for relation in self.asking())
+        )
+
+    def asking(self) -> list[ops.Relation]:
+        """Return the relations on which somebody has asked."""
+        related = self.related("s3-credentials")
+        return [each for each in related if {"version", "bucket"} & each.data[each.app].keys()]
+
+    def keys(self) -> dict[str, str]:
+        """Return the user's credentials."""
+        identifier = self.config.get("credentials")
+        if not identifier:
+            raise blocked("Missing config(s): 'credentials'")
+        try:
+            content = self.model.get_secret(id=str(identifier)).get_content(refresh=True)
+        except ops.SecretNotFoundError:
+            raise blocked(f"The secret '{identifier}' does not exist") from None
+        except ops.ModelError:
+            raise blocked(f"The secret '{identifier}' has not been granted to the charm") from None
+        missing = [key for key in ("access-key", "secret-key") if not content.get(key)]
+        if missing:
+            fields = ", ".join(map(repr, missing))
+            raise blocked(f"The secret '{identifier}' is missing mandatory field(s): {fields}")
+        return {key: content[key] for key in ("access-key", "secret-key")}
+
+    def store(self) -> dict[str, str]:
+        """Return what the options say of the store."""
+        said = {key: str(self.config[key]) for key in PLAIN if self.config.get(key)}
+        for key in ("bucket", "path"):
+            said[key] = str(self.config.get(key) or "")
+        if said["bucket"] and not BUCKET.match(said["bucket"]):
+            raise blocked("Invalid config(s): 'bucket'")
+        if chain := str(self.config["tls-ca-chain"]):
+            try:
+                certificates = CERTIFICATE.findall(base64.b64decode(chain).decode())
+            except (binascii.Error, UnicodeDecodeError):
+                certificates = []
+            if not certificates:
+                raise blocked("Invalid config(s): 'tls-ca-chain'")
+            said["tls-ca-chain"] = json.dumps(certificates)
+        return said
+
+    def answer(self, relation: ops.Relation, keys: dict[str, str], store: dict[str, str]) -> None:
+        """Tell an application of the store, with its own bucket where no option names one."""
+        asked, said = relation.data[relation.app], relation.data[self.app]
+        if not asked.get("requested-secrets"):
+            raise blocked(f"{relation.app.name} asks for no secrets: not played by this stand-in")
+        bucket = store["bucket"] or asked.get("bucket", "")
+        if bucket and not BUCKET.match(bucket):
+            raise blocked(f"Invalid name for bucket(s): '{bucket}'")
+        label = f"s3-credentials.{relation.id}.extra.secret"
+        try:
+            secret = self.model.get_secret(label=label)
+        except ops.SecretNotFoundError:
+            secret = self.app.add_secret(keys, label=label)
+            secret.grant(relation)
+        else:
+            if secret.get_content(refresh=True) != keys:
+                secret.set_content(keys)
+        told = store | {"bucket": bucket, "path": store["path"] or asked.get("path", "")}
+        told["secret-extra"] = secret.id or secret.get_info().id
+        said.update({key: value for key, value in told.items() if value})
+        for key in (*PLAIN, "bucket", "path", "tls-ca-chain"):
+            if not told.get(key):
+                said.pop(key, None)
+
+
+if __name__ == "__main__":
+    ops.main(S3Integrator)
