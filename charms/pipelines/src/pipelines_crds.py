@@ -1,5 +1,324 @@
-"""temporary"""
+"""The custom resources of pipelines: Argo's, KFP's own two, and pipelines as Kubernetes objects.
+
+Names, scopes, short names and columns are those of argo-workflows v3.7.3, manifests/base/crds/minimal, and
+of kubeflow/pipelines 2.16.0, manifests/kustomize/base/crds and backend/src/crd, as kubeflow/manifests 26.03
+has them. What controllers write into a status is kept whole: it is theirs.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Annotated, Any
+
+import pydantic
+from workflow_schemas import (
+    Anything,
+    Arguments,
+    ArtifactLocation,
+    Flag,
+    Number,
+    Outputs,
+    Template,
+    Text,
+    WorkflowSpec,
+    WorkflowTemplateRef,
+)
+from workflow_schemas import Artifact as ArgoArtifact
+
+from kubeflow_charm import Manifest, schemas
+from kubeflow_charm.crds import Column, Embedded, Names, Schema, Version, definition
+
+ARGO = "argoproj.io"
+Moment = datetime.datetime | None
 
 
-def definitions(*, kubernetes_native=False):
-    return []
+class Workflow(Schema):
+    """A run."""
+
+    spec: WorkflowSpec
+    status: Embedded | None = None
+
+
+class WorkflowTemplate(Schema):
+    """Templates for runs, in a namespace or in the cluster."""
+
+    spec: WorkflowSpec
+
+
+class StopStrategy(Schema):
+    """When no more runs begin."""
+
+    expression: str
+
+
+class CronWorkflowSpec(Schema):
+    """When to run what."""
+
+    workflow_spec: WorkflowSpec
+    schedule: Text = None
+    schedules: list[str] | None = None
+    concurrency_policy: Text = None
+    suspend: Flag = None
+    starting_deadline_seconds: Number = None
+    successful_jobs_history_limit: Number = None
+    failed_jobs_history_limit: Number = None
+    timezone: Text = None
+    workflow_metadata: Embedded | None = None
+    stop_strategy: StopStrategy | None = None
+    when: Text = None
+
+
+class CronWorkflow(Schema):
+    """Runs by the clock."""
+
+    spec: CronWorkflowSpec
+    status: Embedded | None = None
+
+
+class WorkflowTaskSetSpec(Schema):
+    """Tasks that an agent does."""
+
+    tasks: dict[str, Template] | None = None
+
+
+class WorkflowTaskSet(Schema):
+    """What the agent of a run is to do, and has done."""
+
+    spec: WorkflowTaskSetSpec
+    status: Embedded | None = None
+
+
+class WorkflowTaskResult(Schema):
+    """What came of a step, as its executor tells it."""
+
+    phase: Text = None
+    message: Text = None
+    outputs: Outputs | None = None
+    progress: Text = None
+
+
+class ArtifactNode(Schema):
+    """The artifacts of a step that are to go."""
+
+    archive_location: ArtifactLocation | None = None
+    artifacts: dict[str, ArgoArtifact] | None = None
+
+
+class ArtifactGcSpec(Schema):
+    """The artifacts that are to go."""
+
+    artifacts_by_node: dict[str, ArtifactNode] | None = None
+
+
+class WorkflowArtifactGcTask(Schema):
+    """Artifacts of a run that are to go, and whether they did."""
+
+    spec: ArtifactGcSpec
+    status: Embedded | None = None
+
+
+class Event(Schema):
+    """Which events."""
+
+    selector: str
+
+
+class Submit(Schema):
+    """What to run then."""
+
+    workflow_template_ref: WorkflowTemplateRef
+    metadata: Embedded | None = None
+    arguments: Arguments | None = None
+
+
+class WorkflowEventBindingSpec(Schema):
+    """What to run upon which event."""
+
+    event: Event
+    submit: Submit | None = None
+
+
+class WorkflowEventBinding(Schema):
+    """A run upon an event."""
+
+    spec: WorkflowEventBindingSpec
+
+
+class CronSchedule(Schema):
+    """By the clock."""
+
+    start_time: Moment = None
+    end_time: Moment = None
+    cron: Text = None
+
+
+class PeriodicSchedule(Schema):
+    """Every so many seconds."""
+
+    start_time: Moment = None
+    end_time: Moment = None
+    interval_second: Number = None
+
+
+class Trigger(Schema):
+    """When a recurring run is due."""
+
+    cron_schedule: CronSchedule | None = None
+    periodic_schedule: PeriodicSchedule | None = None
+
+
+class NamedValue(Schema):
+    """A parameter of a recurring run; v2's values are JSON."""
+
+    name: Text = None
+    value: Anything = None
+
+
+class WorkflowResource(Schema):
+    """What a recurring run runs: a Workflow's spec, or since v2 its text."""
+
+    parameters: list[NamedValue] | None = None
+    pipeline_root: Text = None
+    spec: Anything = None
+
+
+class ScheduledWorkflowSpec(Schema):
+    """A recurring run."""
+
+    enabled: Flag = None
+    max_concurrency: Number = None
+    no_catchup: Flag = None
+    max_history: Number = None
+    trigger: Trigger | None = None
+    workflow: WorkflowResource | None = None
+    experiment_id: Text = None
+    pipeline_id: Text = None
+    pipeline_version_id: Text = None
+    pipeline_name: Text = None
+    service_account: Text = None
+
+
+class ScheduledWorkflow(Schema):
+    """A recurring run, and what has become of it."""
+
+    spec: ScheduledWorkflowSpec
+    status: Embedded | None = None
+
+
+class TensorboardSpec(Schema):
+    """What the viewer shows."""
+
+    log_dir: str
+    tensorflow_image: str
+
+
+class ViewerSpec(Schema):
+    """A viewer, which is a TensorBoard."""
+
+    type: str
+    tensorboard_spec: TensorboardSpec | None = None
+    pod_template_spec: Embedded | None = None
+
+
+class Viewer(Schema):
+    """A TensorBoard on the artifacts of a run."""
+
+    spec: ViewerSpec
+
+
+class PipelineSpec(Schema):
+    """What people see of a pipeline."""
+
+    display_name: Text = None
+    description: Text = None
+
+
+class Pipeline(Schema):
+    """A pipeline, of which there are versions."""
+
+    spec: PipelineSpec | None = None
+
+
+class PipelineVersionSpec(Schema):
+    """A version: what the SDK compiles, as YAML or JSON."""
+
+    description: Text = None
+    code_source_url: Annotated[Text, pydantic.Field(alias="codeSourceURL")] = None
+    pipeline_name: Text = None
+    display_name: Text = None
+    pipeline_spec: Anything
+    platform_spec: Anything = None
+    pipeline_spec_uri: Annotated[Text, pydantic.Field(alias="pipelineSpecURI")] = None
+
+
+class PipelineVersion(Schema):
+    """A version of a pipeline, and whether it can be run."""
+
+    spec: PipelineVersionSpec | None = None
+    status: Embedded | None = None
+
+
+def definitions(*, kubernetes_native: bool = False) -> list[Manifest]:
+    """Return the CustomResourceDefinitions.
+
+    Args:
+        kubernetes_native: whether pipelines are Kubernetes objects; otherwise those two are left out.
+    """
+    schemas.look_at(
+        *(Workflow, WorkflowTemplate, CronWorkflow, WorkflowTaskSet, WorkflowTaskResult),
+        *(WorkflowEventBinding, WorkflowArtifactGcTask, ScheduledWorkflow, Viewer, Pipeline, PipelineVersion),
+    )
+    columns = (
+        Column("Status", "string", ".status.phase", "Status of the run"),
+        Column("Age", "date", ".status.startedAt", "When it began"),
+        Column("Message", "string", ".status.message", "Why it is in that state"),
+    )
+    argo = [
+        _argo("Workflow", "workflows", Workflow, "wf", columns=columns),
+        _argo("WorkflowTemplate", "workflowtemplates", WorkflowTemplate, "wftmpl"),
+        _argo(
+            "ClusterWorkflowTemplate",
+            "clusterworkflowtemplates",
+            WorkflowTemplate,
+            "clusterwftmpl",
+            "cwft",
+            namespaced=False,
+        ),
+        _argo("CronWorkflow", "cronworkflows", CronWorkflow, "cwf", "cronwf"),
+        _argo("WorkflowTaskSet", "workflowtasksets", WorkflowTaskSet, "wfts", status=True),
+        _argo("WorkflowTaskResult", "workflowtaskresults", WorkflowTaskResult),
+        _argo("WorkflowEventBinding", "workfloweventbindings", WorkflowEventBinding, "wfeb"),
+        _argo(
+            "WorkflowArtifactGCTask", "workflowartifactgctasks", WorkflowArtifactGcTask, "wfat", status=True
+        ),
+    ]
+    own = [
+        definition(
+            Names("ScheduledWorkflow", "scheduledworkflows", "kubeflow.org", ("swf",)),
+            [Version("v1beta1", ScheduledWorkflow, storage=True, status=False)],
+        ),
+        definition(
+            Names("Viewer", "viewers", "kubeflow.org", ("vi",)),
+            [Version("v1beta1", Viewer, storage=True, status=False)],
+        ),
+    ]
+    native = [
+        definition(
+            Names("Pipeline", "pipelines", "pipelines.kubeflow.org"),
+            [Version("v2beta1", Pipeline, storage=True, status=False)],
+        ),
+        definition(
+            Names("PipelineVersion", "pipelineversions", "pipelines.kubeflow.org"),
+            [Version("v2beta1", PipelineVersion, storage=True)],
+        ),
+    ]
+    return [*argo, *own, *(native if kubernetes_native else [])]
+
+
+def _argo(
+    kind: str, plural: str, model: type[Schema], *short: str, status: bool = False, **said: Any
+) -> Manifest:
+    """Return the definition of one of Argo's kinds; most have a status, and few have the subresource."""
+    namespaced = said.pop("namespaced", True)
+    version = Version("v1alpha1", model, storage=True, status=status, **said)
+    return definition(Names(kind, plural, ARGO, short), [version], namespaced=namespaced)

@@ -8,9 +8,11 @@ lie.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pydantic
+import pydantic.json_schema
 
 Node = dict[str, Any]
 
@@ -50,8 +52,29 @@ def structural(model: type[pydantic.BaseModel]) -> Node:
     Raises:
         TypeError: with the place, for a field that no structural schema can have.
     """
-    schema = model.model_json_schema(by_alias=True)
-    return _Converter(schema.get("$defs", {})).node(schema, model.__name__, frozenset())
+    schema, definitions = _SEEN.get(model) or _seen([model])[model]
+    return _Converter(definitions).node(schema, model.__name__, frozenset())
+
+
+def look_at(*models: type[pydantic.BaseModel]) -> None:
+    """Make the JSON schemas of these models in one go: what they have in common is made once.
+
+    That is most of the time that large definitions take, in every hook.
+    """
+    if not _SEEN.keys() >= set(models):
+        _SEEN.update(_seen(models))
+
+
+_SEEN: dict[type[pydantic.BaseModel], tuple[Node, dict[str, Node]]] = {}
+"""Model to its JSON schema, and to what that refers to."""
+
+
+def _seen(
+    models: Iterable[type[pydantic.BaseModel]],
+) -> dict[type[pydantic.BaseModel], tuple[Node, dict[str, Node]]]:
+    asked = [(model, "validation") for model in models]
+    nodes, shared = pydantic.json_schema.models_json_schema(asked, by_alias=True)  # pyright: ignore[reportArgumentType]
+    return {model: (node, shared.get("$defs", {})) for (model, _), node in nodes.items()}  # pyright: ignore[reportReturnType]
 
 
 class _Converter:
