@@ -229,13 +229,31 @@ def _make_object_of(bench: Bench, crd: dict[str, Any]) -> tuple[str, str]:
     version = next(each for each in spec["versions"] if each["storage"])
     where = f"namespaces/{bench.model.name}/" if spec["scope"] == "Namespaced" else ""
     path = f"/apis/{spec['group']}/{version['name']}/{where}{spec['names']['plural']}"
-    item = {
+    item = _least(version["schema"]["openAPIV3Schema"]) | {
         "apiVersion": f"{spec['group']}/{version['name']}",
         "kind": spec["names"]["kind"],
         "metadata": {"name": "somebodys"},
     }
     bench.cluster.request("POST", path, json.dumps(item).encode())
     return crd["metadata"]["name"], f"{path}/somebodys"
+
+
+def _least(schema: dict[str, Any]) -> Any:
+    """Return the least that a schema takes."""
+    match schema.get("type"):
+        case "object":
+            required = schema.get("required", ())
+            return {name: _least(schema["properties"][name]) for name in required}
+        case "array":
+            return [_least(schema["items"])] * schema.get("minItems", 0)
+        case "string":
+            return schema.get("enum", ["x"])[0]
+        case "integer" | "number":
+            return schema.get("minimum", 0)
+        case "boolean":
+            return False
+        case _:
+            return "x"
 
 
 def _owned_scalars(bench: Bench, item: dict[str, Any]) -> list[tuple[str, ...]]:

@@ -46,11 +46,11 @@ def write(
     def apply(document: dict[str, Any]) -> dict[str, Any]:
         group, version = document["apiVersion"].split("/")
         kind = document["kind"]
-        if kind == "ClusterWorkflowTemplate":
-            resource = create_global_resource(group, version, kind, "clusterworkflowtemplates")
-            return client.apply(resource(document), force=True).to_dict()
-        resource = create_namespaced_resource(group, version, kind, PLURALS[kind])
-        where: dict[str, Any] = {"namespace": NAMESPACE}
+        resource: Any = create_global_resource(group, version, kind, "clusterworkflowtemplates")
+        where: dict[str, Any] = {}
+        if kind in PLURALS:
+            resource = create_namespaced_resource(group, version, kind, PLURALS[kind])
+            where = {"namespace": NAMESPACE}
         return client.apply(resource(document), force=True, **where).to_dict()
 
     yield apply
