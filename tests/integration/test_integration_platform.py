@@ -36,9 +36,12 @@ def test_the_bundle_deploys_and_everything_becomes_active(juju: jubilant.Juju) -
         "dex-auth",
         "istio-ingressgateway",
         "istio-pilot",
+        "kfp-db",
         "kubeflow-dashboard",
         "kubeflow-notebooks",
+        "kubeflow-pipelines",
         "kubeflow-profiles",
+        "minio",
         "oidc-gatekeeper",
         "resource-dispatcher",
     }
@@ -240,7 +243,8 @@ def test_removing_everything_leaves_no_object_of_ours(juju: jubilant.Juju, kubec
         "spec": {"owner": {"kind": "User", "name": "ada@example.com"}},
     }
     kubectl("apply", "-f", "-", input=json.dumps(profile))
-    ours = {"kubeflow-dashboard", "kubeflow-notebooks", "kubeflow-profiles", "resource-dispatcher"}
+    parts = ("dashboard", "notebooks", "pipelines", "profiles")
+    ours = {"resource-dispatcher", *(f"kubeflow-{part}" for part in parts)}
     juju.remove_application(*ours)
     juju.wait(lambda status: not ours & status.apps.keys())
     kinds = "deployments,services,configmaps,secrets,serviceaccounts,roles,clusterroles"

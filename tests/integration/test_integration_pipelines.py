@@ -1,0 +1,194 @@
+"""The way of a platform engineer with pipelines and MLflow: deploy, make a profile, rotate a key, remove."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jubilant
+import pytest
+from kubeflow_users import until
+
+ROOT = Path(__file__).parents[2]
+Kubectl = Callable[..., str]
+
+OF_PIPELINES = {
+    "secret/mlpipeline-minio-artifact",
+    "configmap/kfp-launcher",
+    "configmap/metadata-grpc-configmap",
+    "poddefault.kubeflow.org/access-ml-pipeline",
+}
+OF_MLFLOW = {
+    "secret/mlflow-server-minio-artifact",
+    "secret/mlflow-server-seldon-rclone-secret",
+    "poddefault.kubeflow.org/mlflow-server-access-minio",
+    "poddefault.kubeflow.org/mlflow-server-minio",
+}
+KINDS = "secrets,configmaps,poddefaults.kubeflow.org"
+
+
+def dispatched(kubectl: Kubectl, profile: str = "ada") -> set[str]:
+    """Return what the dispatcher has put into a profile, as kubectl names it."""
+    words = "get", KINDS, "-n", profile, "-l", "app.kubernetes.io/instance=mlops.resource-dispatcher"
+    return set(kubectl(*words, "-o", "name").split())
+
+
+def held(kubectl: Kubectl, name: str, profile: str = "ada") -> dict[str, str]:
+    """Return what a Secret of a profile holds."""
+    said = json.loads(kubectl("get", "secret", name, "-n", profile, "-o", "json"))
+    return {key: base64.b64decode(value).decode() for key, value in said["data"].items()}
+
+
+def everywhere(kubectl: Kubectl, text: str) -> list[str]:
+    """Return the objects of all namespaces that have a text, plain or in base64."""
+    encoded = base64.b64encode(text.encode()).decode()
+    kinds = "secrets,configmaps,deployments,pods,poddefaults.kubeflow.org"
+    found = json.loads(kubectl("get", kinds, "--all-namespaces", "--show-managed-fields", "-o", "json"))
+    return [
+        f"{item['kind']} {item['metadata']['namespace']}/{item['metadata']['name']}"
+        for item in found["items"]
+        if text in json.dumps(item) or encoded in json.dumps(item)
+    ]
+
+
+def profile(kubectl: Kubectl, name: str) -> None:
+    """Make a profile, and wait for its namespace."""
+    document = {
+        "apiVersion": "kubeflow.org/v1",
+        "kind": "Profile",
+        "metadata": {"name": name},
+        "spec": {"owner": {"kind": "User", "name": f"{name}@example.com"}},
+    }
+    kubectl("apply", "-f", "-", input=json.dumps(document))
+    until(lambda: kubectl("get", "namespace", name, "--ignore-not-found", "-o", "name"))
+
+
+def test_the_bundle_with_mlflow_becomes_active(juju: jubilant.Juju) -> None:
+    overlay = ROOT / "overlays/mlflow.yaml"
+    juju.deploy(str(ROOT / "bundle.yaml"), trust=True, overlays=[overlay])
+    status = juju.wait(jubilant.all_active, error=jubilant.any_error)
+    assert {"mlflow-server", "mlflow-mysql", "kubeflow-pipelines"} <= set(status.apps)
+    message = status.apps["kubeflow-pipelines"].app_status.message
+    assert message.startswith("profiles share one object store key")
+
+
+def test_a_profile_gets_all_that_its_runs_need_and_no_pod(kubectl: Kubectl) -> None:
+    profile(kubectl, "ada")
+    until(lambda: dispatched(kubectl) == OF_PIPELINES | OF_MLFLOW, within=60)
+    assert kubectl("get", "pods,deployments", "-n", "ada", "-o", "name") == ""
+    launcher = json.loads(kubectl("get", "configmap", "kfp-launcher", "-n", "ada", "-o", "json"))["data"]
+    default = json.loads(launcher["providers"])["minio"]["default"]
+    assert default["endpoint"] == "minio.mlops:9000"
+    assert launcher["defaultPipelineRoot"] == "minio://mlpipeline/v2/artifacts"
+    metadata = json.loads(kubectl("get", "configmap", "metadata-grpc-configmap", "-n", "ada", "-o", "json"))
+    assert metadata["data"]["METADATA_GRPC_SERVICE_HOST"] == "metadata-grpc-service.mlops"
+
+
+def test_credentials_are_on_no_relation_in_plain_text(juju: jubilant.Juju, kubectl: Kubectl) -> None:
+    secret = held(kubectl, "mlpipeline-minio-artifact")["secretkey"]
+    shown = juju.cli("show-unit", "resource-dispatcher/0", "--format", "json")
+    relations = json.loads(shown)["resource-dispatcher/0"]["relation-info"]
+    ours = [each for each in relations if "kubeflow-pipelines/0" in each.get("related-units", {})]
+    assert {each["endpoint"] for each in ours} == {"secrets", "config-maps", "pod-defaults"}
+    assert secret not in json.dumps(ours)
+    assert base64.b64encode(secret.encode()).decode() not in json.dumps(ours)
+
+
+@pytest.mark.parametrize("key", ["rotated-once", "100%s $(HOME) 'q' {{ b }} \"d\" \\"])
+def test_a_new_key_reaches_every_profile_and_the_old_one_is_nowhere(
+    juju: jubilant.Juju, kubectl: Kubectl, key: str
+) -> None:
+    if "'" in key:  # MLflow's own templates cannot say such a key, and its stand-in is as strict
+        juju.remove_relation("mlflow-server:object-storage", "minio:object-storage")
+    profile(kubectl, "bob")
+    until(lambda: dispatched(kubectl, "bob") >= OF_PIPELINES, within=60)
+    before = held(kubectl, "mlpipeline-minio-artifact")["secretkey"]
+    juju.config("minio", {"secret-key": key})
+
+    def arrived() -> bool:
+        return {held(kubectl, "mlpipeline-minio-artifact", name)["secretkey"] for name in ("ada", "bob")} == {
+            key
+        }
+
+    until(arrived, within=60)
+    juju.wait(lambda status: jubilant.all_active(status, "kubeflow-pipelines", "resource-dispatcher"))
+    if "'" in key:
+        juju.integrate("mlflow-server:object-storage", "minio:object-storage")
+        juju.config("minio", {"secret-key": "plain-again"})
+        until(lambda: held(kubectl, "mlflow-server-minio-artifact")["AWS_SECRET_ACCESS_KEY"] == "plain-again")
+    until(lambda: everywhere(kubectl, before) == [], within=60)
+    juju.wait(jubilant.all_active)
+
+
+def test_what_a_user_made_by_that_name_is_left_alone_and_told(juju: jubilant.Juju, kubectl: Kubectl) -> None:
+    kubectl("create", "namespace", "carl")
+    own = ("create", "secret", "generic", "mlpipeline-minio-artifact", "-n", "carl", "--from-literal=mine=1")
+    kubectl(*own)
+    kubectl("label", "namespace", "carl", "user.kubeflow.org/enabled=")
+    try:
+        status = juju.wait(lambda status: jubilant.any_blocked(status, "resource-dispatcher"))
+        assert "mlpipeline-minio-artifact" in status.apps["resource-dispatcher"].app_status.message
+        assert held(kubectl, "mlpipeline-minio-artifact", "carl") == {"mine": "1"}
+        assert "configmap/kfp-launcher" in dispatched(kubectl, "carl")
+    finally:
+        kubectl("delete", "namespace", "carl")
+    juju.wait(jubilant.all_active)
+
+
+def test_without_a_store_it_is_blocked_and_what_runs_runs_on(juju: jubilant.Juju, kubectl: Kubectl) -> None:
+    juju.remove_relation("kubeflow-pipelines:object-storage", "minio:object-storage")
+    status = juju.wait(lambda status: jubilant.any_blocked(status, "kubeflow-pipelines"))
+    assert status.apps["kubeflow-pipelines"].app_status.message == (
+        "relation object-storage missing: juju integrate kubeflow-pipelines:object-storage minio"
+    )
+    assert kubectl("get", "deployment", "ml-pipeline", "-o", "name")
+    assert dispatched(kubectl) >= OF_PIPELINES
+    juju.integrate("kubeflow-pipelines:object-storage", "minio")
+    juju.wait(jubilant.all_active)
+
+
+def test_another_store_takes_its_place(juju: jubilant.Juju, kubectl: Kubectl) -> None:
+    juju.remove_relation("kubeflow-pipelines:object-storage", "minio:object-storage")
+    juju.deploy("s3-integrator", channel="2/edge", config={"endpoint": "https://s3.example.com:8443"})
+    uri = juju.add_secret("s3", {"access-key": "12345", "secret-key": "of-s3"})
+    juju.grant_secret(uri, "s3-integrator")
+    juju.config("s3-integrator", {"credentials": str(uri), "bucket": "team", "path": "kfp"})
+    juju.integrate("kubeflow-pipelines:s3-credentials", "s3-integrator")
+
+    def arrived() -> bool:
+        return held(kubectl, "mlpipeline-minio-artifact") == {"accesskey": "12345", "secretkey": "of-s3"}
+
+    until(arrived, within=60)
+    juju.wait(jubilant.all_active)
+    launcher = json.loads(kubectl("get", "configmap", "kfp-launcher", "-n", "ada", "-o", "json"))["data"]
+    assert launcher["defaultPipelineRoot"] == "minio://team/kfp/v2/artifacts"
+    assert _environment(kubectl)["OBJECTSTORECONFIG_HOST"] == "s3.example.com"
+    assert _environment(kubectl)["OBJECTSTORECONFIG_SECURE"] == "true"
+
+
+def test_mlflow_goes_and_takes_only_its_own_along(juju: jubilant.Juju, kubectl: Kubectl) -> None:
+    juju.remove_application("mlflow-server", "mlflow-mysql")
+    until(lambda: dispatched(kubectl) == OF_PIPELINES, within=60)
+    juju.wait(jubilant.all_active)
+
+
+def test_pipelines_go_and_leave_nothing_but_types(juju: jubilant.Juju, kubectl: Kubectl) -> None:
+    juju.remove_application("kubeflow-pipelines")
+    juju.wait(lambda status: "kubeflow-pipelines" not in status.apps)
+    until(lambda: dispatched(kubectl) == set(), within=60)
+    left = (
+        "get",
+        "deployments,services,secrets,configmaps",
+        "-l",
+        "app.kubernetes.io/instance=mlops.kubeflow-pipelines",
+    )
+    until(lambda: kubectl(*left, "-o", "name") == "")
+
+
+def _environment(kubectl: Kubectl) -> dict[str, Any]:
+    deployment = json.loads(kubectl("get", "deployment", "ml-pipeline", "-o", "json"))
+    container = deployment["spec"]["template"]["spec"]["containers"][0]
+    return {item["name"]: item.get("value") for item in container["env"]}
