@@ -31,9 +31,10 @@ KINDS = "secrets,configmaps,poddefaults.kubeflow.org"
 
 
 def dispatched(kubectl: Kubectl, profile: str = "ada") -> set[str]:
-    """Return what the dispatcher has put into a profile, as kubectl names it."""
+    """Return what the dispatcher has put into a profile, as kubectl names it; not that about GPUs."""
     words = "get", KINDS, "-n", profile, "-l", "app.kubernetes.io/instance=mlops.resource-dispatcher"
-    return set(kubectl(*words, "-o", "name").split())
+    found = kubectl(*words, "-o", "name").split()
+    return {name for name in found if not name.startswith("poddefault.kubeflow.org/gpu-")}
 
 
 def held(kubectl: Kubectl, name: str, profile: str = "ada") -> dict[str, str]:
