@@ -83,9 +83,12 @@ def platform() -> Iterator[Platform]:
 @pytest.fixture(scope="module")
 def manifests(platform: Platform) -> int:
     """How many objects are offered for each profile."""
-    count = int(platform.unit.workload.message.partition(" ")[0])
-    assert count >= 10
-    return count
+
+    def offered() -> int:
+        return int(platform.unit.workload.message.partition(" ")[0] or 0)
+
+    platform.until(lambda: offered() >= 10 and platform.stage.engine.idle(5))
+    return offered()
 
 
 def once(benchmark: BenchmarkFixture, work: Callable[[], float], **info: Any) -> None:
