@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uv
 import yaml
 from kubeflow_platform import MODEL, Platform
 from kubeflow_users import Requests, until
@@ -37,7 +38,16 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with all pipelines, as the SDK has written them."""
     folder = tmp_path_factory.mktemp("pipelines")
     wanted = [word for package in SDK for word in ("--with", package)]
-    command = ["uv", "run", "--quiet", "--no-project", *wanted, "python", str(PIPELINES), str(folder)]
+    command = [
+        uv.find_uv_bin(),
+        "run",
+        "--quiet",
+        "--no-project",
+        *wanted,
+        "python",
+        str(PIPELINES),
+        str(folder),
+    ]
     subprocess.run(command, check=True, timeout=300, env=_without_our_environment())
     return folder
 
@@ -118,8 +128,8 @@ def test_a_user_may_submit_it_and_our_type_takes_every_field(
         assert kept["spec"] == made["spec"]
         wrong = copy.deepcopy(made)
         wrong["metadata"]["name"] += "-wrong"
-        wrong["spec"]["templates"][0]["contaner"] = {}
-        with pytest.raises(Refused, match="contaner"):
+        wrong["spec"]["templates"][0]["no_such_field"] = {}
+        with pytest.raises(Refused, match="no_such_field"):
             ada.create(f"{RUNS}?fieldValidation=Strict", wrong)
     finally:
         ada.delete(f"{RUNS}/{made['metadata']['name']}")

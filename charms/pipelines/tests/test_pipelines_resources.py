@@ -292,7 +292,7 @@ def test_what_upstream_writes_is_kept_to_the_letter(write, document):
         ("Workflow", ("templates", 1, "outputs", "artifacts", 0), "s4"),
         ("Workflow", ("templates", 2, "steps", 0, 0), "depends"),
         ("WorkflowTemplate", ("podMetadata",), "label"),
-        ("CronWorkflow", (), "scheduls"),
+        ("CronWorkflow", (), "schedule_s"),
         ("CronWorkflow", ("workflowSpec",), "onexit"),
         ("ScheduledWorkflow", ("trigger", "cronSchedule"), "crn"),
         ("Viewer", ("tensorboardSpec",), "logdir"),

@@ -41,7 +41,7 @@ class Web:
     def __init__(self, client, namespace: str):
         self._client, self._namespace = client, namespace
 
-    def deploy(self, replicas: int = 1, **container: str) -> None:
+    def deploy(self, replicas: int = 1, policy: str = "File") -> None:
         self._client.create(
             Deployment(
                 metadata=ObjectMeta(name="web"),
@@ -50,7 +50,9 @@ class Web:
                     selector=LabelSelector(matchLabels={"app": "web"}),
                     template=PodTemplateSpec(
                         metadata=ObjectMeta(labels={"app": "web"}),
-                        spec=PodSpec(containers=[Container(name="main", image=IMAGE, **container)]),
+                        spec=PodSpec(
+                            containers=[Container(name="main", image=IMAGE, terminationMessagePolicy=policy)]
+                        ),
                     ),
                 ),
             ),
@@ -173,7 +175,7 @@ def test_a_running_pod_can_crash_but_needs_no_image(misbehave, web):
 )
 def test_the_last_words_of_a_program_are_kept_where_its_container_asks_for_that(misbehave, web, policy, kept):
     misbehave("web-*=crash-loop:F1 no database: 'db'")
-    web.deploy(terminationMessagePolicy=policy)
+    web.deploy(policy=policy)
     eventually(lambda: web.waits_for("CrashLoopBackOff"))
     assert web.container.lastState.terminated.message == kept
 
