@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--kubeconfig", type=Path, help="use this cluster instead of a local control plane")
     add("--nodes", type=Path, default=nodes.DEFAULT, help="a file of nodes for the local one")
     add("--misbehave", action="append", default=[], metavar="POD=WAY",
-        help="pods that do not come up: image-pull, crash-loop, oom, slow:SECONDS")  # fmt: skip
+        help="pods that do not come up: image-pull, crash-loop[:LAST WORDS], oom, slow:SECONDS")  # fmt: skip
     add("--timeout", type=float, default=300, help="seconds until everything must be active (300)")
     return parser
 
