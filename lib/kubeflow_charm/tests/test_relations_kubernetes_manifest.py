@@ -62,6 +62,12 @@ def named(name: str, **metadata: object) -> Manifest:
     [
         ("[{", "kubernetes_manifests: not JSON"),
         ("[" * 30_000, "kubernetes_manifests: not JSON"),
+        ("- &a [x]\n- *a\n", "kubernetes_manifests: not JSON"),
+        (json.dumps([{}] * 10_000), f"kubernetes_manifests: more than {COUNT} documents"),
+        (
+            json.dumps([{"apiVersion": "v1", "kind": "List", "items": [DEFAULT]}]),
+            "kubernetes_manifests.0: List of v1 is no PodDefault of kubeflow.org/v1alpha1",
+        ),
         ("{}", "kubernetes_manifests: no list"),
         ('[{"kind": "a", "kind": "b"}]', "kubernetes_manifests: kind is there twice"),
         (json.dumps([DEFAULT] * (COUNT + 1)), f"kubernetes_manifests: more than {COUNT} documents"),

@@ -295,23 +295,26 @@ class Cluster:
         everything: bool = False,
     ) -> list[Manifest]:
         """Delete our objects that are not wanted, what calls a workload first; return what is left."""
-        gone = self._unwanted(live, wanted)
-        gone.sort(key=lambda item: (kind_of(item).rank != WEBHOOK, -kind_of(item).rank))
-        left: list[Manifest] = []
-        for item in gone:
+
+        def delete(item: Manifest) -> Manifest | None:
             try:
                 with errors.explained(described(item), self._application):
                     if kind_of(item).kind == "CustomResourceDefinition" and self._in_use(item):
                         logger.warning("%s stays: it still has objects", described(item))
-                        left.append(item)
-                    else:
-                        self._delete_quietly(item)
+                        return item
+                    self._delete_quietly(item)
             except Problem as problem:
                 if not everything:
                     raise
                 logger.error("%s is left behind: %s", described(item), problem)
-                left.append(item)
-        return left
+                return item
+            return None
+
+        gone = sorted(self._unwanted(live, wanted), key=_order_of_removal)
+        left: list[Manifest | None] = []
+        for _, group in itertools.groupby(gone, key=_order_of_removal):
+            left += _in_parallel(delete, list(group))
+        return [item for item in left if item is not None]
 
     def _delete_quietly(self, item: Manifest) -> None:
         """Delete an object; one that is already gone is as good."""
@@ -379,6 +382,11 @@ def _trying(
 
     with concurrent.futures.ThreadPoolExecutor(_PARALLEL) as pool:
         return [failed for failed in pool.map(attempt, items) if failed]
+
+
+def _order_of_removal(item: Manifest) -> tuple[bool, int]:
+    """What calls a workload goes first, then the last that was made."""
+    return kind_of(item).rank != WEBHOOK, -kind_of(item).rank
 
 
 def _where(kind: Kind, manifest: Manifest) -> dict[str, str]:
