@@ -1,0 +1,157 @@
+"""Real servers on loopback: MariaDB, an S3 server that checks keys and policies, and MLflow.
+
+Each takes a free port, and is stopped by who started it; the guardian ends what a killed test leaves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import uv
+
+from rehearsal.cluster import build, toolchain
+from rehearsal.guardian import Guardian
+
+VERSITYGW = "v1.8.0"
+"""Of github.com/versity/versitygw: S3 on a folder, with users and bucket policies. MinIO is not to be had as a Go module or
+package any more, and moto takes any key."""
+MLFLOW = ("mlflow==3.17.2", "boto3", "pymysql")
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+@contextlib.contextmanager
+def _running(
+    guardian: Guardian, command: list[str], port: int, log: Path, env: Mapping[str, str], within: float
+) -> Iterator[int]:
+    """Run a server as long as it is needed, from when it listens."""
+    process = guardian.spawn(command, log=log, cwd=log.parent, env=dict(env))
+    try:
+        deadline = time.monotonic() + within
+        while not _listens(port):
+            assert not process.ended.is_set(), log.read_text()[-2000:]
+            assert time.monotonic() < deadline, log.read_text()[-2000:]
+            time.sleep(0.1)
+        yield port
+    finally:
+        process.stop()
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+@dataclasses.dataclass(frozen=True)
+class MariaDb:
+    """A MariaDB that runs: where its socket is, and its port."""
+
+    socket: Path
+    port: int
+
+    def make(self, name: str, user: str, password: str) -> None:
+        """Make a database and its user, as mysql-k8s does for an application."""
+        quoted = password.replace("\\", "\\\\").replace("'", "\\'")
+        statements = (
+            f"CREATE DATABASE `{name}`; CREATE USER '{user}'@'%' IDENTIFIED BY '{quoted}'; "
+            f"GRANT ALL PRIVILEGES ON `{name}`.* TO '{user}'@'%';"
+        )
+        command = ["mariadb", "--no-defaults", f"--socket={self.socket}", "--user=root"]
+        subprocess.run(command, input=statements, text=True, check=True, capture_output=True)
+
+
+@contextlib.contextmanager
+def mariadb(guardian: Guardian, log: Path) -> Iterator[MariaDb]:
+    """Run a MariaDB whose `root` has no password.
+
+    It does not run as root, so that its files lie where its own user can get: not in a test's folder.
+    """
+    with tempfile.TemporaryDirectory(prefix="mariadb-") as folder:
+        user = ["--user=mysql"] if os.geteuid() == 0 else []
+        if user:
+            shutil.chown(folder, "mysql")
+        install = ["mariadb-install-db", f"--datadir={folder}", "--auth-root-authentication-method=normal"]
+        subprocess.run([*install, "--skip-test-db", *user], check=True, capture_output=True)
+        found = MariaDb(Path(folder, "socket"), free_port())
+        command = ["mariadbd", "--no-defaults", f"--datadir={folder}", "--bind-address=127.0.0.1"]
+        command += [f"--port={found.port}", f"--socket={found.socket}", *user]
+        with _running(guardian, command, found.port, log, os.environ, 30):
+            yield found
+
+
+def s3_program() -> Path:
+    """Return the S3 server's program, built once (some three minutes on two cores) and kept in the cache."""
+    cache = build.cache()
+    target = cache / f"versitygw-{VERSITYGW}"
+    if not target.exists():
+        print(f"building the S3 server {VERSITYGW} once", file=sys.stderr, flush=True)
+        scratch = cache / "versitygw"
+        environment = toolchain.environment() | {"GOBIN": str(scratch), "GOFLAGS": ""}
+        module = f"github.com/versity/versitygw/cmd/versitygw@{VERSITYGW}"
+        subprocess.run([toolchain.find(cache), "install", module], check=True, env=environment)
+        (scratch / "versitygw").rename(target)
+    return target
+
+
+@contextlib.contextmanager
+def s3(guardian: Guardian, folder: Path, access_key: str, secret_key: str) -> Iterator[int]:
+    """Run the S3 server with this root key; yield its port."""
+    port = free_port()
+    for name in ("objects", "users"):
+        (folder / name).mkdir()
+    command = [str(s3_program()), "--access", access_key, "--secret", secret_key]
+    command += [
+        "--port",
+        f"127.0.0.1:{port}",
+        "--iam-dir",
+        str(folder / "users"),
+        "posix",
+        str(folder / "objects"),
+    ]
+    with _running(guardian, command, port, folder / "s3.log", os.environ, 30):
+        yield port
+
+
+def mlflow_python(folder: Path) -> Path:
+    """Return a Python that has MLflow, in an environment of its own: it is forty times the size of ours."""
+    target = folder / "mlflow"
+    program = uv.find_uv_bin()
+    subprocess.run([program, "venv", "--quiet", str(target)], check=True)
+    python = target / "bin/python"
+    subprocess.run([program, "pip", "install", "--quiet", "--python", str(python), *MLFLOW], check=True)
+    return python
+
+
+@contextlib.contextmanager
+def mlflow(
+    guardian: Guardian, folder: Path, python: Path, store: str, root: str, env: Mapping[str, str]
+) -> Iterator[int]:
+    """Run MLflow on a database and an artifact store, as mlflow-server's container does; yield its port."""
+    port = free_port()
+    command = [str(python), "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--backend-store-uri", store, "--default-artifact-root", root, "--workers", "1"]
+    # Its workers for jobs take two gigabytes, and no run needs them.
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+    log = folder / "mlflow.log"
+    with _running(guardian, command, port, log, environment | dict(env), 120):
+        yield port
