@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
@@ -44,10 +43,10 @@ def spread(
                 continue
             own = manifest["metadata"].get("namespace")
             for namespace in namespaces if own is None else [each for each in namespaces if each == own]:
-                placed = copy.deepcopy(manifest)
-                placed["metadata"]["namespace"] = namespace
-                placed["metadata"].setdefault("annotations", {})[OFFERED_BY] = offer.application
-                yield placed
+                metadata = manifest["metadata"]
+                annotations = {**(metadata.get("annotations") or {}), OFFERED_BY: offer.application}
+                placed = {**metadata, "namespace": namespace, "annotations": annotations}
+                yield {**manifest, "metadata": placed}
 
 
 def stays(item: Manifest, unclear: set[str], besides: set[tuple[str, str]]) -> bool:
