@@ -49,14 +49,14 @@ def tiny(tmp_path, monkeypatch):
 
 def test_a_cached_binary_needs_neither_go_nor_network(cache, tiny):
     cache.mkdir(parents=True)
-    (cache / f"cluster-{build._fingerprint()}").write_text("built before")
+    (cache / f"cluster-{build._fingerprint(tiny)}").write_text("built before")
     assert build.binary().read_text() == "built before"
 
 
 def test_other_sources_are_another_binary(cache, tiny):
-    before = build._fingerprint()
+    before = build._fingerprint(tiny)
     (tiny / "main.go").write_text('package main\n\nfunc main() { println("other") }\n')
-    assert build._fingerprint() != before
+    assert build._fingerprint(tiny) != before
 
 
 def test_without_go_network_and_cache_one_sentence_says_the_ways_out(cache):
@@ -171,7 +171,7 @@ def test_a_complete_envtest_folder_needs_no_build(cache, assets):
 def test_what_an_envtest_folder_lacks_comes_from_our_binary(cache, assets, tiny):
     folder = assets("etcd", "kube-apiserver", "kubectl")
     cache.mkdir(parents=True)
-    ours = cache / f"cluster-{build._fingerprint()}"
+    ours = cache / f"cluster-{build._fingerprint(tiny)}"
     ours.touch()
     assert programs.locate() == {
         "etcd": [str(folder / "etcd")],

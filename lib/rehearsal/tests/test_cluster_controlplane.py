@@ -230,7 +230,7 @@ def test_a_part_that_dies_later_is_found(tmp_path):
 
 @pytest.mark.parametrize("taken", [0, 2], ids=["etcd", "API server"])
 def test_a_port_that_is_taken_meanwhile_is_replaced(tmp_path, guardian, monkeypatch, taken):
-    free_ports, calls = controlplane._free_ports, []
+    free_ports, calls = controlplane.free_ports, []
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
 
@@ -241,7 +241,7 @@ def test_a_port_that_is_taken_meanwhile_is_replaced(tmp_path, guardian, monkeypa
             calls.append(found)
             return found
 
-        monkeypatch.setattr(controlplane, "_free_ports", ports)
+        monkeypatch.setattr(controlplane, "free_ports", ports)
         with ControlPlane(tmp_path, guardian) as cluster:
             assert cluster.request("GET", "/readyz") == b"ok"
     assert len(calls) == 2

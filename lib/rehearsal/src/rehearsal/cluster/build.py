@@ -1,7 +1,8 @@
-"""The control plane's one binary: built once from Go modules, kept in the user's cache."""
+"""Programs built once from Go modules and kept in the user's cache: first of all the control plane's one."""
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import hashlib
 import os
@@ -20,6 +21,29 @@ PACKAGES = 2800
 """How many Go packages are compiled, about, the standard library's included: for the progress shown."""
 
 Progress = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """What is built from Go modules.
+
+    Args:
+        name: of the file in the cache; a fingerprint of the sources follows it.
+        title: what messages call it, such as `the control plane`.
+        source: folder with `go.mod`, `go.sum` and what else is compiled.
+        package: the Go package of its `main`.
+        packages: how many Go packages are compiled, about.
+        linker_flags: what the linker is told.
+        ways_out: what to do if it cannot be built.
+    """
+
+    name: str
+    title: str
+    source: Path
+    package: str
+    packages: int
+    linker_flags: str
+    ways_out: str
 
 
 def cache() -> Path:
@@ -43,31 +67,52 @@ def cache() -> Path:
 
 
 def binary(on_progress: Progress = lambda _: None) -> Path:
-    """Return the binary, building it first if the cache does not have it (some six minutes on two cores).
+    """Return the control plane's binary, building it first if need be (some six minutes on two cores).
+
+    Raises:
+        RehearsalError: if it cannot be built.
+    """
+    return built(_control_plane(), on_progress)
+
+
+def built(program: Program, on_progress: Progress = lambda _: None) -> Path:
+    """Return a program, building it first if the cache does not have it.
 
     Raises:
         RehearsalError: if it cannot be built.
     """
     folder = cache()
-    target = folder / f"cluster-{_fingerprint()}"
+    target = folder / f"{program.name}-{_fingerprint(program.source)}"
     if target.exists():
         return target
     with (folder / "build.lock").open("w") as lock:
         on_progress("waiting for another build")
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not target.exists():
-            _build(target, on_progress)
+            _build(program, target, on_progress)
     return target
 
 
-def _fingerprint() -> str:
+def _control_plane() -> Program:
+    return Program(
+        name="cluster",
+        title="the control plane",
+        source=SOURCE,
+        package=".",
+        packages=PACKAGES,
+        linker_flags=_linker_flags(),
+        ways_out="use a cluster of your own with --kubeconfig FILE or KUBEBUILDER_ASSETS",
+    )
+
+
+def _fingerprint(source: Path) -> str:
     digest = hashlib.sha256()
-    for path in sorted(SOURCE.glob("*.*")):
+    for path in sorted(source.glob("*.*")):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _build(target: Path, on_progress: Progress) -> None:
+def _build(program: Program, target: Path, on_progress: Progress) -> None:
     """Build, with a guardian that leaves neither compilers nor half a build behind, however it ends."""
     on_progress("looking for a Go toolchain")
     try:
@@ -75,17 +120,17 @@ def _build(target: Path, on_progress: Progress) -> None:
         scratch = Path(tempfile.mkdtemp(prefix="build-", dir=target.parent))
         with Guardian(scratch) as guardian:
             # Sources may lie in a package folder that is read-only.
-            shutil.copytree(SOURCE, scratch / "source")
-            output = _compile(go, scratch, guardian, on_progress)
-            if not (scratch / "cluster").exists():
+            shutil.copytree(program.source, scratch / "source")
+            output = _compile(program, go, scratch, guardian, on_progress)
+            if not (scratch / program.name).exists():
                 raise RehearsalError(
-                    f"the control plane could not be built with {toolchain.version(go)} "
+                    f"{program.title} could not be built with {toolchain.version(go)} "
                     f"({_reason(output)}): connect to the Go module proxy once, or free disk space, "
-                    "or use a cluster of your own with --kubeconfig FILE or KUBEBUILDER_ASSETS"
+                    f"or {program.ways_out}"
                 )
-            (scratch / "cluster").replace(target)
+            (scratch / program.name).replace(target)
     except OSError as error:
-        raise RehearsalError(f"the control plane could not be built: {error}") from None
+        raise RehearsalError(f"{program.title} could not be built: {error}") from None
 
 
 def _reason(output: list[str]) -> str:
@@ -94,16 +139,20 @@ def _reason(output: list[str]) -> str:
     return telling[-1][:300]
 
 
-def _compile(go: Path, scratch: Path, guardian: Guardian, on_progress: Progress) -> list[str]:
+def _compile(
+    program: Program, go: Path, scratch: Path, guardian: Guardian, on_progress: Progress
+) -> list[str]:
     """Run the compiler and tell how far it is; return what it printed."""
     log, temporary = scratch / "build.log", scratch / "tmp"
     temporary.mkdir()
-    command = [go, "build", "-v", "-trimpath", "-ldflags", _linker_flags(), "-o", scratch / "cluster", "."]
+    flags = ["-v", "-trimpath", "-ldflags", program.linker_flags, "-o", scratch / program.name]
     environment = toolchain.environment() | {"GOTMPDIR": str(temporary)}
-    compiling = guardian.spawn(command, log=log, cwd=scratch / "source", env=environment)
+    compiling = guardian.spawn(
+        [go, "build", *flags, program.package], log=log, cwd=scratch / "source", env=environment
+    )
     while not compiling.ended.wait(0.5):
         compiled = sum("downloading" not in line for line in log.read_text().splitlines())
-        on_progress(f"compiling Kubernetes once: {compiled} of about {PACKAGES} packages")
+        on_progress(f"compiling {program.title} once: {compiled} of about {program.packages} packages")
     return log.read_text().splitlines()
 
 

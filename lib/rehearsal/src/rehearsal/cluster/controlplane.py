@@ -179,7 +179,7 @@ class ControlPlane:
         """Start etcd and the API server, on other ports if one was taken after it was found free."""
         egress = self._write_egress()
         for again in (True, True, False):
-            store, peer, port = _free_ports(3)
+            store, peer, port = free_ports(3)
             self.url = f"https://127.0.0.1:{port}"
             self._spawn("etcd", parts.etcd(self.folder, store, peer))
             self._spawn("kube-apiserver", parts.api_server(self._pki, store, port, egress))
@@ -243,7 +243,7 @@ class ControlPlane:
             self.request("POST", path, yaml.safe_dump(each).encode())
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Return ports that were free a moment ago, each another one."""
     held = [socket.socket() for _ in range(count)]
     try:

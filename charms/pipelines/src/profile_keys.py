@@ -1,0 +1,245 @@
+"""A key of its own for every profile, to its own part of the bucket: where the store is a MinIO.
+
+Upstream has its store, SeaweedFS, make a key per profile and keeps it in the profile's Secret only (2.16.0,
+base/installs/multi-user/pipelines-profile-controller/sync.py). Here nothing is kept: a key is derived from the
+administrator's and from the profile, so that every hook knows all keys without reading one back, a Secret that
+was lost comes back as it was, and a new administrator's key makes all others new. The profile's UID is part of
+it: who had an earlier profile of the same name has no key to the new one.
+
+In MinIO each key is a user with a policy of its own, whose name has a digest of what it says. Listing users
+is one request, and all that a settled hook makes. Service accounts would be fewer objects, but MinIO before
+2023 keeps no note of whose they are, and before October 2025 lets one make another that may do all that the
+administrator may (CVE-2025-62506).
+"""
+
+from __future__ import annotations
+
+import base64
+import concurrent.futures
+import contextlib
+import dataclasses
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from object_stores import Store
+
+from kubeflow_charm import Problem, blocked, waiting
+
+if TYPE_CHECKING:
+    from minio.minioadmin import MinioAdmin
+
+PREFIXES = ("private-artifacts/{}/", "private/{}/", "v2/artifacts/{}/")
+"""What a profile may use of the bucket: where upstream's runs leave artifacts and logs, where its users keep
+what is their own, and where ours leave artifacts."""
+AT_ONCE = 4
+"""Requests in flight: MinIO and we take 64 MiB for the encryption of each."""
+CONNECT, READ = 3.0, 20.0
+"""Seconds to wait for a connection, and for an answer."""
+_OBJECTS = ("GetObject", "PutObject", "DeleteObject", "AbortMultipartUpload", "ListMultipartUploadParts")
+
+
+@dataclasses.dataclass(frozen=True)
+class ProfileKey:
+    """A key to the part of the bucket that is a profile's.
+
+    Args:
+        access_key: its name, 20 letters and digits.
+        secret_key: its secret, 40 characters.
+    """
+
+    access_key: str
+    secret_key: str = dataclasses.field(repr=False)
+
+
+def derived(store: Store, owner: str, profiles: Mapping[str, str]) -> dict[str, ProfileKey]:
+    """Return the key of every profile, by its namespace; asks nobody.
+
+    Args:
+        store: the store, with the administrator's key.
+        owner: which installation this is, among all that use the store; without spaces.
+        profiles: the profiles' namespaces, each with its UID.
+    """
+    # Deliberately slow, for a profile's own secret could be used to guess a poor one of the administrator's.
+    salt = json.dumps(["keys of profiles", owner, store.access_key]).encode()
+    master = hashlib.scrypt(store.secret_key.encode(), salt=salt, n=2**14, r=8, p=1, dklen=32)
+    keys = {}
+    for namespace, uid in profiles.items():
+        whose = json.dumps([store.bucket, namespace, uid]).encode()
+        digest = hmac.digest(master, whose, "sha512")
+        name = base64.b32encode(digest[:10]).decode()
+        secret = base64.urlsafe_b64encode(digest[10:40]).decode()
+        keys[namespace] = ProfileKey(_mark(owner) + name[: 20 - len(_mark(owner))], secret)
+    return keys
+
+
+def _mark(owner: str) -> str:
+    """Return what the names of all keys of an installation begin with."""
+    return "KFP" + base64.b32encode(hashlib.sha256(owner.encode()).digest()).decode()[:6]
+
+
+def policy(store: Store, namespace: str) -> dict[str, Any]:
+    """Return what a profile may do: all with objects below its prefixes, listing them, and nothing else."""
+    prefixes = [store.folder + prefix.format(namespace) for prefix in PREFIXES]
+    bucket = f"arn:aws:s3:::{store.bucket}"
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": [f"s3:{action}" for action in _OBJECTS],
+                "Resource": [f"{bucket}/{prefix}*" for prefix in prefixes],
+            },
+            {
+                "Effect": "Allow",
+                "Action": ["s3:ListBucket"],
+                "Resource": [bucket],
+                "Condition": {"StringLike": {"s3:prefix": [f"{prefix}*" for prefix in prefixes]}},
+            },
+            # Argo's client asks for it before anything else where no region is set.
+            {"Effect": "Allow", "Action": ["s3:GetBucketLocation"], "Resource": [bucket]},
+            # Users may otherwise make further keys of their own.
+            {"Effect": "Deny", "Action": ["admin:*"]},
+        ],
+    }
+
+
+def ensured(
+    store: Store, application: str, owner: str, profiles: Mapping[str, str]
+) -> dict[str, ProfileKey] | None:
+    """Have the store know the key of every profile and of none that is gone; return the keys.
+
+    Keys are made before others are taken away, so a failure takes nothing away. One that an administrator has
+    switched off stays off.
+
+    Args:
+        store: the store, with the administrator's key.
+        application: whose store it is, for statuses.
+        owner: which installation this is, as in `derived`.
+        profiles: the profiles' namespaces, each with its UID.
+
+    Returns:
+        The keys by namespace, or None if the store answers as an S3 server that is no MinIO.
+
+    Raises:
+        Problem: if the store does not answer, or refuses.
+    """
+    keys = derived(store, owner, profiles)
+    policies = {namespace: policy(store, namespace) for namespace in profiles}
+    names = {namespace: f"{_mark(owner)}-{namespace}-{_digest(said)}" for namespace, said in policies.items()}
+    with _administrator(store) as admin:
+        users = _users(admin, application)
+        if users is None:
+            return None
+        mine = {name for name in users if name.startswith(_mark(owner))}
+        wrong = [each for each in keys if users.get(keys[each].access_key) != names[each]]
+        gone = mine - {key.access_key for key in keys.values()}
+
+        def grant(namespace: str) -> None:
+            key, name = keys[namespace], names[namespace]
+            admin.policy_add(name, policy=policies[namespace])
+            if key.access_key not in mine:
+                admin.user_add(key.access_key, key.secret_key)
+            admin.policy_set(name, user=key.access_key)
+
+        _each(application, grant, wrong)
+        _each(application, admin.user_remove, gone)
+        if wrong or gone:
+            _each(application, admin.policy_remove, _unused(admin, application, owner, set(names.values())))
+    return keys
+
+
+def _each(application: str, act: Callable[[str], object], items: Iterable[str]) -> None:
+    """Act on every item, on some at once; raises the first one's problem when all are over."""
+
+    def explained(item: str) -> None:
+        with _explained(application):
+            act(item)
+
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as executor:
+        list(executor.map(explained, items))
+
+
+def _users(admin: MinioAdmin, application: str) -> dict[str, str] | None:
+    """Return the names of all policies of each user; None if the store can have no users."""
+    try:
+        with _explained(application):
+            said = json.loads(admin.user_list())
+    except _NoMinio:
+        return None
+    return {name: each.get("policyName", "") for name, each in said.items()}
+
+
+def _unused(admin: MinioAdmin, application: str, owner: str, names: set[str]) -> list[str]:
+    """Return the policies of an installation that are none of `names`."""
+    with _explained(application):
+        known = json.loads(admin.policy_list())
+    return [name for name in known if name.startswith(f"{_mark(owner)}-") and name not in names]
+
+
+@contextlib.contextmanager
+def _administrator(store: Store) -> Iterator[MinioAdmin]:
+    """Yield a client. Its library is loaded here, since not every store asks for it."""
+    import urllib3
+    from minio.credentials.providers import StaticProvider
+    from minio.minioadmin import MinioAdmin
+
+    with urllib3.PoolManager(
+        timeout=urllib3.Timeout(connect=CONNECT, read=READ),
+        retries=urllib3.Retry(connect=1, read=0, status=0, redirect=0, raise_on_redirect=False),
+        maxsize=AT_ONCE,
+        ca_cert_data=store.tls_ca or None,
+    ) as connections:
+        yield MinioAdmin(
+            endpoint=store.endpoint,
+            credentials=StaticProvider(store.access_key, store.secret_key),
+            secure=store.secure,
+            http_client=connections,
+        )
+
+
+class _NoMinio(Exception):
+    """The server speaks S3 and knows nothing of MinIO's administration."""
+
+
+@contextlib.contextmanager
+def _explained(application: str) -> Iterator[None]:
+    """Turn a failure within the block into a `Problem`, or into `_NoMinio`."""
+    from minio.error import MinioAdminException
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except MinioAdminException as error:
+        raise _of_answer(application, error._code, error._body) from error
+    except HTTPError as error:
+        reason = getattr(error, "reason", None) or error
+        raise waiting(application, f"its object store does not answer: {type(reason).__name__}") from error
+    except (OSError, ValueError) as error:  # what an answer is that cannot be decrypted
+        raise waiting(application, "its object store answers what MinIO would not") from error
+
+
+def _of_answer(application: str, status: str, body: str) -> Problem | _NoMinio:
+    """Tell refusals apart. MinIO's administration answers in JSON, S3 in XML, and a proxy in neither.
+
+    Only a certain answer makes the store one that is no MinIO: what follows is that profiles share a key.
+    """
+    if status.startswith("4") and "<Error>" in body and "<Code>" in body:
+        return _NoMinio()
+    try:
+        code = str(json.loads(body)["Code"])
+    except (ValueError, KeyError, TypeError):
+        return waiting(application, f"its object store answers HTTP {status}")
+    if code == "NotImplemented":
+        return _NoMinio()
+    if code == "AccessDenied":
+        return blocked(f"{application} may not make keys", "give it the key of MinIO's administrator")
+    if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch"):
+        return waiting(application, f"its object store does not know its own key yet: {code}")
+    return waiting(application, f"its object store refuses: {code}")
+
+
+def _digest(document: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:12]

@@ -1,0 +1,491 @@
+"""Every profile's own key: what a real MinIO lets it do, and what it asks of MinIO."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import http.client
+import http.server
+import importlib
+import io
+import json
+import ssl
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import ops
+import pytest
+from conformance import s3_server
+from minio import Minio
+from minio.credentials.providers import StaticProvider
+from minio.error import MinioAdminException, S3Error
+from minio.minioadmin import MinioAdmin
+
+from kubeflow_charm import Problem, issuing
+from rehearsal.guardian import Guardian
+
+SOURCE = str(Path(__file__).parents[1] / "src")
+OWNER = "7c1d9a30-2f4e-4c55-8b1d-0a8f5e2b9c11/kubeflow-pipelines"
+PROFILES = {"ada": "uid-of-ada", "ada2": "uid-of-ada2", "bob": "uid-of-bob"}
+BUCKET = "mlpipeline"
+
+
+@pytest.fixture(scope="module")
+def module() -> Iterator[Any]:
+    """The module under test, found as the charm finds it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(SOURCE)
+        yield importlib.import_module("profile_keys")
+        for name in ("profile_keys", "object_stores"):
+            sys.modules.pop(name, None)
+
+
+@pytest.fixture(scope="module")
+def minio(
+    module: Any,
+    tmp_path_factory: pytest.TempPathFactory,
+    guardian: Guardian,
+    request: pytest.FixtureRequest,
+) -> Iterator[s3_server.Server]:
+    """A real MinIO."""
+    shown = s3_server.told(request.config)
+    with s3_server.serving(guardian, tmp_path_factory.mktemp("minio"), on_progress=shown) as server:
+        store = stored(server)
+        client(store, store).make_bucket(BUCKET)
+        yield server
+
+
+@pytest.fixture
+def store(module: Any, minio: s3_server.Server) -> Iterator[Any]:
+    """The store, of which no test before has left a user."""
+    made = stored(minio)
+    yield made
+    admin = administrator(made)
+    for name in users(admin):
+        admin.user_remove(name)
+    for name in policies(admin):
+        admin.policy_remove(name)
+
+
+@dataclasses.dataclass
+class Granted:
+    """A bucket with other people's objects, and what users of profiles use it by."""
+
+    store: Any
+    keys: dict[str, Any]
+
+    def of(self, name: str) -> Minio:
+        return client(self.store, self.keys[name])
+
+
+@pytest.fixture(scope="module")
+def granted(
+    module: Any, minio: s3_server.Server, tmp_path_factory: pytest.TempPathFactory, guardian: Guardian
+) -> Iterator[Granted]:
+    """Another store, on which every profile has its key."""
+    with s3_server.serving(guardian, tmp_path_factory.mktemp("granted")) as server:
+        store = stored(server)
+        root = client(store, store)
+        root.make_bucket(BUCKET)
+        for name in ("private-artifacts/bob/x", "artifacts/x", "shared/x", "private-artifacts/x"):
+            put(root, name)
+        yield Granted(store, module.ensured(store, "minio", OWNER, PROFILES))
+
+
+def stored(server: s3_server.Server, bucket: str = BUCKET, **other: Any) -> Any:
+    """Return what the charm knows of a server."""
+    said: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "port": server.port,
+        "secure": False,
+        "access_key": server.access_key,
+        "secret_key": server.secret_key,
+        "bucket": bucket,
+        "folder": "",
+        "region": "us-east-1",
+        "tls_ca": "",
+    }
+    return sys.modules["object_stores"].Store(**said | other)
+
+
+def client(store: Any, key: Any) -> Minio:
+    return Minio(store.endpoint, access_key=key.access_key, secret_key=key.secret_key, secure=False)
+
+
+def administrator(store: Any, key: Any = None) -> MinioAdmin:
+    key = key or store
+    credentials = StaticProvider(key.access_key, key.secret_key)
+    return MinioAdmin(endpoint=store.endpoint, credentials=credentials, secure=False)
+
+
+def users(admin: MinioAdmin) -> dict[str, str]:
+    """Return the name of each user of ours, and of its policy."""
+    return {
+        name: each.get("policyName", "")
+        for name, each in json.loads(admin.user_list()).items()
+        if name.startswith("KFP")
+    }
+
+
+def policies(admin: MinioAdmin) -> set[str]:
+    return {name for name in json.loads(admin.policy_list()) if name.startswith("KFP")}
+
+
+def put(user: Minio, name: str) -> None:
+    user.put_object(BUCKET, name, io.BytesIO(b"data"), 4)
+
+
+def names(user: Minio, prefix: str) -> set[str | None]:
+    return {each.object_name for each in user.list_objects(BUCKET, prefix, recursive=True)}
+
+
+@contextlib.contextmanager
+def refused(code: str = "AccessDenied") -> Iterator[None]:
+    with pytest.raises(S3Error) as caught:
+        yield
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("prefix", ["private-artifacts/ada/", "private/ada/", "v2/artifacts/ada/"])
+def test_a_profile_has_its_own_prefixes_to_itself(granted, prefix):
+    ada, name = granted.of("ada"), f"{prefix}run/2026/11/24/step/model"
+    put(ada, name)
+    assert ada.get_object(BUCKET, name).read() == b"data"
+    assert names(ada, prefix) == {name}
+    for other in ("bob", "ada2"):
+        user = granted.of(other)
+        with refused():
+            user.get_object(BUCKET, name)
+        with refused():
+            put(user, name)
+        with refused():
+            names(user, prefix)
+        with refused():
+            user.remove_object(BUCKET, name)
+    ada.remove_object(BUCKET, name)
+    assert names(ada, prefix) == set()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["private-artifacts/bob/x", "artifacts/x", "shared/x", "private-artifacts/x", "private-artifacts/ada"],
+)
+def test_what_is_not_below_its_prefixes_is_refused(granted, name):
+    with refused():
+        granted.of("ada").get_object(BUCKET, name)
+    with refused():
+        put(granted.of("ada"), name)
+
+
+@pytest.mark.parametrize(
+    "prefix", ["", "private-artifacts/", "private-artifacts/ada", "private-artifacts/ada2/"]
+)
+def test_a_profile_lists_nothing_above_or_beside_its_prefixes(granted, prefix):
+    with refused():
+        names(granted.of("ada"), prefix)
+
+
+def test_a_large_artifact_goes_up_in_parts(granted):
+    ada, size, name = granted.of("ada"), 11 * 2**20, "v2/artifacts/ada/model"
+    # No region is given, so it is asked for first, as Argo's client does.
+    ada.put_object(BUCKET, name, io.BytesIO(bytes(size)), -1, part_size=5 * 2**20)
+    assert ada.stat_object(BUCKET, name).size == size
+
+
+def test_a_profiles_key_changes_no_keys_and_makes_no_buckets(granted):
+    key = granted.keys["ada"]
+    ada = administrator(granted.store, key)
+    for attempt in (
+        lambda: ada.user_add("another", "another-secret"),
+        lambda: ada.user_add(key.access_key, "another-secret"),
+        ada.user_list,
+        lambda: ada.policy_set("consoleAdmin", user=key.access_key),
+        lambda: ada.add_service_account(access_key="another", secret_key="another-secret"),
+    ):
+        with pytest.raises(MinioAdminException, match="AccessDenied"):
+            attempt()
+    with refused():
+        granted.of("ada").make_bucket("another")
+    with refused():
+        granted.of("ada").set_bucket_policy(BUCKET, "{}")
+    client(granted.store, granted.store).make_bucket("of-others")
+    assert [bucket.name for bucket in granted.of("ada").list_buckets()] == [BUCKET]
+
+
+def test_a_wrong_secret_is_refused(granted):
+    wrong = dataclasses.replace(granted.keys["ada"], secret_key="x" * 40)
+    with refused("SignatureDoesNotMatch"):
+        names(client(granted.store, wrong), "private/ada/")
+
+
+def test_keys_are_what_minio_takes_and_tell_nothing_when_shown(module, store):
+    key = module.derived(store, OWNER, PROFILES)["ada"]
+    assert (len(key.access_key), len(key.secret_key)) == (20, 40)
+    assert key.access_key.isalnum()
+    assert key.secret_key not in repr(key)
+
+
+def test_every_hook_knows_the_same_keys_and_what_differs_makes_others(module, store):
+    key = module.derived(store, OWNER, PROFILES)["ada"]
+    assert module.derived(store, OWNER, PROFILES)["ada"] == key
+    others = [
+        module.derived(store, OWNER, {"ada": "uid-of-another-ada"})["ada"],
+        module.derived(store, "another/kubeflow-pipelines", PROFILES)["ada"],
+        module.derived(dataclasses.replace(store, secret_key="rotated-once"), OWNER, PROFILES)["ada"],
+        module.derived(dataclasses.replace(store, access_key="admin"), OWNER, PROFILES)["ada"],
+        module.derived(dataclasses.replace(store, bucket="another"), OWNER, PROFILES)["ada"],
+        module.derived(store, OWNER, PROFILES)["bob"],
+    ]
+    every = [key, *others]
+    assert len({each.access_key for each in every}) == len({each.secret_key for each in every}) == len(every)
+
+
+def test_keys_of_profiles_that_are_gone_are_refused_and_leave_nothing(module, store):
+    keys = module.ensured(store, "minio", OWNER, PROFILES)
+    module.ensured(store, "minio", OWNER, {"bob": PROFILES["bob"]})
+    admin = administrator(store)
+    assert set(users(admin)) == {keys["bob"].access_key}
+    assert policies(admin) == set(users(admin).values())
+    with refused("InvalidAccessKeyId"):
+        names(client(store, keys["ada"]), "private/ada/")
+    put(client(store, keys["bob"]), "private/bob/x")
+    module.ensured(store, "minio", OWNER, {})
+    assert (users(admin), policies(admin)) == ({}, set())
+
+
+def test_who_had_a_profile_of_that_name_before_is_refused(module, store):
+    before = module.ensured(store, "minio", OWNER, {"ada": "first"})["ada"]
+    after = module.ensured(store, "minio", OWNER, {"ada": "second"})["ada"]
+    with refused("InvalidAccessKeyId"):
+        names(client(store, before), "private/ada/")
+    assert names(client(store, after), "private/ada/") == set()
+
+
+def test_other_users_policies_and_installations_are_left_alone(module, store):
+    admin = administrator(store)
+    admin.user_add("grafana", "grafana-secret")
+    admin.policy_set("readonly", user="grafana")
+    theirs = module.ensured(store, "minio", "another/kubeflow-pipelines", PROFILES)
+    module.ensured(store, "minio", OWNER, PROFILES)
+    module.ensured(store, "minio", OWNER, {})
+    left = users(admin)
+    assert set(left) == {key.access_key for key in theirs.values()}
+    assert policies(admin) == set(left.values())
+    assert json.loads(admin.user_info("grafana"))["policyName"] == "readonly"
+    admin.user_remove("grafana")
+
+
+def test_a_policy_that_an_upgrade_changes_keeps_the_key(module, store, monkeypatch):
+    monkeypatch.setattr(module, "PREFIXES", ("private/{}/",))
+    before = module.ensured(store, "minio", OWNER, PROFILES)["ada"]
+    ada = client(store, before)
+    with refused():
+        put(ada, "v2/artifacts/ada/x")
+    monkeypatch.undo()
+    assert module.ensured(store, "minio", OWNER, PROFILES)["ada"] == before
+    put(ada, "v2/artifacts/ada/x")
+    admin = administrator(store)
+    assert policies(admin) == set(users(admin).values())
+
+
+def test_what_is_missing_or_changed_by_hand_comes_back(module, store):
+    keys = module.ensured(store, "minio", OWNER, PROFILES)
+    admin = administrator(store)
+    wanted = users(admin)
+    admin.user_remove(keys["ada"].access_key)
+    admin.policy_set("readwrite", user=keys["bob"].access_key)
+    module.ensured(store, "minio", OWNER, PROFILES)
+    assert users(admin) == wanted
+    put(client(store, keys["ada"]), "private/ada/x")
+    with refused():
+        client(store, keys["bob"]).get_object(BUCKET, "artifacts/x")
+
+
+def test_a_key_that_is_switched_off_stays_off(module, store):
+    key = module.ensured(store, "minio", OWNER, PROFILES)["ada"]
+    administrator(store).user_disable(key.access_key)
+    module.ensured(store, "minio", OWNER, PROFILES)
+    with refused("InvalidAccessKeyId"):
+        names(client(store, key), "private/ada/")
+
+
+def test_a_new_key_of_the_administrator_makes_all_others_new(module, tmp_path, guardian):
+    with s3_server.serving(guardian, tmp_path) as server:
+        before = module.ensured(stored(server), "minio", OWNER, PROFILES)
+        was = stored(server)
+    with s3_server.serving(guardian, tmp_path, secret_key="rotated-once") as server:
+        with pytest.raises(Problem) as caught:
+            module.ensured(dataclasses.replace(was, port=server.port), "minio", OWNER, PROFILES)
+        text = "minio: its object store does not know its own key yet: SignatureDoesNotMatch"
+        assert caught.value.status == ops.WaitingStatus(text)
+        after = module.ensured(stored(server), "minio", OWNER, PROFILES)
+        assert set(users(administrator(stored(server)))) == {key.access_key for key in after.values()}
+        assert not {key.secret_key for key in before.values()} & {key.secret_key for key in after.values()}
+
+
+class Between(http.server.ThreadingHTTPServer):
+    """Between the charm and a server: keeps note of requests, and answers some itself."""
+
+    daemon_threads = True
+
+    def __init__(self, behind: int, answer: Callable[[str, str], tuple[int, bytes] | None]):
+        super().__init__(("127.0.0.1", 0), Passing)
+        self.behind, self.answer = behind, answer
+        self.seen: list[str] = []
+
+
+class Passing(http.server.BaseHTTPRequestHandler):
+    """Passes a request on, or answers it."""
+
+    server: Between
+    protocol_version = "HTTP/1.1"
+
+    def handle_one(self) -> None:
+        body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        command = self.path.partition("?")[0].removeprefix("/minio/admin/v3/")
+        self.server.seen.append(command)
+        status, said = self.server.answer(self.command, command) or self.passed_on(body)
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(said)))
+        with contextlib.suppress(BrokenPipeError):
+            self.end_headers()
+            self.wfile.write(said)
+
+    def passed_on(self, body: bytes) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.behind)
+        connection.request(self.command, self.path, body, dict(self.headers))
+        answer = connection.getresponse()
+        said = answer.read()
+        connection.close()
+        return answer.status, said
+
+    do_GET = do_PUT = do_POST = do_DELETE = handle_one  # noqa: N815 - the names that http.server looks for
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def between(
+    store: Any,
+    answer: Callable[[str, str], tuple[int, bytes] | None] = lambda *_: None,
+    tls: ssl.SSLContext | None = None,
+) -> Iterator[tuple[Any, list[str]]]:
+    """Yield the store as reached through what keeps note of requests, and the notes."""
+    server = Between(store.port, answer)
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield dataclasses.replace(store, port=server.server_address[1]), server.seen
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_settled_hook_asks_one_thing_however_many_profiles_there_are(module, store):
+    with between(store) as (reached, seen):
+        for profiles in (PROFILES, {f"p{number}": str(number) for number in range(12)}):
+            module.ensured(reached, "minio", OWNER, profiles)
+            seen.clear()
+            module.ensured(reached, "minio", OWNER, profiles)
+            assert seen == ["list-users"]
+
+
+def test_one_more_profile_costs_five_requests(module, store):
+    with between(store) as (reached, seen):
+        module.ensured(reached, "minio", OWNER, PROFILES)
+        seen.clear()
+        module.ensured(reached, "minio", OWNER, PROFILES | {"eve": "uid-of-eve"})
+        grant = ["add-canned-policy", "add-user", "set-user-or-group-policy"]
+        assert seen == ["list-users", *grant, "list-canned-policies"]
+
+
+def test_a_failure_takes_nothing_away_and_the_next_hook_does_what_is_left(module, store):
+    broken = lambda _, command: (500, b"{}") if command == "add-user" else None  # noqa: E731
+    before = module.ensured(store, "minio", OWNER, PROFILES)
+    profiles = {"bob": PROFILES["bob"], "eve": "uid-of-eve"}
+    with between(store, broken) as (reached, _), pytest.raises(Problem) as caught:
+        module.ensured(reached, "minio", OWNER, profiles)
+    assert caught.value.status == ops.WaitingStatus("minio: its object store answers HTTP 500")
+    assert set(users(administrator(store))) == {key.access_key for key in before.values()}
+    after = module.ensured(store, "minio", OWNER, profiles)
+    admin = administrator(store)
+    assert set(users(admin)) == {key.access_key for key in after.values()}
+    assert policies(admin) == set(users(admin).values())
+
+
+def said(code: str) -> bytes:
+    return json.dumps({"Code": code, "Message": "no"}).encode()
+
+
+NO_BUCKET = b"<?xml version='1.0'?><Error><Code>NoSuchBucket</Code></Error>"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (403, said("AccessDenied"), ops.BlockedStatus("minio may not make keys: give it the key of MinIO's administrator")),
+        (403, said("InvalidAccessKeyId"), ops.WaitingStatus("minio: its object store does not know its own key yet: InvalidAccessKeyId")),
+        (503, said("XMinioServerNotInitialized"), ops.WaitingStatus("minio: its object store refuses: XMinioServerNotInitialized")),
+        (404, b"<html>no such page</html>", ops.WaitingStatus("minio: its object store answers HTTP 404")),
+        (503, b"<?xml version='1.0'?><Error><Code>SlowDown</Code></Error>", ops.WaitingStatus("minio: its object store answers HTTP 503")),
+        (302, b"", ops.WaitingStatus("minio: its object store answers HTTP 302")),
+        (200, b"", ops.WaitingStatus("minio: its object store answers what MinIO would not")),
+        (200, b"{}" * 100, ops.WaitingStatus("minio: its object store answers what MinIO would not")),
+    ],
+)  # fmt: skip
+def test_what_a_store_refuses_is_a_status_of_its_application(module, store, status, body, expected):
+    with between(store, lambda *_: (status, body)) as (reached, _), pytest.raises(Problem) as caught:
+        module.ensured(reached, "minio", OWNER, PROFILES)
+    assert caught.value.status == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(404, NO_BUCKET), (403, NO_BUCKET), (501, said("NotImplemented"))]
+)
+def test_a_store_without_users_is_told_apart(module, store, status, body):
+    with between(store, lambda *_: (status, body)) as (reached, _):
+        assert module.ensured(reached, "minio", OWNER, PROFILES) is None
+
+
+def test_a_store_that_is_away_is_waited_for(module, store):
+    with pytest.raises(Problem) as caught:
+        module.ensured(dataclasses.replace(store, port=1), "minio", OWNER, PROFILES)
+    assert caught.value.status == ops.WaitingStatus(
+        "minio: its object store does not answer: NewConnectionError"
+    )
+
+
+def test_a_store_that_hangs_is_waited_for_and_not_for_long(module, store, monkeypatch):
+    monkeypatch.setattr(module, "READ", 0.2)
+    hold = threading.Event()
+    with between(store, lambda *_: (200, b"") if hold.wait(10) else None) as (reached, _):
+        with pytest.raises(Problem) as caught:
+            module.ensured(reached, "minio", OWNER, PROFILES)
+        hold.set()
+    assert caught.value.status == ops.WaitingStatus(
+        "minio: its object store does not answer: ReadTimeoutError"
+    )
+
+
+def test_a_store_is_reached_by_tls_if_its_authority_is_trusted(module, store, tmp_path):
+    now = datetime.datetime.now(datetime.UTC)
+    authority = issuing.authority("minio", now, now + datetime.timedelta(days=1))
+    pair = issuing.serving(["localhost"], now, now + datetime.timedelta(days=1), authority)
+    (tmp_path / "tls.pem").write_text(pair.certificate + pair.key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "tls.pem")
+    with between(store, tls=context) as (reached, _):
+        reached = dataclasses.replace(reached, host="localhost", secure=True)
+        with pytest.raises(Problem) as caught:
+            module.ensured(reached, "minio", OWNER, PROFILES)
+        assert caught.value.status == ops.WaitingStatus("minio: its object store does not answer: SSLError")
+        trusting = dataclasses.replace(reached, tls_ca=authority.certificate)
+        assert set(module.ensured(trusting, "minio", OWNER, PROFILES)) == set(PROFILES)

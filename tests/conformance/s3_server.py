@@ -1,0 +1,122 @@
+"""A real S3 server on loopback: MinIO, built once from its Go module and kept in the rehearsal's cache.
+
+`minio/go.mod` pins it; its one `tool` line is the program. MinIO is under the AGPL: it is built where tests run,
+and shipped with nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rehearsal.cluster import build, controlplane
+from rehearsal.guardian import Guardian
+
+PROGRAM = build.Program(
+    name="minio",
+    title="MinIO",
+    source=Path(__file__).with_name("minio"),
+    package="github.com/minio/minio",
+    packages=1300,
+    linker_flags="-s -w",
+    ways_out="leave out the tests that want an S3 server",
+)
+READY_WITHIN = 30.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Server:
+    """A server that runs.
+
+    Args:
+        port: on 127.0.0.1.
+        access_key: the administrator's name.
+        secret_key: the administrator's secret.
+    """
+
+    port: int
+    access_key: str
+    secret_key: str
+
+    @property
+    def endpoint(self) -> str:
+        """`host:port`."""
+        return f"127.0.0.1:{self.port}"
+
+
+@contextlib.contextmanager
+def serving(
+    guardian: Guardian,
+    folder: Path,
+    *,
+    access_key: str = "minio",
+    secret_key: str = "minio-s3cret",
+    on_progress: Callable[[str], None] = lambda _: None,
+) -> Iterator[Server]:
+    """Yield a server on a free port.
+
+    Args:
+        guardian: starts the server, and ends it when the tests are gone.
+        folder: where it keeps its data and its log; what is there from before is served again.
+        access_key: the administrator's name.
+        secret_key: the administrator's secret.
+        on_progress: told how far the build is; it takes some three minutes on two cores, once.
+    """
+    program = build.built(PROGRAM, on_progress)
+    folder.mkdir(parents=True, exist_ok=True)
+    (port,) = controlplane.free_ports(1)
+    server = Server(port, access_key, secret_key)
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("MINIO_")} | {
+        "MINIO_ROOT_USER": access_key,
+        "MINIO_ROOT_PASSWORD": secret_key,
+        "MINIO_BROWSER": "off",
+        "MINIO_UPDATE": "off",
+        # Lets its data be on the disk of the machine's root.
+        "MINIO_CI_CD": "1",
+    }
+    log = folder / "minio.log"
+    process = guardian.spawn(
+        [program, "server", folder / "data", "--address", server.endpoint], log=log, env=environment
+    )
+    try:
+        deadline = time.monotonic() + READY_WITHIN
+        while not _is_ready(server):
+            if process.ended.is_set() or time.monotonic() > deadline:
+                raise RuntimeError(f"MinIO did not start: {log.read_text()[-600:]}")
+            time.sleep(0.05)
+        yield server
+    finally:
+        process.stop()
+
+
+def told(config: pytest.Config) -> Callable[[str], None]:
+    """Return what shows progress while tests run, a line every ten seconds, past pytest's capturing."""
+    capturing = config.pluginmanager.getplugin("capturemanager")
+    last = -10.0
+
+    def show(detail: str) -> None:
+        nonlocal last
+        if time.monotonic() - last < 10:
+            return
+        last = time.monotonic()
+        with capturing.global_and_fixture_disabled() if capturing else contextlib.nullcontext():
+            print(f"  {detail}", file=sys.stderr, flush=True)
+
+    return show
+
+
+def _is_ready(server: Server) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://{server.endpoint}/minio/health/ready", timeout=5) as answer:
+            return answer.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
