@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,7 +101,7 @@ def serving(
 
 def told(config: pytest.Config) -> Callable[[str], None]:
     """Return what shows progress while tests run, a line every ten seconds, past pytest's capturing."""
-    capturing = config.pluginmanager.getplugin("capturemanager")
+    capturing: Any = config.pluginmanager.getplugin("capturemanager")
     last = -10.0
 
     def show(detail: str) -> None:

@@ -1,4 +1,4 @@
-"""Real servers on loopback: MariaDB, an S3 server that checks keys and policies, and MLflow.
+"""Real servers on loopback, beside the S3 server: MariaDB and MLflow.
 
 Each takes a free port, and is stopped by who started it; the guardian ends what a killed test leaves.
 """
@@ -11,7 +11,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -19,12 +18,8 @@ from pathlib import Path
 
 import uv
 
-from rehearsal.cluster import build, toolchain
 from rehearsal.guardian import Guardian
 
-VERSITYGW = "v1.8.0"
-"""Of github.com/versity/versitygw: S3 on a folder, with users and bucket policies. MinIO is not to be had as a Go module or
-package any more, and moto takes any key."""
 MLFLOW = ("mlflow==3.17.2", "boto3", "pymysql")
 
 
@@ -93,39 +88,6 @@ def mariadb(guardian: Guardian, log: Path) -> Iterator[MariaDb]:
         command += [f"--port={found.port}", f"--socket={found.socket}", *user]
         with _running(guardian, command, found.port, log, os.environ, 30):
             yield found
-
-
-def s3_program() -> Path:
-    """Return the S3 server's program, built once (some three minutes on two cores) and kept in the cache."""
-    cache = build.cache()
-    target = cache / f"versitygw-{VERSITYGW}"
-    if not target.exists():
-        print(f"building the S3 server {VERSITYGW} once", file=sys.stderr, flush=True)
-        scratch = cache / "versitygw"
-        environment = toolchain.environment() | {"GOBIN": str(scratch), "GOFLAGS": ""}
-        module = f"github.com/versity/versitygw/cmd/versitygw@{VERSITYGW}"
-        subprocess.run([toolchain.find(cache), "install", module], check=True, env=environment)
-        (scratch / "versitygw").rename(target)
-    return target
-
-
-@contextlib.contextmanager
-def s3(guardian: Guardian, folder: Path, access_key: str, secret_key: str) -> Iterator[int]:
-    """Run the S3 server with this root key; yield its port."""
-    port = free_port()
-    for name in ("objects", "users"):
-        (folder / name).mkdir()
-    command = [str(s3_program()), "--access", access_key, "--secret", secret_key]
-    command += [
-        "--port",
-        f"127.0.0.1:{port}",
-        "--iam-dir",
-        str(folder / "users"),
-        "posix",
-        str(folder / "objects"),
-    ]
-    with _running(guardian, command, port, folder / "s3.log", os.environ, 30):
-        yield port
 
 
 def mlflow_python(folder: Path) -> Path:

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import servers
+from conformance import s3_server, servers
 from kubeflow_users import Requests, until
+from minio import Minio
 
 from rehearsal.guardian import Guardian
 from rehearsal.stage import Stage
@@ -117,22 +118,40 @@ def python(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
+def store(guardian: Guardian, folder: Path, request: pytest.FixtureRequest) -> Iterator[s3_server.Server]:
+    """A real MinIO, with the key that `juju config minio` was told."""
+    keys = {"access_key": ACCESS_KEY, "secret_key": SECRET_KEY}
+    shown = s3_server.told(request.config)
+    with s3_server.serving(guardian, folder / "minio", on_progress=shown, **keys) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def bucket(store: s3_server.Server) -> Minio:
+    """The administrator of the store, which has MLflow's bucket."""
+    client = Minio(store.endpoint, access_key=ACCESS_KEY, secret_key=SECRET_KEY, secure=False)
+    client.make_bucket("mlflow")
+    return client
+
+
+@pytest.fixture(scope="module")
 def reached(
-    guardian: Guardian, folder: Path, python: Path, environment: dict[str, str]
+    guardian: Guardian,
+    folder: Path,
+    python: Path,
+    environment: dict[str, str],
+    store: s3_server.Server,
+    bucket: Minio,
 ) -> Iterator[dict[str, str]]:
     """The pod's environment, with MLflow and its store running: their addresses are those on loopback."""
-    with (
-        servers.mariadb(guardian, folder / "mariadb.log") as database,
-        servers.s3(guardian, folder, ACCESS_KEY, SECRET_KEY) as store,
-    ):
+    with servers.mariadb(guardian, folder / "mariadb.log") as database:
         database.make("mlflow", "relation-9", "p%40ss")
-        (folder / "objects/mlflow").mkdir()
         uri = f"mysql+pymysql://relation-9:p%2540ss@127.0.0.1:{database.port}/mlflow"
         own = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
-        own |= {"MLFLOW_S3_ENDPOINT_URL": f"http://127.0.0.1:{store}"}
+        own |= {"MLFLOW_S3_ENDPOINT_URL": f"http://{store.endpoint}"}
         with servers.mlflow(guardian, folder, python, uri, "s3://mlflow/", own) as tracking:
             places = {
-                f"http://minio.{MODEL}:9000": f"http://127.0.0.1:{store}",
+                f"http://minio.{MODEL}:9000": f"http://{store.endpoint}",
                 f"http://mlflow-server.{MODEL}.svc.cluster.local:5000": f"http://127.0.0.1:{tracking}",
             }
             yield {name: places.get(value, value) for name, value in environment.items()}
@@ -149,7 +168,7 @@ def test_a_pod_is_given_addresses_and_the_key_and_nothing_else(environment: dict
 
 
 def test_a_run_with_an_artifact_is_logged_and_read_back(
-    python: Path, folder: Path, reached: dict[str, str]
+    python: Path, bucket: Minio, reached: dict[str, str]
 ) -> None:
     done = subprocess.run([python, "-c", CLIENT], env=reached, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -157,16 +176,17 @@ def test_a_run_with_an_artifact_is_logged_and_read_back(
     epochs, loss, text, uri = line.split()
     assert (epochs, loss, text) == ("3", "0.125", "weights")
     assert uri.startswith("s3://mlflow/")
-    kept = folder / "objects" / uri.removeprefix("s3://") / "model/model.txt"
-    assert kept.read_text() == "weights"
+    name = f"{uri.removeprefix('s3://mlflow/')}/model/model.txt"
+    assert bucket.get_object("mlflow", name).read() == b"weights"
 
 
-def test_with_another_key_nothing_is_kept(python: Path, folder: Path, reached: dict[str, str]) -> None:
-    before = sorted((folder / "objects").rglob("*"))
+def test_with_another_key_nothing_is_kept(python: Path, bucket: Minio, reached: dict[str, str]) -> None:
+    def kept() -> set[str | None]:
+        return {each.object_name for each in bucket.list_objects("mlflow", recursive=True)}
+
+    before = kept()
     wrong = reached | {"AWS_SECRET_ACCESS_KEY": "of-somebody-else"}
     done = subprocess.run([python, "-c", CLIENT], env=wrong, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "SignatureDoesNotMatch" in done.stderr or "403" in done.stderr
-    assert [
-        path for path in sorted((folder / "objects").rglob("*")) if path.is_file() and path not in before
-    ] == []
+    assert kept() == before

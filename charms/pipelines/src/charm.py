@@ -6,6 +6,7 @@ import menu_links
 import metadata_store
 import object_stores
 import ops
+import profile_keys
 import profile_manifests
 import step_placement
 import workflow_controller
@@ -26,6 +27,8 @@ from kubeflow_charm.relations import (
 
 VERSION = "2.16.0"
 """Of kubeflow/pipelines, as kubeflow/manifests 26.03 has it."""
+PROFILE = "user.kubeflow.org/enabled"
+"""What the namespaces of profiles are labelled with, as the resource dispatcher has it at first."""
 
 
 class Pipelines(ComponentCharm):
@@ -48,6 +51,7 @@ class Pipelines(ComponentCharm):
             "8887": k8s_service.Provides(self, "kfp-api-grpc"),
         }
         self.gpus = gpu.Gpus()
+        self.keys: profile_manifests.Keys = None
 
     def manifests(self) -> list[Manifest]:
         """Return what pipelines need."""
@@ -104,21 +108,34 @@ class Pipelines(ComponentCharm):
         """Offer the API and its pages, and every profile what its runs need."""
         store = self.store()
         root = self.read_config().pipeline_root(store.bucket, store.folder)
+        self.keys = self.own_keys(store)
         for port, endpoint in self.apis.items():
             name = f"ml-pipeline.{self.namespace}"
             endpoint.send(k8s_service.Service(service_name=name, service_port=port))
         self.dashboard.send(menu_links.LINKS)
-        self.secrets.send(profile_manifests.secrets(store, store.tls_ca))
-        self.config_maps.send(profile_manifests.config_maps(store, root, self.namespace))
+        self.secrets.send(profile_manifests.secrets(store, store.tls_ca, self.keys))
+        self.config_maps.send(profile_manifests.config_maps(store, root, self.namespace, self.keys))
         self.pod_defaults.send(profile_manifests.pod_defaults())
 
     def active_message(self) -> str:
         """Say who can read whose artifacts, and which GPUs were found."""
-        return "; ".join(filter(None, ("profiles share one object store key", self.gpus.summary)))
+        shared = "profiles share one object store key" if self.keys is None else ""
+        return "; ".join(filter(None, (shared, self.gpus.summary)))
+
+    def own_keys(self, store: object_stores.Store) -> profile_manifests.Keys:
+        """Have the store know a key for each profile, if that is wanted and it can; None if all share one."""
+        if not self.read_config().own_keys or not store.root:
+            return None
+        found = (item["metadata"] for item in self.cluster.namespaces(PROFILE))
+        profiles = {each["name"]: each["uid"] for each in found}
+        owner = f"{self.model.uuid}.{self.app.name}"
+        return profile_keys.ensured(store, self.minio.relations[0].app.name, owner, profiles)
 
     def followed(self) -> tuple[watcher.Followed, ...]:
-        """Have a hook when nodes change."""
-        return (watcher.NODES,)
+        """Have a hook when nodes change, and when a profile comes that needs a key."""
+        profiles = watcher.Followed("v1", "Namespace", "namespaces", {PROFILE: None})
+        own_keys = self.config["object-store-keys"] == "per-profile"
+        return (watcher.NODES, profiles) if own_keys else (watcher.NODES,)
 
     def user_images(self) -> list[str]:
         """Return what runs start beside the images of their steps."""

@@ -23,6 +23,7 @@ class Store:
         folder: what every key begins with: empty, or a folder with a slash behind it.
         region: AWS's name of the region; some region in any case.
         tls_ca: PEM of the authority to trust, empty for those that everybody does.
+        root: whether the key is that of MinIO's administrator.
     """
 
     host: str
@@ -34,6 +35,7 @@ class Store:
     folder: str
     region: str
     tls_ca: str
+    root: bool = False
 
     @property
     def endpoint(self) -> str:
@@ -80,4 +82,5 @@ def _store(found: ObjectStore, bucket: str) -> Store:
         folder=f"{found.path}/" if found.path else "",
         region=found.region or "us-east-1",
         tls_ca=found.tls_ca,
+        root=found.root,
     )

@@ -6,7 +6,7 @@ their config.yaml, as far as there is one.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import pydantic
 
@@ -21,6 +21,8 @@ _ROOT = r"^(minio|s3|gs)://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/=-]*)?
 _FOLDER = r"^/?[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$"
 """The characters that upstream's frontend takes in the key of a log (frontend/server/workflow-helper.ts)."""
 
+PRIVATE = "private-artifacts"
+"""The folder with one for each profile, as upstream has it."""
 _NUMBER = r"^[0-9]{1,10}$"
 _ZONE = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
 
@@ -53,6 +55,7 @@ class PipelinesConfig(GatewayConfig):
         if_empty(None),
         pydantic.Field(alias="default_pipeline_root"),
     ]
+    object_store_keys: Literal["shared", "per-profile"]
     archive_logs: bool
     log_archive_prefix: Annotated[str, pydantic.Field(pattern=_FOLDER)]
     log_archive_filename: Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9._-]+$")]
@@ -90,16 +93,28 @@ class PipelinesConfig(GatewayConfig):
             }
         )
 
+    @property
+    def own_keys(self) -> bool:
+        """Whether each profile is to have a key of its own."""
+        return self.object_store_keys == "per-profile"
+
     def log_key(self, folder: str) -> str:
         """Return the key of a step's log in the bucket, without its file, as Argo's `keyFormat`.
 
         Argo and the frontend fill in the same names (argo-workflows v3.7.3, docs/variables.md;
         kubeflow/pipelines 2.16.0, frontend/server/workflow-helper.ts).
         """
-        prefix = folder + self.log_archive_prefix.removeprefix("/")
+        shared = self.log_archive_prefix.removeprefix("/")
+        prefix = folder + (PRIVATE if self.own_keys else shared)
         day = "/".join(f"{{{{workflow.creationTimestamp.{part}}}}}" for part in "Ymd")
         return f"{prefix}/{{{{workflow.namespace}}}}/{{{{workflow.name}}}}/{day}/{{{{pod.name}}}}"
 
     def pipeline_root(self, bucket: str, folder: str) -> str:
         """Return where artifacts of runs go that say nothing else."""
         return self.default_pipeline_root or f"minio://{bucket}/{folder}v2/artifacts"
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.own_keys and self.default_pipeline_root:
+            raise ValueError("object-store-keys=per-profile and default_pipeline_root exclude each other")
+        return self

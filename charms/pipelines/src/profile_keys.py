@@ -1,10 +1,10 @@
 """A key of its own for every profile, to its own part of the bucket: where the store is a MinIO.
 
 Upstream has its store, SeaweedFS, make a key per profile and keeps it in the profile's Secret only (2.16.0,
-base/installs/multi-user/pipelines-profile-controller/sync.py). Here nothing is kept: a key is derived from the
-administrator's and from the profile, so that every hook knows all keys without reading one back, a Secret that
-was lost comes back as it was, and a new administrator's key makes all others new. The profile's UID is part of
-it: who had an earlier profile of the same name has no key to the new one.
+base/installs/multi-user/pipelines-profile-controller/sync.py). Here nothing is kept: a key is derived from
+the administrator's and from the profile, so that every hook knows all keys without reading one back, a
+Secret that was lost comes back as it was, and a new administrator's key makes all others new. The profile's
+UID is part of it: who had an earlier profile of the same name has no key to the new one.
 
 In MinIO each key is a user with a policy of its own, whose name has a digest of what it says. Listing users
 is one request, and all that a settled hook makes. Service accounts would be fewer objects, but MinIO before

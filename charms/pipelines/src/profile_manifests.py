@@ -9,10 +9,18 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from object_stores import Store
+from pipelines_config import PRIVATE
 
 from kubeflow_charm import Manifest
+
+if TYPE_CHECKING:
+    from profile_keys import ProfileKey
+
+Keys = Mapping[str, "ProfileKey"] | None
 
 STORE_KEY = "mlpipeline-minio-artifact"
 """The Secret with the object store's key, by the name that launcher and driver take where none is said
@@ -22,19 +30,31 @@ ACCESS = "access-ml-pipeline"
 _TOKENS = "/var/run/secrets/kubeflow/pipelines"
 
 
-def secrets(store: Store, authorities: str) -> list[Manifest]:
-    """Return the Secrets: the key of the store, and whom to trust, if that is not everybody's."""
-    made = [_secret(STORE_KEY, {"accesskey": store.access_key, "secretkey": store.secret_key})]
+def secrets(store: Store, authorities: str, keys: Keys = None) -> list[Manifest]:
+    """Return the Secrets: the key of the store, and whom to trust, if that is not everybody's.
+
+    Args:
+        store: the object store.
+        authorities: whom to trust, as PEM.
+        keys: each profile's own key by its namespace, or None if all have the store's.
+    """
+    if keys is None:
+        made = [_key(store.access_key, store.secret_key)]
+    else:
+        made = [_in(name, _key(key.access_key, key.secret_key)) for name, key in sorted(keys.items())]
     return [*made, _secret(CA_BUNDLE, {"ca.crt": authorities})] if authorities else made
 
 
-def config_maps(store: Store, pipeline_root: str, namespace: str) -> list[Manifest]:
+def config_maps(
+    store: Store, pipeline_root: str, namespace: str, profiles: Iterable[str] | None = None
+) -> list[Manifest]:
     """Return the ConfigMaps: what the launcher reads, and where the metadata store is.
 
     Args:
         store: the object store.
         pipeline_root: where artifacts go.
         namespace: the one that pipelines are deployed in.
+        profiles: the profiles that have a folder of their own instead; None if none has.
     """
     reference = {"secretName": STORE_KEY, "accessKeyKey": "accesskey", "secretKeyKey": "secretkey"}
     default = {
@@ -46,12 +66,21 @@ def config_maps(store: Store, pipeline_root: str, namespace: str) -> list[Manife
     }
     # The same store under both schemes, for a root may be written either way (backend/src/v2/config).
     providers = {scheme: {"default": default} for scheme in ("minio", "s3")}
-    launcher = {"defaultPipelineRoot": pipeline_root, "providers": json.dumps(providers, sort_keys=True)}
+    said = json.dumps(providers, sort_keys=True)
+
+    def launcher(root: str) -> Manifest:
+        return _config_map("kfp-launcher", {"defaultPipelineRoot": root, "providers": said})
+
+    if profiles is None:
+        launchers = [launcher(pipeline_root)]
+    else:
+        private = f"minio://{store.bucket}/{store.folder}{PRIVATE}"
+        launchers = [_in(name, launcher(f"{private}/{name}/v2/artifacts")) for name in sorted(profiles)]
     metadata = {
         "METADATA_GRPC_SERVICE_HOST": f"metadata-grpc-service.{namespace}",
         "METADATA_GRPC_SERVICE_PORT": "8080",
     }
-    return [_config_map("kfp-launcher", launcher), _config_map("metadata-grpc-configmap", metadata)]
+    return [*launchers, _config_map("metadata-grpc-configmap", metadata)]
 
 
 def pod_defaults() -> list[Manifest]:
@@ -77,6 +106,15 @@ def pod_defaults() -> list[Manifest]:
             "spec": spec,
         }
     ]
+
+
+def _key(access_key: str, secret_key: str) -> Manifest:
+    return _secret(STORE_KEY, {"accesskey": access_key, "secretkey": secret_key})
+
+
+def _in(namespace: str, manifest: Manifest) -> Manifest:
+    """Return a manifest for one profile only."""
+    return {**manifest, "metadata": {**manifest["metadata"], "namespace": namespace}}
 
 
 def _secret(name: str, data: dict[str, str]) -> Manifest:

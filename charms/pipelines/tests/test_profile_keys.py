@@ -341,7 +341,7 @@ class Between(http.server.ThreadingHTTPServer):
 class Passing(http.server.BaseHTTPRequestHandler):
     """Passes a request on, or answers it."""
 
-    server: Between
+    server: Between  # pyright: ignore[reportIncompatibleVariableOverride] (the one that makes these)
     protocol_version = "HTTP/1.1"
 
     def handle_one(self) -> None:

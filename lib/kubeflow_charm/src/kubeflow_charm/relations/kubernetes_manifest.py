@@ -24,7 +24,7 @@ from kubeflow_charm.resources import Manifest
 
 LIMIT = 1024 * 1024
 """Characters that one application may write; Kubernetes takes no larger object."""
-COUNT = 1000
+COUNT = 5000
 """Documents that one application may write."""
 
 

@@ -1,0 +1,136 @@
+"""With own keys: what the charm offers each profile, and what a real MinIO lets one do with it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import lightkube
+import pytest
+from charm_harness import MINIO
+from charm_harness import deployed as deploy
+from conformance import s3_server
+from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.resources.core_v1 import Namespace
+from minio import Minio
+from minio.error import S3Error
+from ops import testing
+
+from rehearsal.cluster.controlplane import ControlPlane
+from rehearsal.guardian import Guardian
+
+MODEL = "own-keys"
+OWN = {"object-store-keys": "per-profile"}
+PROFILES = ("ada", "bob")
+BUCKET = "mlpipeline"
+
+
+@pytest.fixture(scope="module")
+def minio(
+    guardian: Guardian, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[s3_server.Server]:
+    """A real MinIO with the bucket of pipelines."""
+    shown = s3_server.told(request.config)
+    with s3_server.serving(guardian, tmp_path_factory.mktemp("minio"), on_progress=shown) as server:
+        Minio(server.endpoint, server.access_key, server.secret_key, secure=False).make_bucket(BUCKET)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def said(minio: s3_server.Server) -> dict[str, Any]:
+    """What MinIO's charm writes, its service being on loopback."""
+    keys = {"access-key": minio.access_key, "secret-key": minio.secret_key}
+    return {**MINIO, **keys, "service": "127.0.0.1", "port": minio.port}
+
+
+@pytest.fixture(scope="module")
+def deployed(
+    pipelines: Any, cluster: ControlPlane, client: lightkube.Client, said: dict[str, Any]
+) -> Iterator[testing.State]:
+    """Two profiles, and the state after a hook with own keys."""
+    labels = {"user.kubeflow.org/enabled": ""}
+    for name in PROFILES:
+        client.create(Namespace(metadata=ObjectMeta(name=name, labels=labels)))
+    with deploy(pipelines, cluster, client, MODEL):
+        yield pipelines.run(MODEL, OWN, minio=said, dispatcher=True)
+    for name in PROFILES:
+        client.delete(Namespace, name)
+
+
+def offered(state: testing.State, endpoint: str) -> list[dict[str, Any]]:
+    """Return what the charm offers on an endpoint, in a secret or not."""
+    (relation,) = (each for each in state.relations if each.endpoint == endpoint)
+    assert isinstance(relation, testing.Relation)
+    data = relation.local_app_data
+    if data.get("is_secret") != "true":
+        return json.loads(data["kubernetes_manifests"])
+    (secret,) = (each for each in state.secrets if each.id == data["kubernetes_manifests"])
+    assert secret.latest_content
+    return json.loads(secret.latest_content["manifests"])
+
+
+def of(state: testing.State, minio: s3_server.Server, profile: str) -> Minio:
+    """Return the store as runs of a profile use it."""
+    (secret,) = (each for each in offered(state, "secrets") if each["metadata"]["namespace"] == profile)
+    keys = {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
+    return Minio(minio.endpoint, keys["accesskey"], keys["secretkey"], secure=False)
+
+
+def put(user: Minio, profile: str) -> None:
+    user.put_object(BUCKET, f"private-artifacts/{profile}/v2/artifacts/x", io.BytesIO(b"x"), 1)
+
+
+def test_a_profiles_key_reaches_its_own_artifacts_and_no_others(deployed, minio):
+    for profile in PROFILES:
+        put(of(deployed, minio, profile), profile)
+    for profile, other in (PROFILES, PROFILES[::-1]):
+        with pytest.raises(S3Error, match="AccessDenied"):
+            put(of(deployed, minio, profile), other)
+        with pytest.raises(S3Error, match="AccessDenied"):
+            of(deployed, minio, profile).get_object(BUCKET, f"private-artifacts/{other}/v2/artifacts/x")
+
+
+def test_the_root_key_is_in_no_profile(deployed, minio):
+    secrets = offered(deployed, "secrets")
+    assert len(secrets) == len(PROFILES)
+    assert base64.b64encode(minio.secret_key.encode()).decode() not in json.dumps(secrets)
+
+
+def test_runs_of_a_profile_write_where_its_key_may(pipelines, deployed):
+    roots = {
+        each["metadata"]["namespace"]: each["data"]["defaultPipelineRoot"]
+        for each in offered(deployed, "config-maps")
+        if each["metadata"]["name"] == "kfp-launcher"
+    }
+    assert roots == {name: f"minio://{BUCKET}/private-artifacts/{name}/v2/artifacts" for name in PROFILES}
+    documents = pipelines.render({**OWN, "gpu-discovery": False})
+    repository = documents["ConfigMap/workflow-controller-configmap"]["data"]["artifactRepository"]
+    assert "keyFormat: private-artifacts/{{workflow.namespace}}/" in repository
+
+
+def test_the_keys_stay_the_same_from_hook_to_hook(pipelines, deployed, said):
+    again = pipelines.run(MODEL, OWN, minio=said, dispatcher=True)
+    keys = {each["metadata"]["namespace"]: each["data"] for each in offered(again, "secrets")}
+    assert set(keys) == set(PROFILES)
+
+
+def test_a_store_that_is_away_is_waited_for_and_takes_no_key_away(pipelines, deployed, said):
+    state = pipelines.run(MODEL, OWN, minio={**said, "port": 1}, dispatcher=True)
+    assert isinstance(state.unit_status, testing.WaitingStatus)
+    assert state.unit_status.message.startswith("minio: its object store does not answer")
+    assert [each for each in state.relations if each.endpoint == "secrets" and each.local_app_data] == []
+
+
+def test_without_own_keys_the_status_says_so(pipelines, deployed, said):
+    state = pipelines.run(MODEL, {}, minio=said, dispatcher=True)
+    (secret,) = offered(state, "secrets")
+    assert "namespace" not in secret["metadata"]
+
+
+def test_a_root_of_ones_own_and_own_keys_exclude_each_other(pipelines):
+    state, text = pipelines.status({**OWN, "default_pipeline_root": "minio://bucket/x"})
+    assert state == "blocked"
+    assert "object-store-keys=per-profile and default_pipeline_root exclude each other" in text
