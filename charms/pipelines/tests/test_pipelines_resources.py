@@ -46,11 +46,11 @@ def write(
     def apply(document: dict[str, Any]) -> dict[str, Any]:
         group, version = document["apiVersion"].split("/")
         kind = document["kind"]
-        resource: Any = create_global_resource(group, version, kind, "clusterworkflowtemplates")
-        where: dict[str, Any] = {}
+        where: dict[str, Any] = {"namespace": NAMESPACE} if kind in PLURALS else {}
         if kind in PLURALS:
-            resource = create_namespaced_resource(group, version, kind, PLURALS[kind])
-            where = {"namespace": NAMESPACE}
+            resource: Any = create_namespaced_resource(group, version, kind, PLURALS[kind])
+        else:
+            resource = create_global_resource(group, version, kind, "clusterworkflowtemplates")
         return client.apply(resource(document), force=True, **where).to_dict()
 
     yield apply
