@@ -119,7 +119,8 @@ def test_a_model_event(benchmark: BenchmarkFixture, guardian: Guardian, tmp_path
 
 
 @pytest.mark.parametrize(
-    "unit", ["dex-auth/0", "kubeflow-dashboard/0", "kubeflow-notebooks/0", "kubeflow-profiles/0"]
+    "unit",
+    ["dex-auth/0", *(f"kubeflow-{part}/0" for part in ("dashboard", "notebooks", "pipelines", "profiles"))],
 )
 def test_a_settled_hook(benchmark: BenchmarkFixture, deployed: tuple[Stage, float], unit: str) -> None:
     """By `juju exec`, as a user would. Our charms': T lists and no write."""
