@@ -58,7 +58,7 @@ class Pipelines(ComponentCharm):
         config, gateway, database, store, _ = gather(
             self.read_config,
             self.gateway.get,
-            lambda: databases.records(self.database),
+            lambda: databases.related(self.database),
             self.store,
             lambda: self.images,
         )

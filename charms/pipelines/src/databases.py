@@ -1,8 +1,12 @@
-"""The database that API server, cache and metadata store share, as their programs want it said."""
+"""The database that API server, cache and metadata store share.
+
+One related MySQL, and one database in it: the user that it gives has rights on no other. The tables of the
+three have no name in common (kubeflow/pipelines 2.16.0, backend/src/apiserver/model and
+backend/src/cache/model; google/ml-metadata v1.14.0, util/metadata_source_query_config.cc).
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import re
 
 from kubeflow_charm import blocked
@@ -14,40 +18,7 @@ _IDENTIFIER = re.compile(r"[A-Za-z0-9_$]{1,64}")
 """What MySQL takes without quotes: the programs write none (client_manager.go; mysql_metadata_source.cc)."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Records:
-    """A database, and who reads and writes it.
-
-    Args:
-        host: name or address, an IPv6 address without brackets.
-        port: TCP port.
-        name: of the database.
-        username: of the user that owns it.
-        password: of that user.
-        tls: whether connections must be encrypted, and the server's certificate checked.
-        tls_ca: PEM of the authority to trust, empty for those that everybody does.
-    """
-
-    host: str
-    port: int
-    name: str
-    username: str
-    password: str = dataclasses.field(repr=False)
-    tls: bool
-    tls_ca: str
-
-    @property
-    def url_host(self) -> str:
-        """The host as it stands before a colon and a port."""
-        return f"[{self.host}]" if ":" in self.host else self.host
-
-    @property
-    def parameters(self) -> dict[str, str]:
-        """What Go's MySQL driver is told beyond that."""
-        return {"tls": "true"} if self.tls else {}
-
-
-def records(endpoint: mysql_client.Requires) -> Records:
+def related(endpoint: mysql_client.Requires) -> mysql_client.Database:
     """Return the related database.
 
     Raises:
@@ -59,12 +30,4 @@ def records(endpoint: mysql_client.Requires) -> Records:
         raise blocked(
             f"{provider} sent wrong data on {endpoint.name}", f"database: {found.name!r} needs quotes"
         )
-    return Records(
-        host=found.host,
-        port=found.port,
-        name=found.name,
-        username=found.username,
-        password=found.password,
-        tls=found.tls,
-        tls_ca=found.tls_ca,
-    )
+    return found

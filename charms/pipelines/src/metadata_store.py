@@ -6,13 +6,14 @@ import json
 from typing import Any
 
 import yaml
-from databases import Records
+
+from kubeflow_charm.relations.mysql_client import Database
 
 _TYPE = "type.googleapis.com/envoy.extensions"
 CA_FILE = "/kfp/certs/ca.crt"
 
 
-def server(database: Records) -> str:
+def server(database: Database) -> str:
     """Return a MetadataStoreServerConfig as text (google/ml-metadata v1.14.0, metadata_store.proto).
 
     The database is there, and its user has no right to make others, so the server is told not to try.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -198,3 +199,50 @@ def test_logs_go_where_argo_and_the_web_app_agree(pipelines, deployed, model, cl
     assert repository["s3"]["keyFormat"] == said["ARGO_KEYFORMAT"]
     assert repository["s3"]["keyFormat"].startswith("logs/of/steps/{{workflow.namespace}}/")
     assert repository["s3"]["endpoint"] == f"{said['MINIO_HOST']}:{said['MINIO_PORT']}" == "minio.mlops:9000"
+
+
+PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+
+
+def test_with_tls_the_database_is_checked_by_every_program_that_calls_it(
+    pipelines, deployed, model, client, secret
+):
+    pipelines.run(model, tls={"tls": "True", "tls-ca": PEM})
+    assert secret("kfp-ca-bundle") == {"ca.crt": PEM}
+    assert 'ca: "/kfp/certs/ca.crt"' in secret("metadata-grpc-server-config")["server.pbtxt"]
+    for name in (API, CACHE, METADATA):
+        pod = client.get(Deployment, name, namespace=model).to_dict()["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        assert "/kfp/certs" in [each["mountPath"] for each in container["volumeMounts"]]
+    container = client.get(Deployment, API, namespace=model).to_dict()["spec"]["template"]["spec"][
+        "containers"
+    ][0]
+    said = {env["name"]: env.get("value") for env in container["env"]}
+    assert said["DBCONFIG_MYSQLCONFIG_EXTRAPARAMS"] == '{"tls": "true"}'
+    assert said["SSL_CERT_DIR"] == "/etc/ssl/certs:/kfp/certs"
+    pipelines.run(model)
+    names = {item.to_dict()["metadata"]["name"] for item in client.list(Secret, namespace=model)}
+    assert "kfp-ca-bundle" not in names
+
+
+def test_a_store_with_an_authority_of_its_own_is_trusted_by_programs_and_runs(
+    pipelines, deployed, model, client
+):
+    s3 = {"version": "1", "endpoint": "https://[2001:db8::7]:9000", "tls-ca-chain": json.dumps([PEM])}
+    state = pipelines.run(model, minio=None, s3=s3, dispatcher=True)
+    (relation,) = (each for each in state.relations if each.endpoint == "secrets")
+    uri = relation.local_app_data["kubernetes_manifests"]
+    (offered,) = (each.latest_content for each in state.secrets if each.id == uri)
+    found = {each["metadata"]["name"]: each["data"] for each in json.loads(offered["manifests"])}
+    assert base64.b64decode(found["kfp-ca-bundle"]["ca.crt"]).decode() == PEM
+    data = client.get(ConfigMap, "workflow-controller-configmap", namespace=model).data or {}
+    s3 = yaml.safe_load(data["artifactRepository"])["s3"]
+    assert s3["caSecret"] == {"name": "kfp-ca-bundle", "key": "ca.crt"}
+    assert (s3["endpoint"], s3["insecure"]) == ("[2001:db8::7]:9000", False)
+    container = client.get(Deployment, API, namespace=model).to_dict()["spec"]["template"]["spec"][
+        "containers"
+    ][0]
+    said = {env["name"]: env.get("value") for env in container["env"]}
+    assert said["CABUNDLE_SECRET_NAME"] == "kfp-ca-bundle"
+    assert said["OBJECTSTORECONFIG_HOST"] == "[2001:db8::7]"
+    pipelines.run(model)

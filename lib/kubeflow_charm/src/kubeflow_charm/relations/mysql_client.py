@@ -47,6 +47,11 @@ class Database:
     tls_ca: str = ""
     version: str = ""
 
+    @property
+    def url_host(self) -> str:
+        """The host as it stands before a colon and a port: an IPv6 address in brackets."""
+        return f"[{self.host}]" if ":" in self.host else self.host
+
 
 class Requires(Reader[Database]):
     """The side that uses the database.
