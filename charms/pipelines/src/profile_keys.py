@@ -188,7 +188,10 @@ def _administrator(store: Store) -> Iterator[MinioAdmin]:
 
     with urllib3.PoolManager(
         timeout=urllib3.Timeout(connect=CONNECT, read=READ),
-        retries=urllib3.Retry(connect=1, read=0, status=0, redirect=0, raise_on_redirect=False),
+        # MinIO that starts asks for a minute's patience, which a hook has not.
+        retries=urllib3.Retry(
+            connect=1, read=0, redirect=0, raise_on_redirect=False, respect_retry_after_header=False
+        ),
         maxsize=AT_ONCE,
         ca_cert_data=store.tls_ca or None,
     ) as connections:

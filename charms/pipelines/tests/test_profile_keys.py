@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import gc
 import http.client
 import http.server
 import importlib
@@ -139,6 +140,11 @@ def put(user: Minio, name: str) -> None:
     user.put_object(BUCKET, name, io.BytesIO(b"data"), 4)
 
 
+def got(user: Minio, name: str) -> bytes:
+    with contextlib.closing(user.get_object(BUCKET, name)) as answer:
+        return answer.read()
+
+
 def names(user: Minio, prefix: str) -> set[str | None]:
     return {each.object_name for each in user.list_objects(BUCKET, prefix, recursive=True)}
 
@@ -154,12 +160,12 @@ def refused(code: str = "AccessDenied") -> Iterator[None]:
 def test_a_profile_has_its_own_prefixes_to_itself(granted, prefix):
     ada, name = granted.of("ada"), f"{prefix}run/2026/11/24/step/model"
     put(ada, name)
-    assert ada.get_object(BUCKET, name).read() == b"data"
+    assert got(ada, name) == b"data"
     assert names(ada, prefix) == {name}
     for other in ("bob", "ada2"):
         user = granted.of(other)
         with refused():
-            user.get_object(BUCKET, name)
+            got(user, name)
         with refused():
             put(user, name)
         with refused():
@@ -176,7 +182,7 @@ def test_a_profile_has_its_own_prefixes_to_itself(granted, prefix):
 )
 def test_what_is_not_below_its_prefixes_is_refused(granted, name):
     with refused():
-        granted.of("ada").get_object(BUCKET, name)
+        got(granted.of("ada"), name)
     with refused():
         put(granted.of("ada"), name)
 
@@ -302,7 +308,7 @@ def test_what_is_missing_or_changed_by_hand_comes_back(module, store):
     assert users(admin) == wanted
     put(client(store, keys["ada"]), "private/ada/x")
     with refused():
-        client(store, keys["bob"]).get_object(BUCKET, "artifacts/x")
+        got(client(store, keys["bob"]), "artifacts/x")
 
 
 def test_a_key_that_is_switched_off_stays_off(module, store):
@@ -341,22 +347,24 @@ class Between(http.server.ThreadingHTTPServer):
 class Passing(http.server.BaseHTTPRequestHandler):
     """Passes a request on, or answers it."""
 
-    server: Between  # pyright: ignore[reportIncompatibleVariableOverride] (the one that makes these)
     protocol_version = "HTTP/1.1"
 
     def handle_one(self) -> None:
+        server: Any = self.server
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         command = self.path.partition("?")[0].removeprefix("/minio/admin/v3/")
-        self.server.seen.append(command)
-        status, said = self.server.answer(self.command, command) or self.passed_on(body)
+        server.seen.append(command)
+        status, said = server.answer(self.command, command) or self.passed_on(body, server.behind)
         self.send_response(status)
         self.send_header("Content-Length", str(len(said)))
+        if status == 503:
+            self.send_header("Retry-After", "60")
         with contextlib.suppress(BrokenPipeError):
             self.end_headers()
             self.wfile.write(said)
 
-    def passed_on(self, body: bytes) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.behind)
+    def passed_on(self, body: bytes, behind: int) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", behind)
         connection.request(self.command, self.path, body, dict(self.headers))
         answer = connection.getresponse()
         said = answer.read()
@@ -441,10 +449,14 @@ NO_BUCKET = b"<?xml version='1.0'?><Error><Code>NoSuchBucket</Code></Error>"
         (200, b"{}" * 100, ops.WaitingStatus("minio: its object store answers what MinIO would not")),
     ],
 )  # fmt: skip
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 def test_what_a_store_refuses_is_a_status_of_its_application(module, store, status, body, expected):
     with between(store, lambda *_: (status, body)) as (reached, _), pytest.raises(Problem) as caught:
         module.ensured(reached, "minio", OWNER, PROFILES)
     assert caught.value.status == expected
+    # MinIO's library forgets the connection of an answer that it cannot decrypt.
+    del caught
+    gc.collect()
 
 
 @pytest.mark.parametrize(

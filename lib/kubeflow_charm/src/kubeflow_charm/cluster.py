@@ -6,6 +6,7 @@ import concurrent.futures
 import functools
 import itertools
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -33,6 +34,8 @@ Labels = Mapping[str, str | None]
 
 _PARALLEL = 4
 """Requests under way at once: enough to hide the round trip, few enough for a busy API server."""
+_PAUSES = (0.5, 2.0)
+"""Seconds between tries to clear the cluster: types that come and go keep an API server from answering."""
 _FEW_NAMESPACES = 8
 """Above this, one list of all namespaces costs less than one of each."""
 _PARENT_KIND = next(kind for kind in KINDS if kind.group_kind == "ConfigMap")
@@ -154,9 +157,20 @@ class Cluster:
     def clear(self) -> None:
         """Delete all that is ours; CRDs that still have objects stay, and a log line says so.
 
-        Never raises for a remote cause: what cannot be deleted is logged with its name, since the unit
-        that could try again is going away.
+        Never raises for a remote cause: the unit that could try again is going away, so it tries a few times,
+        and what cannot be deleted is logged with its name.
         """
+        for pause in _PAUSES:
+            problems = self._cleared()
+            if not problems:
+                return
+            time.sleep(pause)
+        for problem in self._cleared():
+            logger.error("could not clear the cluster: %s", problem)
+
+    def _cleared(self) -> list[Problem]:
+        """Delete all that is ours, and return what was in the way."""
+        problems: list[Problem] = []
         try:
             recorded = self.own.recorded(self._list({_PARENT_KIND}).values())
             # Without the record, whatever a charm may own is looked through.
@@ -165,8 +179,8 @@ class Cluster:
             with errors.explained(f"ConfigMap {self.own.name}", self._application):
                 self._delete_quietly(self.own.parent(()))
         except* Problem as group:
-            for problem in flattened(group):
-                logger.error("could not clear the cluster: %s", problem)
+            problems = flattened(group)
+        return problems
 
     def _claimed(self, manifest: Manifest) -> Manifest:
         manifest = _copied(manifest)
