@@ -116,8 +116,18 @@ def told(config: pytest.Config) -> Callable[[str], None]:
 
 
 def _is_ready(server: Server) -> bool:
+    """Whether it knows who may do what: it is up earlier, and tells everybody to come back in a minute."""
+    return all(
+        _status(f"http://{server.endpoint}{path}") == 403 for path in ("/", "/minio/admin/v3/list-users")
+    )
+
+
+def _status(url: str) -> int:
     try:
-        with urllib.request.urlopen(f"http://{server.endpoint}/minio/health/ready", timeout=5) as answer:
-            return answer.status == 200
-    except (urllib.error.URLError, OSError):
-        return False
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status
+    except urllib.error.HTTPError as refusal:
+        refusal.close()
+        return refusal.code
+    except OSError:
+        return 0
