@@ -22,20 +22,19 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import httpx2
+from minio_admin import Administration, Refused, Unreadable
 from object_stores import Store
 
 from kubeflow_charm import Problem, blocked, waiting
-
-if TYPE_CHECKING:
-    from minio.minioadmin import MinioAdmin
 
 PREFIXES = ("private-artifacts/{}/", "private/{}/", "v2/artifacts/{}/")
 """What a profile may use of the bucket: where upstream's runs leave artifacts and logs, where its users keep
 what is their own, and where ours leave artifacts."""
 AT_ONCE = 4
-"""Requests in flight: MinIO and we take 64 MiB for the encryption of each."""
+"""Requests in flight: MinIO takes 64 MiB for what is encrypted in each."""
 CONNECT, READ = 3.0, 20.0
 """Seconds to wait for a connection, and for an answer."""
 _OBJECTS = ("GetObject", "PutObject", "DeleteObject", "AbortMultipartUpload", "ListMultipartUploadParts")
@@ -129,7 +128,7 @@ def ensured(
     keys = derived(store, owner, profiles)
     policies = {namespace: policy(store, namespace) for namespace in profiles}
     names = {namespace: f"{_mark(owner)}-{namespace}-{_digest(said)}" for namespace, said in policies.items()}
-    with _administrator(store) as admin:
+    with Administration(store, connect=CONNECT, read=READ) as admin:
         users = _users(admin, application)
         if users is None:
             return None
@@ -139,15 +138,15 @@ def ensured(
 
         def grant(namespace: str) -> None:
             key, name = keys[namespace], names[namespace]
-            admin.policy_add(name, policy=policies[namespace])
+            admin.add_policy(name, policies[namespace])
             if key.access_key not in mine:
-                admin.user_add(key.access_key, key.secret_key)
-            admin.policy_set(name, user=key.access_key)
+                admin.add_user(key.access_key, key.secret_key)
+            admin.set_policy(key.access_key, name)
 
         _each(application, grant, wrong)
-        _each(application, admin.user_remove, gone)
+        _each(application, admin.remove_user, gone)
         if wrong or gone:
-            _each(application, admin.policy_remove, _unused(admin, application, owner, set(names.values())))
+            _each(application, admin.remove_policy, _unused(admin, application, owner, set(names.values())))
     return keys
 
 
@@ -162,45 +161,20 @@ def _each(application: str, act: Callable[[str], object], items: Iterable[str]) 
         list(executor.map(explained, items))
 
 
-def _users(admin: MinioAdmin, application: str) -> dict[str, str] | None:
+def _users(admin: Administration, application: str) -> dict[str, str] | None:
     """Return the names of all policies of each user; None if the store can have no users."""
     try:
         with _explained(application):
-            said = json.loads(admin.user_list())
+            return admin.users()
     except _NoMinio:
         return None
-    return {name: each.get("policyName", "") for name, each in said.items()}
 
 
-def _unused(admin: MinioAdmin, application: str, owner: str, names: set[str]) -> list[str]:
+def _unused(admin: Administration, application: str, owner: str, names: set[str]) -> list[str]:
     """Return the policies of an installation that are none of `names`."""
     with _explained(application):
-        known = json.loads(admin.policy_list())
+        known = admin.policies()
     return [name for name in known if name.startswith(f"{_mark(owner)}-") and name not in names]
-
-
-@contextlib.contextmanager
-def _administrator(store: Store) -> Iterator[MinioAdmin]:
-    """Yield a client. Its library is loaded here, since not every store asks for it."""
-    import urllib3
-    from minio.credentials.providers import StaticProvider
-    from minio.minioadmin import MinioAdmin
-
-    with urllib3.PoolManager(
-        timeout=urllib3.Timeout(connect=CONNECT, read=READ),
-        # MinIO that starts asks for a minute's patience, which a hook has not.
-        retries=urllib3.Retry(
-            connect=1, read=0, redirect=0, raise_on_redirect=False, respect_retry_after_header=False
-        ),
-        maxsize=AT_ONCE,
-        ca_cert_data=store.tls_ca or None,
-    ) as connections:
-        yield MinioAdmin(
-            endpoint=store.endpoint,
-            credentials=StaticProvider(store.access_key, store.secret_key),
-            secure=store.secure,
-            http_client=connections,
-        )
 
 
 class _NoMinio(Exception):
@@ -210,31 +184,27 @@ class _NoMinio(Exception):
 @contextlib.contextmanager
 def _explained(application: str) -> Iterator[None]:
     """Turn a failure within the block into a `Problem`, or into `_NoMinio`."""
-    from minio.error import MinioAdminException
-    from urllib3.exceptions import HTTPError
-
     try:
         yield
-    except MinioAdminException as error:
-        raise _of_answer(application, error._code, error._body) from error
-    except HTTPError as error:
-        reason = getattr(error, "reason", None) or error
-        raise waiting(application, f"its object store does not answer: {type(reason).__name__}") from error
-    except (OSError, ValueError) as error:  # what an answer is that cannot be decrypted
+    except Refused as error:
+        raise _of_answer(application, error) from error
+    except httpx2.TransportError as error:
+        raise waiting(application, f"its object store does not answer: {type(error).__name__}") from error
+    except (Unreadable, ValueError) as error:  # no encryption of MinIO's, or no JSON
         raise waiting(application, "its object store answers what MinIO would not") from error
 
 
-def _of_answer(application: str, status: str, body: str) -> Problem | _NoMinio:
+def _of_answer(application: str, refused: Refused) -> Problem | _NoMinio:
     """Tell refusals apart. MinIO's administration answers in JSON, S3 in XML, and a proxy in neither.
 
     Only a certain answer makes the store one that is no MinIO: what follows is that profiles share a key.
     """
-    if status.startswith("4") and "<Error>" in body and "<Code>" in body:
+    if 400 <= refused.status < 500 and "<Error>" in refused.body and "<Code>" in refused.body:
         return _NoMinio()
     try:
-        code = str(json.loads(body)["Code"])
+        code = str(json.loads(refused.body)["Code"])
     except (ValueError, KeyError, TypeError):
-        return waiting(application, f"its object store answers HTTP {status}")
+        return waiting(application, f"its object store answers HTTP {refused.status}")
     if code == "NotImplemented":
         return _NoMinio()
     if code == "AccessDenied":
