@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from kubeflow_charm.relations.object_store import ObjectStore
 from rehearsal.cluster import build, controlplane
 from rehearsal.guardian import Guardian
 
@@ -52,6 +53,21 @@ class Server:
     def endpoint(self) -> str:
         """`host:port`."""
         return f"127.0.0.1:{self.port}"
+
+    def store(self, bucket: str, **other: Any) -> ObjectStore:
+        """Return what charms that are related to it by `object-storage` know."""
+        made = ObjectStore(
+            host="127.0.0.1",
+            port=self.port,
+            secure=False,
+            access_key=self.access_key,
+            secret_key=self.secret_key,
+            region="us-east-1",
+            bucket=bucket,
+            root=True,
+            application="minio",
+        )
+        return dataclasses.replace(made, **other)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Kubeflow Pipelines: graphs of containers, their runs, and what those leave behind."""
 
+import bucket_retention
 import databases
 import menu_links
 import metadata_store
@@ -24,6 +25,7 @@ from kubeflow_charm.relations import (
     object_storage,
     s3,
 )
+from kubeflow_charm.relations.object_store import ObjectStore
 
 VERSION = "2.16.0"
 """Of kubeflow/pipelines, as kubeflow/manifests 26.03 has it."""
@@ -94,10 +96,9 @@ class Pipelines(ComponentCharm):
         )
         return [*definitions(kubernetes_native=native), *rendered]
 
-    def store(self) -> object_stores.Store:
-        """Return the object store, of which there must be one."""
-        bucket = self.read_config().object_store_bucket_name
-        return object_stores.chosen(self.app.name, self.minio, self.s3, bucket)
+    def store(self) -> ObjectStore:
+        """Return the object store, of which there must be one that can do what options ask of it."""
+        return object_stores.chosen(self.app.name, self.minio, self.s3, self.read_config())
 
     def certificate(self, service: str, *, wanted: bool) -> Certificate | None:
         """Return the certificate of a webhook, if there is one."""
@@ -106,36 +107,38 @@ class Pipelines(ComponentCharm):
 
     def publish(self) -> None:
         """Offer the API and its pages, and every profile what its runs need."""
-        store = self.store()
-        root = self.read_config().pipeline_root(store.bucket, store.folder)
-        self.keys = self.own_keys(store)
+        config, store = self.read_config(), self.store()
         for port, endpoint in self.apis.items():
             name = f"ml-pipeline.{self.namespace}"
             endpoint.send(k8s_service.Service(service_name=name, service_port=port))
         self.dashboard.send(menu_links.LINKS)
+        self.pod_defaults.send(profile_manifests.pod_defaults())
+        self.keys = self.own_keys(store)
+        root = config.pipeline_root(store.bucket, store.folder)
         self.secrets.send(profile_manifests.secrets(store, store.tls_ca, self.keys))
         self.config_maps.send(profile_manifests.config_maps(store, root, self.namespace, self.keys))
-        self.pod_defaults.send(profile_manifests.pod_defaults())
+        bucket_retention.ensured(store, config.retention(self.app.name, store))
 
     def active_message(self) -> str:
         """Say who can read whose artifacts, and which GPUs were found."""
         shared = "profiles share one object store key" if self.keys is None else ""
         return "; ".join(filter(None, (shared, self.gpus.summary)))
 
-    def own_keys(self, store: object_stores.Store) -> profile_manifests.Keys:
+    def own_keys(self, store: ObjectStore) -> profile_manifests.Keys:
         """Have the store know a key for each profile, if that is wanted and it can; None if all share one."""
-        if not self.read_config().own_keys or not store.root:
+        if not (config := self.read_config()).own_keys(store):
             return None
-        found = (item["metadata"] for item in self.cluster.namespaces(PROFILE))
-        profiles = {each["name"]: each["uid"] for each in found}
+        profiles = profile_keys.uids(self.cluster.namespaces(PROFILE))
         owner = f"{self.model.uuid}.{self.app.name}"
-        return profile_keys.ensured(store, self.minio.relations[0].app.name, owner, profiles)
+        keys = profile_keys.ensured(store, owner, profiles, config.log_folder)
+        if keys is None and config.object_store_keys == "per-profile":
+            raise config.no_own_keys(self.app.name, store)
+        return keys
 
     def followed(self) -> tuple[watcher.Followed, ...]:
         """Have a hook when nodes change, and when a profile comes that needs a key."""
         profiles = watcher.Followed("v1", "Namespace", "namespaces", {PROFILE: None})
-        own_keys = self.config["object-store-keys"] == "per-profile"
-        return (watcher.NODES, profiles) if own_keys else (watcher.NODES,)
+        return (watcher.NODES,) if self.config["object-store-keys"] == "shared" else (watcher.NODES, profiles)
 
     def user_images(self) -> list[str]:
         """Return what runs start beside the images of their steps."""

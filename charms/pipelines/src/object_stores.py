@@ -4,56 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 
+from pipelines_config import PipelinesConfig
+
 from kubeflow_charm import Problem, blocked, missing_relation
 from kubeflow_charm.relations import object_storage, s3
 from kubeflow_charm.relations.object_store import ObjectStore
 
-
-@dataclasses.dataclass(frozen=True)
-class Store:
-    """A bucket in a store, and how it is reached.
-
-    Args:
-        host: name or address, an IPv6 address in brackets.
-        port: TCP port.
-        secure: whether it speaks TLS.
-        access_key: the name of the key.
-        secret_key: its secret.
-        bucket: the bucket's name.
-        folder: what every key begins with: empty, or a folder with a slash behind it.
-        region: AWS's name of the region; some region in any case.
-        tls_ca: PEM of the authority to trust, empty for those that everybody does.
-        root: whether the key is that of MinIO's administrator.
-    """
-
-    host: str
-    port: int
-    secure: bool
-    access_key: str
-    secret_key: str = dataclasses.field(repr=False)
-    bucket: str
-    folder: str
-    region: str
-    tls_ca: str
-    root: bool = False
-
-    @property
-    def endpoint(self) -> str:
-        """`host:port`."""
-        return f"{self.host}:{self.port}"
+_SOME_REGION = "us-east-1"
+"""For stores that have none: S3's clients want one."""
 
 
-def chosen(application: str, minio: object_storage.Requires, other: s3.Requires, bucket: str) -> Store:
-    """Return the store that is related.
+def chosen(
+    application: str, minio: object_storage.Requires, other: s3.Requires, config: PipelinesConfig
+) -> ObjectStore:
+    """Return the store that is related, with its bucket and region.
 
     Args:
         application: our application's name.
         minio: the endpoint `object-storage`.
         other: the endpoint `s3-credentials`; the bucket that its application names comes first.
-        bucket: the one to use otherwise.
+        config: names the bucket to use otherwise, and what the store must be able to do.
 
     Raises:
-        Problem: that none is related or both are, or what keeps the one from being read.
+        Problem: that none is related or both are, what keeps the one from being read, or what it cannot do.
     """
     if minio.relations and other.relations:
         # Of two that exclude each other, one was meant: only the operator knows which.
@@ -61,26 +34,14 @@ def chosen(application: str, minio: object_storage.Requires, other: s3.Requires,
         raise blocked(f"relations {minio.name} and {other.name} exclude each other", remove)
     if not minio.relations and not other.relations:
         raise _none(application, minio, other)
+    bucket = config.object_store_bucket_name
     found = minio.store() if minio.relations else other.store(bucket)
-    return _store(found, bucket)
+    store = dataclasses.replace(found, bucket=found.bucket or bucket, region=found.region or _SOME_REGION)
+    config.retention(application, store)
+    return store
 
 
 def _none(application: str, minio: object_storage.Requires, other: s3.Requires) -> Problem:
     """Return the problem that no store is related; the usual one is named for the command."""
     problem = missing_relation(application, minio.name, minio.hint)
     return Problem(problem.status, missing=f"{minio.name} (or {other.name})")
-
-
-def _store(found: ObjectStore, bucket: str) -> Store:
-    return Store(
-        host=found.url_host,
-        port=found.port,
-        secure=found.secure,
-        access_key=found.access_key,
-        secret_key=found.secret_key,
-        bucket=found.bucket or bucket,
-        folder=f"{found.path}/" if found.path else "",
-        region=found.region or "us-east-1",
-        tls_ca=found.tls_ca,
-        root=found.root,
-    )

@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import Annotated, Literal, Self
 
 import pydantic
+from bucket_retention import Rules
 
-from kubeflow_charm import YAML, if_empty
+from kubeflow_charm import YAML, Problem, blocked, if_empty
 from kubeflow_charm.gateway import GatewayConfig
 from kubeflow_charm.images import ImageReference, redirected
 from kubeflow_charm.relations.kubernetes_names import DnsName
+from kubeflow_charm.relations.object_store import ObjectStore
 
 _GO_DURATION = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
 _BUCKET = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
@@ -22,7 +24,11 @@ _FOLDER = r"^/?[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$"
 """The characters that upstream's frontend takes in the key of a log (frontend/server/workflow-helper.ts)."""
 
 PRIVATE = "private-artifacts"
-"""The folder with one for each profile, as upstream has it."""
+"""The folder with one for each profile's artifacts, as upstream has it."""
+SHARED = "v2/artifacts"
+"""The folder for the artifacts of all profiles, which upstream's programs take where none is said."""
+_TAKEN = (PRIVATE, "private", "v2", "pipelines")
+"""What is in the bucket beside logs."""
 _NUMBER = r"^[0-9]{1,10}$"
 _ZONE = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
 
@@ -55,11 +61,13 @@ class PipelinesConfig(GatewayConfig):
         if_empty(None),
         pydantic.Field(alias="default_pipeline_root"),
     ]
-    object_store_keys: Literal["shared", "per-profile"]
+    object_store_keys: Literal["auto", "per-profile", "shared"]
     archive_logs: bool
     log_archive_prefix: Annotated[str, pydantic.Field(pattern=_FOLDER)]
     log_archive_filename: Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9._-]+$")]
     run_retention_hours: Annotated[int, pydantic.Field(ge=1, le=24 * 3650)]
+    artifact_retention_days: Annotated[int, pydantic.Field(ge=0, le=3650)]
+    log_retention_days: Annotated[int, pydantic.Field(ge=0, le=3650)]
     runner_sa: DnsName
     cache_enabled: bool
     cache_image: ImageReference
@@ -93,10 +101,22 @@ class PipelinesConfig(GatewayConfig):
             }
         )
 
-    @property
-    def own_keys(self) -> bool:
-        """Whether each profile is to have a key of its own."""
+    def own_keys(self, store: ObjectStore) -> bool:
+        """Return whether each profile is to have a key of its own."""
+        if self.object_store_keys == "auto":
+            # A root of the operator's own is one for all.
+            return store.root and not self.default_pipeline_root
         return self.object_store_keys == "per-profile"
+
+    def no_own_keys(self, application: str, store: ObjectStore) -> Problem:
+        """Return the problem that a store has no key for each profile although it should."""
+        shared = f"juju config {application} object-store-keys=auto"
+        return blocked(f"{store.application} cannot give each profile a key", shared)
+
+    @property
+    def log_folder(self) -> str:
+        """The folder in the bucket that has one for the logs of each profile."""
+        return self.log_archive_prefix.removeprefix("/")
 
     def log_key(self, folder: str) -> str:
         """Return the key of a step's log in the bucket, without its file, as Argo's `keyFormat`.
@@ -104,17 +124,45 @@ class PipelinesConfig(GatewayConfig):
         Argo and the frontend fill in the same names (argo-workflows v3.7.3, docs/variables.md;
         kubeflow/pipelines 2.16.0, frontend/server/workflow-helper.ts).
         """
-        shared = self.log_archive_prefix.removeprefix("/")
-        prefix = folder + (PRIVATE if self.own_keys else shared)
         day = "/".join(f"{{{{workflow.creationTimestamp.{part}}}}}" for part in "Ymd")
-        return f"{prefix}/{{{{workflow.namespace}}}}/{{{{workflow.name}}}}/{day}/{{{{pod.name}}}}"
+        run = f"{{{{workflow.namespace}}}}/{{{{workflow.name}}}}/{day}/{{{{pod.name}}}}"
+        return f"{folder}{self.log_folder}/{run}"
 
     def pipeline_root(self, bucket: str, folder: str) -> str:
         """Return where artifacts of runs go that say nothing else."""
-        return self.default_pipeline_root or f"minio://{bucket}/{folder}v2/artifacts"
+        return self.default_pipeline_root or f"minio://{bucket}/{folder}{SHARED}"
+
+    def retention(self, application: str, store: ObjectStore) -> Rules:
+        """Return the rules for a store's bucket.
+
+        Args:
+            application: our application's name.
+            store: where artifacts and logs are.
+
+        Raises:
+            Problem: if there are some, and the store is none of which we know the administrator's key.
+        """
+        days = {
+            "artifacts": (SHARED, self.artifact_retention_days),
+            "private-artifacts": (PRIVATE, self.artifact_retention_days),
+            "logs": (self.log_folder, self.log_retention_days),
+        }
+        rules = {name: (f"{store.folder}{where}/", kept) for name, (where, kept) in days.items() if kept}
+        if rules and not store.root:
+            ever = f"juju config {application} artifact-retention-days=0 log-retention-days=0"
+            raise blocked(f"{store.application} has bucket rules of its own", ever)
+        return rules
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Self:
-        if self.own_keys and self.default_pipeline_root:
-            raise ValueError("object-store-keys=per-profile and default_pipeline_root exclude each other")
+        if self.default_pipeline_root:
+            if self.object_store_keys == "per-profile":
+                raise ValueError("object-store-keys=per-profile and default_pipeline_root exclude each other")
+            if self.artifact_retention_days:
+                raise ValueError("artifact-retention-days and default_pipeline_root exclude each other")
+        top, _, further = self.log_folder.partition("/")
+        if top in _TAKEN and (further or top != PRIVATE):
+            raise ValueError(f"log-archive-prefix: {top} is for other things than logs")
+        if top == PRIVATE and self.artifact_retention_days != self.log_retention_days:
+            raise ValueError(f"artifact-retention-days and log-retention-days differ, and share {PRIVATE}")
         return self

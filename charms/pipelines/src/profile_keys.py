@@ -16,27 +16,22 @@ from __future__ import annotations
 
 import base64
 import concurrent.futures
-import contextlib
 import dataclasses
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import httpx2
-from minio_admin import Administration, Refused, Unreadable
-from object_stores import Store
+from minio_admin import Administration, Refused, explained
+from pipelines_config import PRIVATE
 
-from kubeflow_charm import Problem, blocked, waiting
+from kubeflow_charm import Manifest
+from kubeflow_charm.relations.object_store import ObjectStore
 
-PREFIXES = ("private-artifacts/{}/", "private/{}/", "v2/artifacts/{}/")
-"""What a profile may use of the bucket: where upstream's runs leave artifacts and logs, where its users keep
-what is their own, and where ours leave artifacts."""
+WISH = "make keys"
 AT_ONCE = 4
 """Requests in flight: MinIO takes 64 MiB for what is encrypted in each."""
-CONNECT, READ = 3.0, 20.0
-"""Seconds to wait for a connection, and for an answer."""
 _OBJECTS = ("GetObject", "PutObject", "DeleteObject", "AbortMultipartUpload", "ListMultipartUploadParts")
 
 
@@ -53,7 +48,7 @@ class ProfileKey:
     secret_key: str = dataclasses.field(repr=False)
 
 
-def derived(store: Store, owner: str, profiles: Mapping[str, str]) -> dict[str, ProfileKey]:
+def derived(store: ObjectStore, owner: str, profiles: Mapping[str, str]) -> dict[str, ProfileKey]:
     """Return the key of every profile, by its namespace; asks nobody.
 
     Args:
@@ -79,9 +74,25 @@ def _mark(owner: str) -> str:
     return "KFP" + base64.b32encode(hashlib.sha256(owner.encode()).digest()).decode()[:6]
 
 
-def policy(store: Store, namespace: str) -> dict[str, Any]:
-    """Return what a profile may do: all with objects below its prefixes, listing them, and nothing else."""
-    prefixes = [store.folder + prefix.format(namespace) for prefix in PREFIXES]
+def uids(namespaces: Iterable[Manifest]) -> dict[str, str]:
+    """Return the UID of each namespace, by its name."""
+    found = (item["metadata"] for item in namespaces)
+    return {each["name"]: each["uid"] for each in found}
+
+
+def policy(store: ObjectStore, namespace: str, logs: str) -> dict[str, Any]:
+    """Return what a profile may do: all with objects below its folders, listing them, and nothing else.
+
+    Its folders are those where its runs leave artifacts and logs, and where upstream's users keep what is
+    their own (`private`, as in upstream's sync.py).
+
+    Args:
+        store: the store.
+        namespace: the profile's.
+        logs: the folder that has one for the logs of each profile.
+    """
+    folders = dict.fromkeys((PRIVATE, "private", logs))
+    prefixes = [f"{store.folder}{folder}/{namespace}/" for folder in folders]
     bucket = f"arn:aws:s3:::{store.bucket}"
     return {
         "Version": "2012-10-17",
@@ -106,7 +117,7 @@ def policy(store: Store, namespace: str) -> dict[str, Any]:
 
 
 def ensured(
-    store: Store, application: str, owner: str, profiles: Mapping[str, str]
+    store: ObjectStore, owner: str, profiles: Mapping[str, str], logs: str
 ) -> dict[str, ProfileKey] | None:
     """Have the store know the key of every profile and of none that is gone; return the keys.
 
@@ -115,9 +126,9 @@ def ensured(
 
     Args:
         store: the store, with the administrator's key.
-        application: whose store it is, for statuses.
         owner: which installation this is, as in `derived`.
         profiles: the profiles' namespaces, each with its UID.
+        logs: the folder that has one for the logs of each profile.
 
     Returns:
         The keys by namespace, or None if the store answers as an S3 server that is no MinIO.
@@ -126,10 +137,10 @@ def ensured(
         Problem: if the store does not answer, or refuses.
     """
     keys = derived(store, owner, profiles)
-    policies = {namespace: policy(store, namespace) for namespace in profiles}
+    policies = {namespace: policy(store, namespace, logs) for namespace in profiles}
     names = {namespace: f"{_mark(owner)}-{namespace}-{_digest(said)}" for namespace, said in policies.items()}
-    with Administration(store, connect=CONNECT, read=READ) as admin:
-        users = _users(admin, application)
+    with Administration(store) as admin:
+        users = _users(admin, store.application)
         if users is None:
             return None
         mine = {name for name in users if name.startswith(_mark(owner))}
@@ -143,75 +154,37 @@ def ensured(
                 admin.add_user(key.access_key, key.secret_key)
             admin.set_policy(key.access_key, name)
 
-        _each(application, grant, wrong)
-        _each(application, admin.remove_user, gone)
-        if wrong or gone:
-            _each(application, admin.remove_policy, _unused(admin, application, owner, set(names.values())))
+        with explained(store.application, WISH):
+            _each(grant, wrong)
+            _each(admin.remove_user, gone)
+            if wrong or gone:
+                _each(admin.remove_policy, _unused(admin, owner, set(names.values())))
     return keys
 
 
-def _each(application: str, act: Callable[[str], object], items: Iterable[str]) -> None:
-    """Act on every item, on some at once; raises the first one's problem when all are over."""
-
-    def explained(item: str) -> None:
-        with _explained(application):
-            act(item)
-
+def _each(act: Callable[[str], object], items: Iterable[str]) -> None:
+    """Act on every item, on some at once; raises what the first one raises when all are over."""
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as executor:
-        list(executor.map(explained, items))
+        list(executor.map(act, items))
 
 
 def _users(admin: Administration, application: str) -> dict[str, str] | None:
-    """Return the names of all policies of each user; None if the store can have no users."""
-    try:
-        with _explained(application):
-            return admin.users()
-    except _NoMinio:
-        return None
-
-
-def _unused(admin: Administration, application: str, owner: str, names: set[str]) -> list[str]:
-    """Return the policies of an installation that are none of `names`."""
-    with _explained(application):
-        known = admin.policies()
-    return [name for name in known if name.startswith(f"{_mark(owner)}-") and name not in names]
-
-
-class _NoMinio(Exception):
-    """The server speaks S3 and knows nothing of MinIO's administration."""
-
-
-@contextlib.contextmanager
-def _explained(application: str) -> Iterator[None]:
-    """Turn a failure within the block into a `Problem`, or into `_NoMinio`."""
-    try:
-        yield
-    except Refused as error:
-        raise _of_answer(application, error) from error
-    except httpx2.TransportError as error:
-        raise waiting(application, f"its object store does not answer: {type(error).__name__}") from error
-    except (Unreadable, ValueError) as error:  # no encryption of MinIO's, or no JSON
-        raise waiting(application, "its object store answers what MinIO would not") from error
-
-
-def _of_answer(application: str, refused: Refused) -> Problem | _NoMinio:
-    """Tell refusals apart. MinIO's administration answers in JSON, S3 in XML, and a proxy in neither.
+    """Return the names of all policies of each user; None if the store can have no users.
 
     Only a certain answer makes the store one that is no MinIO: what follows is that profiles share a key.
     """
-    if 400 <= refused.status < 500 and "<Error>" in refused.body and "<Code>" in refused.body:
-        return _NoMinio()
-    try:
-        code = str(json.loads(refused.body)["Code"])
-    except (ValueError, KeyError, TypeError):
-        return waiting(application, f"its object store answers HTTP {refused.status}")
-    if code == "NotImplemented":
-        return _NoMinio()
-    if code == "AccessDenied":
-        return blocked(f"{application} may not make keys", "give it the key of MinIO's administrator")
-    if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch"):
-        return waiting(application, f"its object store does not know its own key yet: {code}")
-    return waiting(application, f"its object store refuses: {code}")
+    with explained(application, WISH):
+        try:
+            return admin.users()
+        except Refused as refused:
+            if (refused.is_s3 and 400 <= refused.status < 500) or refused.code == "NotImplemented":
+                return None
+            raise
+
+
+def _unused(admin: Administration, owner: str, names: set[str]) -> list[str]:
+    """Return the policies of an installation that are none of `names`."""
+    return [name for name in admin.policies() if name.startswith(f"{_mark(owner)}-") and name not in names]
 
 
 def _digest(document: dict[str, Any]) -> str:

@@ -12,10 +12,10 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from object_stores import Store
 from pipelines_config import PRIVATE
 
 from kubeflow_charm import Manifest
+from kubeflow_charm.relations.object_store import ObjectStore
 
 if TYPE_CHECKING:
     from profile_keys import ProfileKey
@@ -30,7 +30,7 @@ ACCESS = "access-ml-pipeline"
 _TOKENS = "/var/run/secrets/kubeflow/pipelines"
 
 
-def secrets(store: Store, authorities: str, keys: Keys = None) -> list[Manifest]:
+def secrets(store: ObjectStore, authorities: str, keys: Keys = None) -> list[Manifest]:
     """Return the Secrets: the key of the store, and whom to trust, if that is not everybody's.
 
     Args:
@@ -46,7 +46,7 @@ def secrets(store: Store, authorities: str, keys: Keys = None) -> list[Manifest]
 
 
 def config_maps(
-    store: Store, pipeline_root: str, namespace: str, profiles: Iterable[str] | None = None
+    store: ObjectStore, pipeline_root: str, namespace: str, profiles: Iterable[str] | None = None
 ) -> list[Manifest]:
     """Return the ConfigMaps: what the launcher reads, and where the metadata store is.
 

@@ -7,10 +7,10 @@ of argo-workflows v3.7.3, config/config.go.
 from __future__ import annotations
 
 import yaml
-from object_stores import Store
 from profile_manifests import CA_BUNDLE, STORE_KEY
 
 from kubeflow_charm import Manifest
+from kubeflow_charm.relations.object_store import ObjectStore
 
 _EXECUTOR = {
     "imagePullPolicy": "IfNotPresent",
@@ -25,7 +25,7 @@ _EXECUTOR = {
 
 
 def settings(
-    store: Store, *, archive_logs: bool, log_key: str, authorities: str, defaults: Manifest
+    store: ObjectStore, *, archive_logs: bool, log_key: str, authorities: str, defaults: Manifest
 ) -> dict[str, str]:
     """Return the data of the controller's ConfigMap.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,24 @@ import yaml
 from charm_harness import DATABASE, GATEWAY, MINIO, Harness, unwatched
 from ops import testing
 
+from rehearsal.network import names
+from rehearsal.stores.server import Stores
+
 USER = {"username": "relation-7", "password": "it's"}
 
 
 class Pipelines(Harness):
     """The charm, and the applications that it is related to."""
+
+    minio: dict[str, Any] | None = None
+    """What MinIO's charm wrote last."""
+
+    def administrator(self, address: str) -> tuple[str, str] | None:
+        """Return name and secret of the key of the store at `host:port`, if it is that of MinIO's charm."""
+        said = self.minio
+        if said is None or address != f"{said['service']}.{said['namespace']}:{said['port']}":
+            return None
+        return said["access-key"], said["secret-key"]
 
     def relations(
         self,
@@ -37,6 +51,7 @@ class Pipelines(Harness):
             s3: what s3-integrator wrote beside its secret.
             dispatcher: whether a resource dispatcher is related.
         """
+        self.minio = minio
         relations = []
         if gateway is not None:
             relations.append(("gateway-info", "istio-pilot", gateway))
@@ -104,6 +119,10 @@ class Pipelines(Harness):
 
 @pytest.fixture(scope="session")
 def pipelines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipelines]:
-    """The charm."""
-    with unwatched():
-        yield Pipelines(Path(__file__).parents[1], tmp_path_factory.mktemp("pipelines"))
+    """The charm, and a played MinIO."""
+    charm = Pipelines(Path(__file__).parents[1], tmp_path_factory.mktemp("pipelines"))
+    with unwatched(), pytest.MonkeyPatch.context() as patch:
+        stores = Stores(charm.administrator)
+        patch.setattr(socket, "getaddrinfo", names.leading_to(stores.port))
+        yield charm
+        stores.close()

@@ -13,6 +13,7 @@ import pytest
 from charm_harness import MINIO
 from charm_harness import deployed as deploy
 from conformance import s3_server
+from conformance.between import between
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import Namespace
 from minio import Minio
@@ -23,7 +24,7 @@ from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.guardian import Guardian
 
 MODEL = "own-keys"
-OWN = {"object-store-keys": "per-profile"}
+REQUIRED = {"object-store-keys": "per-profile"}
 PROFILES = ("ada", "bob")
 BUCKET = "mlpipeline"
 
@@ -55,7 +56,7 @@ def deployed(
     for name in PROFILES:
         client.create(Namespace(metadata=ObjectMeta(name=name, labels=labels)))
     with deploy(pipelines, cluster, client, MODEL):
-        yield pipelines.run(MODEL, OWN, minio=said, dispatcher=True)
+        yield pipelines.run(MODEL, minio=said, dispatcher=True)
     for name in PROFILES:
         client.delete(Namespace, name)
 
@@ -106,31 +107,96 @@ def test_runs_of_a_profile_write_where_its_key_may(pipelines, deployed):
         if each["metadata"]["name"] == "kfp-launcher"
     }
     assert roots == {name: f"minio://{BUCKET}/private-artifacts/{name}/v2/artifacts" for name in PROFILES}
-    documents = pipelines.render({**OWN, "gpu-discovery": False})
+    documents = pipelines.render({"gpu-discovery": False})
     repository = documents["ConfigMap/workflow-controller-configmap"]["data"]["artifactRepository"]
-    assert "keyFormat: private-artifacts/{{workflow.namespace}}/" in repository
+    assert "keyFormat: artifacts/{{workflow.namespace}}/" in repository
+
+
+def test_logs_of_a_profile_are_written_and_read_by_its_key_only(pipelines, deployed, said, minio):
+    state = pipelines.run(MODEL, {"log-archive-prefix": "/logs/of-steps"}, minio=said, dispatcher=True)
+    ada, bob = (of(state, minio, profile) for profile in PROFILES)
+    name = "logs/of-steps/ada/run/2026/11/24/step/main.log"
+    ada.put_object(BUCKET, name, io.BytesIO(b"x"), 1)
+    with pytest.raises(S3Error, match="AccessDenied"):
+        bob.get_object(BUCKET, name)
 
 
 def test_the_keys_stay_the_same_from_hook_to_hook(pipelines, deployed, said):
-    again = pipelines.run(MODEL, OWN, minio=said, dispatcher=True)
+    again = pipelines.run(MODEL, minio=said, dispatcher=True)
     keys = {each["metadata"]["namespace"]: each["data"] for each in offered(again, "secrets")}
     assert set(keys) == set(PROFILES)
 
 
 def test_a_store_that_is_away_is_waited_for_and_takes_no_key_away(pipelines, deployed, said):
-    state = pipelines.run(MODEL, OWN, minio={**said, "port": 1}, dispatcher=True)
+    state = pipelines.run(MODEL, minio={**said, "port": 1}, dispatcher=True)
     assert isinstance(state.unit_status, testing.WaitingStatus)
     assert state.unit_status.message.startswith("minio: its object store does not answer")
     assert [each for each in state.relations if each.endpoint == "secrets" and each.local_app_data] == []
 
 
-def test_without_own_keys_the_status_says_so(pipelines, deployed, said):
-    state = pipelines.run(MODEL, {}, minio=said, dispatcher=True)
+@pytest.mark.parametrize(
+    "options", [{"object-store-keys": "shared"}, {"default_pipeline_root": "minio://mlpipeline/x"}]
+)
+def test_where_all_share_a_key_the_status_says_so(pipelines, deployed, said, options):
+    context = pipelines.context()
+    given = pipelines.state(MODEL, options, minio=said, dispatcher=True)
+    with context(context.on.config_changed(), given) as manager:
+        state = manager.run()
+        assert manager.charm.active_message().startswith("profiles share one object store key")
     (secret,) = offered(state, "secrets")
     assert "namespace" not in secret["metadata"]
 
 
 def test_a_root_of_ones_own_and_own_keys_exclude_each_other(pipelines):
-    state, text = pipelines.status({**OWN, "default_pipeline_root": "minio://bucket/x"})
+    state, text = pipelines.status({**REQUIRED, "default_pipeline_root": "minio://bucket/x"})
     assert state == "blocked"
     assert "object-store-keys=per-profile and default_pipeline_root exclude each other" in text
+
+
+def through_s3_integrator(minio: s3_server.Server, access_key: str, secret_key: str) -> dict[str, Any]:
+    """Return what a hook is given if the same store comes by `s3-credentials`."""
+    s3 = {"version": "1", "endpoint": f"http://{minio.endpoint}", "bucket": BUCKET}
+    keys = {"access-key": access_key, "secret-key": secret_key}
+    return {"minio": None, "s3": s3, "keys": keys, "dispatcher": True}
+
+
+def test_a_minio_behind_s3_integrator_gives_keys_if_it_is_asked_to(pipelines, deployed, minio):
+    given = through_s3_integrator(minio, minio.access_key, minio.secret_key)
+    (secret,) = offered(pipelines.run(MODEL, **given), "secrets")
+    assert base64.b64decode(secret["data"]["secretkey"]).decode() == minio.secret_key
+    state = pipelines.run(MODEL, REQUIRED, **given)
+    for profile in PROFILES:
+        put(of(state, minio, profile), profile)
+
+
+def test_a_key_that_may_make_no_others_is_blocked_if_some_are_required(pipelines, deployed, minio):
+    keys = {each["metadata"]["namespace"]: each["data"] for each in offered(deployed, "secrets")}["ada"]
+    decoded = [base64.b64decode(keys[name]).decode() for name in ("accesskey", "secretkey")]
+    state = pipelines.run(MODEL, REQUIRED, **through_s3_integrator(minio, *decoded))
+    assert state.unit_status == testing.BlockedStatus(
+        "s3-integrator may not make keys: give it the key of MinIO's administrator"
+    )
+
+
+def test_a_store_that_is_no_minio_is_blocked_if_keys_are_required(pipelines, deployed, minio):
+    no_minio = b"<?xml version='1.0'?><Error><Code>NoSuchBucket</Code></Error>"
+    with between(minio.store(BUCKET), lambda *_: (404, no_minio)) as (reached, _):
+        other = s3_server.Server(reached.port, "key", "secret-key")
+        state = pipelines.run(MODEL, REQUIRED, **through_s3_integrator(other, "key", "secret-key"))
+    cure = "juju config kubeflow-pipelines object-store-keys=auto"
+    assert state.unit_status == testing.BlockedStatus(f"s3-integrator cannot give each profile a key: {cure}")
+
+
+def test_the_bucket_has_the_rules_that_options_ask_for(pipelines, deployed, said, minio):
+    root = Minio(minio.endpoint, minio.access_key, minio.secret_key, secure=False)
+    pipelines.run(MODEL, {"artifact-retention-days": 90, "log-retention-days": 7}, minio=said)
+    found = root.get_bucket_lifecycle(BUCKET)
+    assert found
+    kept = {
+        rule.rule_filter.prefix: rule.expiration.days
+        for rule in found.rules
+        if rule.rule_filter and rule.expiration
+    }
+    assert kept == {"v2/artifacts/": 90, "private-artifacts/": 90, "artifacts/": 7}
+    pipelines.run(MODEL, minio=said)
+    assert root.get_bucket_lifecycle(BUCKET) is None

@@ -5,15 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import http.client
-import http.server
 import importlib
 import io
 import json
 import ssl
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ import ops
 import pytest
 import urllib3
 from conformance import s3_server
+from conformance.between import between
 from minio import Minio
 from minio.credentials.providers import StaticProvider
 from minio.error import MinioAdminException, S3Error
@@ -33,16 +32,15 @@ SOURCE = str(Path(__file__).parents[1] / "src")
 OWNER = "7c1d9a30-2f4e-4c55-8b1d-0a8f5e2b9c11/kubeflow-pipelines"
 PROFILES = {"ada": "uid-of-ada", "ada2": "uid-of-ada2", "bob": "uid-of-bob"}
 BUCKET = "mlpipeline"
+LOGS = "artifacts"
 
 
 @pytest.fixture(scope="module")
-def module() -> Iterator[Any]:
-    """The module under test, found as the charm finds it."""
+def module() -> Any:
+    """The module under test, found as the charm finds it; no two charms have modules of one name."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(SOURCE)
-        yield importlib.import_module("profile_keys")
-        for name in ("profile_keys", "minio_admin", "object_stores"):
-            sys.modules.pop(name, None)
+        return importlib.import_module("profile_keys")
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +53,7 @@ def minio(
     """A real MinIO."""
     shown = s3_server.told(request.config)
     with s3_server.serving(guardian, tmp_path_factory.mktemp("minio"), on_progress=shown) as server:
-        store = stored(server)
+        store = server.store(BUCKET)
         client(store, store).make_bucket(BUCKET)
         yield server
 
@@ -63,7 +61,7 @@ def minio(
 @pytest.fixture
 def store(module: Any, minio: s3_server.Server) -> Iterator[Any]:
     """The store, of which no test before has left a user."""
-    made = stored(minio)
+    made = minio.store(BUCKET)
     yield made
     admin = administrator(made)
     for name in users(admin):
@@ -89,28 +87,12 @@ def granted(
 ) -> Iterator[Granted]:
     """Another store, on which every profile has its key."""
     with s3_server.serving(guardian, tmp_path_factory.mktemp("granted")) as server:
-        store = stored(server)
+        store = server.store(BUCKET)
         root = client(store, store)
         root.make_bucket(BUCKET)
-        for name in ("private-artifacts/bob/x", "artifacts/x", "shared/x", "private-artifacts/x"):
+        for name in ("private-artifacts/bob/x", "artifacts/x", "v2/artifacts/ada/x", "private-artifacts/x"):
             put(root, name)
-        yield Granted(store, module.ensured(store, "minio", OWNER, PROFILES))
-
-
-def stored(server: s3_server.Server, bucket: str = BUCKET, **other: Any) -> Any:
-    """Return what the charm knows of a server."""
-    said: dict[str, Any] = {
-        "host": "127.0.0.1",
-        "port": server.port,
-        "secure": False,
-        "access_key": server.access_key,
-        "secret_key": server.secret_key,
-        "bucket": bucket,
-        "folder": "",
-        "region": "us-east-1",
-        "tls_ca": "",
-    }
-    return sys.modules["object_stores"].Store(**said | other)
+        yield Granted(store, module.ensured(store, OWNER, PROFILES, LOGS))
 
 
 def client(store: Any, key: Any) -> Minio:
@@ -156,7 +138,7 @@ def refused(code: str = "AccessDenied") -> Iterator[None]:
     assert caught.value.code == code
 
 
-@pytest.mark.parametrize("prefix", ["private-artifacts/ada/", "private/ada/", "v2/artifacts/ada/"])
+@pytest.mark.parametrize("prefix", ["private-artifacts/ada/", "private/ada/", "artifacts/ada/"])
 def test_a_profile_has_its_own_prefixes_to_itself(granted, prefix):
     ada, name = granted.of("ada"), f"{prefix}run/2026/11/24/step/model"
     put(ada, name)
@@ -178,7 +160,13 @@ def test_a_profile_has_its_own_prefixes_to_itself(granted, prefix):
 
 @pytest.mark.parametrize(
     "name",
-    ["private-artifacts/bob/x", "artifacts/x", "shared/x", "private-artifacts/x", "private-artifacts/ada"],
+    [
+        "private-artifacts/bob/x",
+        "artifacts/x",
+        "v2/artifacts/ada/x",
+        "private-artifacts/x",
+        "private-artifacts/ada",
+    ],
 )
 def test_what_is_not_below_its_prefixes_is_refused(granted, name):
     with refused():
@@ -196,7 +184,7 @@ def test_a_profile_lists_nothing_above_or_beside_its_prefixes(granted, prefix):
 
 
 def test_a_large_artifact_goes_up_in_parts(granted):
-    ada, size, name = granted.of("ada"), 11 * 2**20, "v2/artifacts/ada/model"
+    ada, size, name = granted.of("ada"), 11 * 2**20, "private-artifacts/ada/model"
     # No region is given, so it is asked for first, as Argo's client does.
     ada.put_object(BUCKET, name, io.BytesIO(bytes(size)), -1, part_size=5 * 2**20)
     assert ada.stat_object(BUCKET, name).size == size
@@ -251,21 +239,21 @@ def test_every_hook_knows_the_same_keys_and_what_differs_makes_others(module, st
 
 
 def test_keys_of_profiles_that_are_gone_are_refused_and_leave_nothing(module, store):
-    keys = module.ensured(store, "minio", OWNER, PROFILES)
-    module.ensured(store, "minio", OWNER, {"bob": PROFILES["bob"]})
+    keys = module.ensured(store, OWNER, PROFILES, LOGS)
+    module.ensured(store, OWNER, {"bob": PROFILES["bob"]}, LOGS)
     admin = administrator(store)
     assert set(users(admin)) == {keys["bob"].access_key}
     assert policies(admin) == set(users(admin).values())
     with refused("InvalidAccessKeyId"):
         names(client(store, keys["ada"]), "private/ada/")
     put(client(store, keys["bob"]), "private/bob/x")
-    module.ensured(store, "minio", OWNER, {})
+    module.ensured(store, OWNER, {}, LOGS)
     assert (users(admin), policies(admin)) == ({}, set())
 
 
 def test_who_had_a_profile_of_that_name_before_is_refused(module, store):
-    before = module.ensured(store, "minio", OWNER, {"ada": "first"})["ada"]
-    after = module.ensured(store, "minio", OWNER, {"ada": "second"})["ada"]
+    before = module.ensured(store, OWNER, {"ada": "first"}, LOGS)["ada"]
+    after = module.ensured(store, OWNER, {"ada": "second"}, LOGS)["ada"]
     with refused("InvalidAccessKeyId"):
         names(client(store, before), "private/ada/")
     assert names(client(store, after), "private/ada/") == set()
@@ -275,9 +263,9 @@ def test_other_users_policies_and_installations_are_left_alone(module, store):
     admin = administrator(store)
     admin.user_add("grafana", "grafana-secret")
     admin.policy_set("readonly", user="grafana")
-    theirs = module.ensured(store, "minio", "another/kubeflow-pipelines", PROFILES)
-    module.ensured(store, "minio", OWNER, PROFILES)
-    module.ensured(store, "minio", OWNER, {})
+    theirs = module.ensured(store, "another/kubeflow-pipelines", PROFILES, LOGS)
+    module.ensured(store, OWNER, PROFILES, LOGS)
+    module.ensured(store, OWNER, {}, LOGS)
     left = users(admin)
     assert set(left) == {key.access_key for key in theirs.values()}
     assert policies(admin) == set(left.values())
@@ -285,26 +273,26 @@ def test_other_users_policies_and_installations_are_left_alone(module, store):
     admin.user_remove("grafana")
 
 
-def test_a_policy_that_an_upgrade_changes_keeps_the_key(module, store, monkeypatch):
-    monkeypatch.setattr(module, "PREFIXES", ("private/{}/",))
-    before = module.ensured(store, "minio", OWNER, PROFILES)["ada"]
+def test_another_folder_for_logs_keeps_the_key(module, store):
+    before = module.ensured(store, OWNER, PROFILES, LOGS)["ada"]
     ada = client(store, before)
     with refused():
-        put(ada, "v2/artifacts/ada/x")
-    monkeypatch.undo()
-    assert module.ensured(store, "minio", OWNER, PROFILES)["ada"] == before
-    put(ada, "v2/artifacts/ada/x")
+        put(ada, "logs/of/ada/x")
+    assert module.ensured(store, OWNER, PROFILES, "logs/of")["ada"] == before
+    put(ada, "logs/of/ada/x")
+    with refused():
+        put(ada, f"{LOGS}/ada/x")
     admin = administrator(store)
     assert policies(admin) == set(users(admin).values())
 
 
 def test_what_is_missing_or_changed_by_hand_comes_back(module, store):
-    keys = module.ensured(store, "minio", OWNER, PROFILES)
+    keys = module.ensured(store, OWNER, PROFILES, LOGS)
     admin = administrator(store)
     wanted = users(admin)
     admin.user_remove(keys["ada"].access_key)
     admin.policy_set("readwrite", user=keys["bob"].access_key)
-    module.ensured(store, "minio", OWNER, PROFILES)
+    module.ensured(store, OWNER, PROFILES, LOGS)
     assert users(admin) == wanted
     put(client(store, keys["ada"]), "private/ada/x")
     with refused():
@@ -312,119 +300,54 @@ def test_what_is_missing_or_changed_by_hand_comes_back(module, store):
 
 
 def test_a_key_that_is_switched_off_stays_off(module, store):
-    key = module.ensured(store, "minio", OWNER, PROFILES)["ada"]
+    key = module.ensured(store, OWNER, PROFILES, LOGS)["ada"]
     administrator(store).user_disable(key.access_key)
-    module.ensured(store, "minio", OWNER, PROFILES)
+    module.ensured(store, OWNER, PROFILES, LOGS)
     with refused("InvalidAccessKeyId"):
         names(client(store, key), "private/ada/")
 
 
 def test_a_new_key_of_the_administrator_makes_all_others_new(module, tmp_path, guardian):
     with s3_server.serving(guardian, tmp_path) as server:
-        before = module.ensured(stored(server), "minio", OWNER, PROFILES)
-        was = stored(server)
+        before = module.ensured(server.store(BUCKET), OWNER, PROFILES, LOGS)
+        was = server.store(BUCKET)
     with s3_server.serving(guardian, tmp_path, secret_key="rotated-once") as server:
         with pytest.raises(Problem) as caught:
-            module.ensured(dataclasses.replace(was, port=server.port), "minio", OWNER, PROFILES)
+            module.ensured(dataclasses.replace(was, port=server.port), OWNER, PROFILES, LOGS)
         text = "minio: its object store does not know its own key yet: SignatureDoesNotMatch"
         assert caught.value.status == ops.WaitingStatus(text)
-        after = module.ensured(stored(server), "minio", OWNER, PROFILES)
-        assert set(users(administrator(stored(server)))) == {key.access_key for key in after.values()}
+        after = module.ensured(server.store(BUCKET), OWNER, PROFILES, LOGS)
+        assert set(users(administrator(server.store(BUCKET)))) == {key.access_key for key in after.values()}
         assert not {key.secret_key for key in before.values()} & {key.secret_key for key in after.values()}
-
-
-class Between(http.server.ThreadingHTTPServer):
-    """Between the charm and a server: keeps note of requests, and answers some itself."""
-
-    daemon_threads = True
-
-    def __init__(self, behind: int, answer: Callable[[str, str], tuple[int, bytes] | None]):
-        super().__init__(("127.0.0.1", 0), Passing)
-        self.behind, self.answer = behind, answer
-        self.seen: list[str] = []
-
-
-class Passing(http.server.BaseHTTPRequestHandler):
-    """Passes a request on, or answers it."""
-
-    protocol_version = "HTTP/1.1"
-
-    def handle_one(self) -> None:
-        server: Any = self.server
-        body = self.rfile.read(int(self.headers.get("content-length") or 0))
-        command = self.path.partition("?")[0].removeprefix("/minio/admin/v3/")
-        server.seen.append(command)
-        status, said = server.answer(self.command, command) or self.passed_on(body, server.behind)
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(said)))
-        if status == 503:
-            self.send_header("Retry-After", "60")
-        with contextlib.suppress(BrokenPipeError):
-            self.end_headers()
-            self.wfile.write(said)
-
-    def passed_on(self, body: bytes, behind: int) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", behind)
-        del self.headers["accept-encoding"]
-        connection.request(self.command, self.path, body, dict(self.headers))
-        answer = connection.getresponse()
-        said = answer.read()
-        connection.close()
-        return answer.status, said
-
-    do_GET = do_PUT = do_POST = do_DELETE = handle_one  # noqa: N815 - the names that http.server looks for
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
-@contextlib.contextmanager
-def between(
-    store: Any,
-    answer: Callable[[str, str], tuple[int, bytes] | None] = lambda *_: None,
-    tls: ssl.SSLContext | None = None,
-) -> Iterator[tuple[Any, list[str]]]:
-    """Yield the store as reached through what keeps note of requests, and the notes."""
-    server = Between(store.port, answer)
-    if tls:
-        server.socket = tls.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield dataclasses.replace(store, port=server.server_address[1]), server.seen
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_a_settled_hook_asks_one_thing_however_many_profiles_there_are(module, store):
     with between(store) as (reached, seen):
         for profiles in (PROFILES, {f"p{number}": str(number) for number in range(12)}):
-            module.ensured(reached, "minio", OWNER, profiles)
+            module.ensured(reached, OWNER, profiles, LOGS)
             seen.clear()
-            module.ensured(reached, "minio", OWNER, profiles)
+            module.ensured(reached, OWNER, profiles, LOGS)
             assert seen == ["list-users"]
 
 
 def test_one_more_profile_costs_five_requests(module, store):
     with between(store) as (reached, seen):
-        module.ensured(reached, "minio", OWNER, PROFILES)
+        module.ensured(reached, OWNER, PROFILES, LOGS)
         seen.clear()
-        module.ensured(reached, "minio", OWNER, PROFILES | {"eve": "uid-of-eve"})
+        module.ensured(reached, OWNER, PROFILES | {"eve": "uid-of-eve"}, LOGS)
         grant = ["add-canned-policy", "add-user", "set-user-or-group-policy"]
         assert seen == ["list-users", *grant, "list-canned-policies"]
 
 
 def test_a_failure_takes_nothing_away_and_the_next_hook_does_what_is_left(module, store):
     broken = lambda _, command: (500, b"{}") if command == "add-user" else None  # noqa: E731
-    before = module.ensured(store, "minio", OWNER, PROFILES)
+    before = module.ensured(store, OWNER, PROFILES, LOGS)
     profiles = {"bob": PROFILES["bob"], "eve": "uid-of-eve"}
     with between(store, broken) as (reached, _), pytest.raises(Problem) as caught:
-        module.ensured(reached, "minio", OWNER, profiles)
+        module.ensured(reached, OWNER, profiles, LOGS)
     assert caught.value.status == ops.WaitingStatus("minio: its object store answers HTTP 500")
     assert set(users(administrator(store))) == {key.access_key for key in before.values()}
-    after = module.ensured(store, "minio", OWNER, profiles)
+    after = module.ensured(store, OWNER, profiles, LOGS)
     admin = administrator(store)
     assert set(users(admin)) == {key.access_key for key in after.values()}
     assert policies(admin) == set(users(admin).values())
@@ -465,7 +388,7 @@ NO_BUCKET = b"<?xml version='1.0'?><Error><Code>NoSuchBucket</Code></Error>"
         (403, said("InvalidAccessKeyId"), ops.WaitingStatus("minio: its object store does not know its own key yet: InvalidAccessKeyId")),
         (503, said("XMinioServerNotInitialized"), ops.WaitingStatus("minio: its object store refuses: XMinioServerNotInitialized")),
         (404, b"<html>no such page</html>", ops.WaitingStatus("minio: its object store answers HTTP 404")),
-        (503, b"<?xml version='1.0'?><Error><Code>SlowDown</Code></Error>", ops.WaitingStatus("minio: its object store answers HTTP 503")),
+        (503, b"<?xml version='1.0'?><Error><Code>SlowDown</Code></Error>", ops.WaitingStatus("minio: its object store refuses: SlowDown")),
         (302, b"", ops.WaitingStatus("minio: its object store answers HTTP 302")),
         (200, b"", ops.WaitingStatus("minio: its object store answers what MinIO would not")),
         (200, b"{}" * 100, ops.WaitingStatus("minio: its object store answers what MinIO would not")),
@@ -473,7 +396,7 @@ NO_BUCKET = b"<?xml version='1.0'?><Error><Code>NoSuchBucket</Code></Error>"
 )  # fmt: skip
 def test_what_a_store_refuses_is_a_status_of_its_application(module, store, status, body, expected):
     with between(store, lambda *_: (status, body)) as (reached, _), pytest.raises(Problem) as caught:
-        module.ensured(reached, "minio", OWNER, PROFILES)
+        module.ensured(reached, OWNER, PROFILES, LOGS)
     assert caught.value.status == expected
 
 
@@ -482,21 +405,21 @@ def test_what_a_store_refuses_is_a_status_of_its_application(module, store, stat
 )
 def test_a_store_without_users_is_told_apart(module, store, status, body):
     with between(store, lambda *_: (status, body)) as (reached, _):
-        assert module.ensured(reached, "minio", OWNER, PROFILES) is None
+        assert module.ensured(reached, OWNER, PROFILES, LOGS) is None
 
 
 def test_a_store_that_is_away_is_waited_for(module, store):
     with pytest.raises(Problem) as caught:
-        module.ensured(dataclasses.replace(store, port=1), "minio", OWNER, PROFILES)
+        module.ensured(dataclasses.replace(store, port=1), OWNER, PROFILES, LOGS)
     assert caught.value.status == ops.WaitingStatus("minio: its object store does not answer: ConnectError")
 
 
 def test_a_store_that_hangs_is_waited_for_and_not_for_long(module, store, monkeypatch):
-    monkeypatch.setattr(module, "READ", 0.2)
+    monkeypatch.setattr(sys.modules["minio_admin"], "READ", 0.2)
     hold = threading.Event()
     with between(store, lambda *_: (200, b"") if hold.wait(10) else None) as (reached, _):
         with pytest.raises(Problem) as caught:
-            module.ensured(reached, "minio", OWNER, PROFILES)
+            module.ensured(reached, OWNER, PROFILES, LOGS)
         hold.set()
     assert caught.value.status == ops.WaitingStatus("minio: its object store does not answer: ReadTimeout")
 
@@ -511,9 +434,9 @@ def test_a_store_is_reached_by_tls_if_its_authority_is_trusted(module, store, tm
     with between(store, tls=context) as (reached, _):
         reached = dataclasses.replace(reached, host="localhost", secure=True)
         with pytest.raises(Problem) as caught:
-            module.ensured(reached, "minio", OWNER, PROFILES)
+            module.ensured(reached, OWNER, PROFILES, LOGS)
         assert caught.value.status == ops.WaitingStatus(
             "minio: its object store does not answer: ConnectError"
         )
         trusting = dataclasses.replace(reached, tls_ca=authority.certificate)
-        assert set(module.ensured(trusting, "minio", OWNER, PROFILES)) == set(PROFILES)
+        assert set(module.ensured(trusting, OWNER, PROFILES, LOGS)) == set(PROFILES)

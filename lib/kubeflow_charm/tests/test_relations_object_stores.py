@@ -47,7 +47,13 @@ def other(ask, bag, keys=None):
 
 def test_minio_is_read_with_the_rights_of_its_administrator(ask):
     assert minio(ask).value == ObjectStore(
-        host="minio.storage", port=9000, secure=False, access_key="minio", secret_key="minio123", root=True
+        host="minio.storage",
+        port=9000,
+        secure=False,
+        access_key="minio",
+        secret_key="minio123",
+        root=True,
+        application="minio",
     )
 
 

@@ -32,8 +32,8 @@ class Storage(pydantic.BaseModel):
     secure: bool
     namespace: Namespace | None = None
 
-    def store(self, namespace: str) -> ObjectStore:
-        """Return the store; `namespace` is the provider's model, for one that names none."""
+    def store(self, application: str, namespace: str) -> ObjectStore:
+        """Return the store of an application; `namespace` is its model, for one that names none."""
         return ObjectStore(
             host=self.service if "." in self.service else f"{self.service}.{self.namespace or namespace}",
             port=self.port,
@@ -41,6 +41,7 @@ class Storage(pydantic.BaseModel):
             access_key=self.access_key,
             secret_key=self.secret_key,
             root=True,
+            application=application,
         )
 
 
@@ -56,7 +57,7 @@ class Requires(SdiReader[Storage]):
         Raises:
             Problem: that nothing is related, that nothing is written yet, or that it is garbage.
         """
-        return self.get().store(self._charm.model.name)
+        return self.get().store(self.relations[0].app.name, self._charm.model.name)
 
 
 class Provides(SdiWriter):

@@ -20,6 +20,7 @@ class ObjectStore:
         path: the folder in the bucket to use, if one is named, without slashes around it.
         tls_ca: PEM of the authorities to trust; empty for those that everybody does.
         root: whether the key is that of MinIO's administrator, who may make others.
+        application: whose store it is, for statuses.
     """
 
     host: str
@@ -32,8 +33,19 @@ class ObjectStore:
     path: str = ""
     tls_ca: str = ""
     root: bool = False
+    application: str = ""
 
     @property
     def url_host(self) -> str:
         """The host as it stands in a URL: an IPv6 address in brackets."""
         return f"[{self.host}]" if ":" in self.host else self.host
+
+    @property
+    def endpoint(self) -> str:
+        """`host:port`."""
+        return f"{self.url_host}:{self.port}"
+
+    @property
+    def folder(self) -> str:
+        """What every key in the bucket begins with: empty, or a folder with a slash behind it."""
+        return f"{self.path}/" if self.path else ""

@@ -58,6 +58,7 @@ class Requires(Reader[ObjectStore]):
             bucket=said.get("bucket", ""),
             path=self._path(relation, said.get("path", "")),
             tls_ca=self._authorities(relation, said.get("tls-ca-chain", "")),
+            application=relation.app.name,
         )
 
     def _endpoint(self, relation: ops.Relation) -> str:

@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rehearsal.guardian import Guardian
-from rehearsal.juju import commit, durations, request, resolver
+from rehearsal.juju import commit, durations, object_storage, request, resolver
 from rehearsal.juju.controller import Controller
 from rehearsal.juju.host import Host
 from rehearsal.juju.hosts import Hosts
 from rehearsal.juju.namespace import Cluster, Namespace, NoNamespace
 from rehearsal.juju.state import Hook, Life, Model, Unit, now
 from rehearsal.juju.zygote import Zygote
+from rehearsal.network import names
+from rehearsal.stores.server import Stores
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +73,10 @@ class Engine(Controller):
     ):
         namespace = NoNamespace() if cluster is None else Namespace(cluster, server, self.poke)
         self._own_zygote = Zygote(folder / "sockets", guardian)
-        hosts = Hosts(folder, zygote or self._own_zygote, path, dict(environment or {}))
+        self.stores = Stores(self._administrator)
+        """The object stores that applications tell of."""
+        environment = {**(environment or {}), names.VARIABLE: str(self.stores.port)}
+        hosts = Hosts(folder, zygote or self._own_zygote, path, environment)
         super().__init__(namespace, hosts, update_status_interval)
         self._chooser = chooser
         self._pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="hook")
@@ -91,6 +96,7 @@ class Engine(Controller):
             self._thread.join()
         self._namespace.close()
         self._hosts.stop()
+        self.stores.close()
         self._own_zygote.stop()
         self._pool.shutdown(cancel_futures=True)
 
@@ -117,6 +123,10 @@ class Engine(Controller):
             self._commit(model, unit, hook, result)
             self._clean(model)
         return result
+
+    def _administrator(self, address: str) -> tuple[str, str] | None:
+        with self.lock:
+            return object_storage.administrator(self.models.values(), address)
 
     def _is_idle(self) -> bool:
         if self._running or self._ready():

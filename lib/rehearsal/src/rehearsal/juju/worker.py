@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from rehearsal.guardian import end_descendants
 from rehearsal.juju.channel import receive, send
+from rehearsal.network import names
 
 if TYPE_CHECKING:
     from rehearsal.juju.hooks import Hooks
@@ -170,6 +171,8 @@ def _hook(hooks: Hooks, channel: socket.socket) -> None:
     send(channel, ("hook", os.getpid()))
     os.environ.clear()
     os.environ.update(request["environment"])
+    if port := os.environ.get(names.VARIABLE):
+        socket.getaddrinfo = names.leading_to(int(port))
     os.chdir(request["charm_root"])
     output = Path(request["output"])
     _redirect(output / STDOUT, output / STDERR)

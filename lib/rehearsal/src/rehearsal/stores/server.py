@@ -1,0 +1,148 @@
+"""Serves every object store of a rehearsal on one port: requests say by their `Host` which they mean."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import http.server
+import json
+import re
+import threading
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from rehearsal.stores.minio import ADMIN, Minio, Refusal
+
+Keys = Callable[[str], tuple[str, str] | None]
+"""Returns name and secret of the administrator's key of the store at `host:port`; None if there is none."""
+
+_AUTHORIZATION = re.compile(
+    r"AWS4-HMAC-SHA256 Credential=([^/]+)/\d{8}/([^/]*)/s3/aws4_request, SignedHeaders=([^,]+), "
+    r"Signature=[0-9a-f]+"
+)
+
+
+class Stores:
+    """The server; listens on 127.0.0.1 from the moment it is made.
+
+    Args:
+        keys: the administrators' keys.
+    """
+
+    def __init__(self, keys: Keys):
+        self._keys = keys
+        self._stores: dict[str, Minio] = {}
+        self._lock = threading.Lock()
+        self._server = _Server(self)
+        self.port = int(self._server.server_address[1])
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), name="stores", daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening; what the stores know is gone."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def at(self, address: str) -> Minio:
+        """Return the store at `host:port`, whether or not anybody has asked it for anything."""
+        with self._lock:
+            return self._stores.setdefault(address, Minio(lambda: (self._keys(address) or ("", ""))[1]))
+
+    def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> bytes:
+        """Return the body of the answer to a request, or raise `Refusal`."""
+        address = headers.get("host", "")
+        key = self._keys(address)
+        if key is None:
+            raise Refusal(502, "")
+        url = urlsplit(f"http://{address}{target}")
+        store = self.at(address)
+        _authenticate(key, store, method, url, headers, body)
+        query = dict(parse_qsl(url.query, keep_blank_values=True))
+        with self._lock:
+            return store.do(method, url.path, query, body)
+
+
+def _authenticate(
+    key: tuple[str, str], store: Minio, method: str, url: SplitResult, headers: dict[str, str], body: bytes
+) -> None:
+    """Raise `Refusal` unless the administrator has signed a request, by the makers of MinIO's own library."""
+    from minio.credentials.credentials import Credentials
+    from minio.signer import sign_v4_s3
+
+    found = _AUTHORIZATION.fullmatch(headers.get("authorization", ""))
+    if found is None:
+        raise Refusal(403, "AccessDenied")
+    name, region, signed = found.groups()
+    if name != key[0]:
+        raise Refusal(403, "AccessDenied" if name in store.users else "InvalidAccessKeyId")
+    digest = hashlib.sha256(body).hexdigest()
+    if headers.get("x-amz-content-sha256") != digest:
+        raise Refusal(400, "XAmzContentSHA256Mismatch")
+    date = datetime.datetime.strptime(headers["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=datetime.UTC)
+    wanted = sign_v4_s3(
+        method=method,
+        url=url,
+        region=region,
+        headers={each: headers.get(each, "") for each in signed.split(";")},
+        credentials=Credentials(*key),
+        content_sha256=digest,
+        date=date,
+    )
+    if wanted["Authorization"] != headers["authorization"]:
+        raise Refusal(403, "SignatureDoesNotMatch")
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, stores: Stores):
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.stores = stores
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of those who went before they had their answer."""
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+
+    def answer(self) -> None:
+        """Answer one request."""
+        server: Any = self.server
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        try:
+            status, said = 200, server.stores.answer(self.command, self.path, headers, body)
+        except Refusal as refusal:
+            status, said = refusal.status, _document(refusal, self.path)
+        self.send_response_only(status)
+        self.send_header("Content-Type", "application/xml" if said.startswith(b"<") else "application/json")
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(said)
+
+    do_GET = do_PUT = do_DELETE = do_HEAD = answer  # noqa: N815 - the names that http.server looks for
+
+    def finish(self) -> None:
+        """Send what is left; whoever asked may have gone."""
+        with contextlib.suppress(OSError):
+            super().finish()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nobody reads it."""
+
+
+def _document(refusal: Refusal, path: str) -> bytes:
+    """Return a refusal as MinIO writes it: its administration in JSON, S3 in XML."""
+    if not refusal.code:
+        return b"nobody is there\n"
+    if path.startswith(ADMIN):
+        return json.dumps({"Code": refusal.code, "Message": "refused", "Resource": path}).encode()
+    return f"<?xml version='1.0'?><Error><Code>{refusal.code}</Code></Error>".encode()
