@@ -45,7 +45,8 @@ class Pipelines(ComponentCharm):
         self.minio = object_storage.Requires(self, "object-storage")
         self.s3 = s3.Requires(self, "s3-credentials")
         self.dashboard = dashboard_links.Requires(self, "dashboard-links")
-        self.secrets = kubernetes_manifest.SecretRequires(self, "secrets")
+        shared = f"juju config {self.app.name} object-store-keys=shared"
+        self.secrets = kubernetes_manifest.SecretRequires(self, "secrets", smaller=shared)
         self.config_maps = kubernetes_manifest.Requires(self, "config-maps")
         self.pod_defaults = kubernetes_manifest.Requires(self, "pod-defaults")
         self.apis = {

@@ -66,7 +66,7 @@ def config_maps(
     }
     # The same store under both schemes, for a root may be written either way (backend/src/v2/config).
     providers = {scheme: {"default": default} for scheme in ("minio", "s3")}
-    said = json.dumps(providers, sort_keys=True)
+    said = json.dumps(providers, sort_keys=True, separators=(",", ":"))
 
     def launcher(root: str) -> Manifest:
         return _config_map("kfp-launcher", {"defaultPipelineRoot": root, "providers": said})

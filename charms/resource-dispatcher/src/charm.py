@@ -55,7 +55,7 @@ class ResourceDispatcher(ComponentCharm):
             offers.spread(offered, profiles, contested),
             keep=lambda item: offers.stays(item, unclear, contested),
         )
-        count = sum(len(offer.manifests) for offer in offered)
+        count = offers.count(offered)
         self.summary = (
             f"{_counted(count, 'manifest')} in {_counted(len(profiles), 'profile')}" if count else ""
         )

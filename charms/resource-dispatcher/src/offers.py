@@ -27,6 +27,11 @@ def conflicts(offers: Iterable[Offer]) -> tuple[set[tuple[str, str]], list[Probl
     return set(several), problems
 
 
+def count(offers: Iterable[Offer]) -> int:
+    """Return how many objects a profile gets: those of one name for several profiles are one."""
+    return len({_what(manifest) for offer in offers for manifest in offer.manifests})
+
+
 def spread(
     offers: Iterable[Offer], namespaces: list[str], besides: set[tuple[str, str]]
 ) -> Iterator[Manifest]:
@@ -37,12 +42,13 @@ def spread(
         namespaces: the profiles. An object that names another namespace goes nowhere.
         besides: kind and name of objects that are left as they are.
     """
+    known = set(namespaces)
     for offer in offers:
         for manifest in offer.manifests:
             if _what(manifest) in besides:
                 continue
             own = manifest["metadata"].get("namespace")
-            for namespace in namespaces if own is None else [each for each in namespaces if each == own]:
+            for namespace in namespaces if own is None else {own} & known:
                 metadata = manifest["metadata"]
                 annotations = {**(metadata.get("annotations") or {}), OFFERED_BY: offer.application}
                 placed = {**metadata, "namespace": namespace, "annotations": annotations}

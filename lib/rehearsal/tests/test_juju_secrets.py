@@ -304,3 +304,23 @@ def test_a_users_secret_is_read_by_grant_and_told_of(juju: Juju) -> None:
         juju.engine.poke()
     juju.settle()
     assert juju.told("c/0") == [{"key": "1"}, {"key": "2"}]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{'key': 'x' * 750_001}", 'base64 encoded secret content for key "key" too large: 1000004 bytes'),
+        ("{'one': 'x' * 450_000, 'two': 'x' * 450_000}", "base64 encoded secret content too large: 1200000"),
+    ],
+)
+def test_a_secret_of_more_than_a_million_bytes_is_refused(juju: Juju, content: str, said: str) -> None:
+    script = f"""
+if name == 'leader-elected':
+  self.app.add_secret({{'key': 'x' * 750_000}}, label='fits')
+  try: self.app.add_secret({content}, label='large')
+  except ops.ModelError as error: tell(str(error))
+"""
+    juju.deploy("c", config={"script": script})
+    juju.settle()
+    assert [text for text in juju.told("c/0") if said in text]
+    assert [secret.label for secret in juju.model.secrets.values()] == ["fits"]

@@ -9,23 +9,27 @@ we write is plain, unless it is secret itself.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import ops
 import pydantic
 
-from kubeflow_charm.problems import Problem, waiting
+from kubeflow_charm.problems import Problem, blocked, waiting
 from kubeflow_charm.relations.endpoint import Endpoint
 from kubeflow_charm.relations.kubernetes_names import DnsName, Namespace
 from kubeflow_charm.resources import Manifest
 
-LIMIT = 1024 * 1024
-"""Characters that one application may write; Kubernetes takes no larger object."""
+LIMIT = 4 * 1024 * 1024
+"""Characters that one application may write."""
+LARGEST = 1024 * 1024
+"""Characters of one document; Kubernetes takes no larger object."""
 COUNT = 5000
 """Documents that one application may write."""
+_COMPACT = (",", ":")
 
 
 class _Metadata(pydantic.BaseModel):
@@ -70,33 +74,64 @@ class Requires(Endpoint):
 
     def send(self, manifests: list[Manifest]) -> None:
         """Offer these objects, and no others, to every related dispatcher."""
-        text = json.dumps(manifests)
+        text = json.dumps(manifests, separators=_COMPACT)
         for relation in self.relations:
             self.write(relation, {"kubernetes_manifests": text})
 
 
 class SecretRequires(Requires):
-    """The side that has objects which nobody should read on the relation: they travel in a Juju secret."""
+    """The side that has objects which nobody should read on the relation: they travel in a Juju secret.
+
+    Juju takes secrets of a million bytes, encoded as Base64; before 3.6.9, of 64 KiB, and values of 8 KiB
+    (juju/juju, core/secrets/createsecret.go).
+
+    Args:
+        charm: the charm that declares the endpoint.
+        name: the endpoint's name.
+        smaller: the command by which the operator has less travel.
+    """
+
+    def __init__(self, charm: ops.CharmBase, name: str, *, smaller: str):
+        super().__init__(charm, name)
+        self._smaller = smaller
 
     def send(self, manifests: list[Manifest]) -> None:
-        """Offer these objects, and no others, to every related dispatcher."""
-        content = {"manifests": json.dumps(manifests)}
+        """Offer these objects, and no others, to every related dispatcher.
+
+        Raises:
+            Problem: that Juju takes no secret so large; then the dispatcher goes on with what it has.
+        """
+        content = {"manifests": json.dumps(manifests, separators=_COMPACT)}
         for relation in self.relations:
             secret = self._kept(relation, content)
             self.write(relation, {"kubernetes_manifests": secret, "is_secret": "true"})
 
     def _kept(self, relation: ops.Relation, content: dict[str, str]) -> str:
-        """Have the relation's secret hold `content`, and return its URI."""
+        """Have the relation's secret hold `content`, and return its URI; raises if it is too large."""
         label = f"manifest.{self.name}.{relation.id}"
         try:
             secret = self._charm.model.get_secret(label=label)
         except ops.SecretNotFoundError:
-            secret = self._charm.app.add_secret(content, label=label)
+            with self._fitting():
+                secret = self._charm.app.add_secret(content, label=label)
         else:
             if secret.get_content(refresh=True) != content:
-                secret.set_content(content)
+                with self._fitting():
+                    secret.set_content(content)
         secret.grant(relation)
         return secret.id or secret.get_info().id
+
+    @contextlib.contextmanager
+    def _fitting(self) -> Iterator[None]:
+        """Turn Juju's refusal of a secret for its size into a `Problem`."""
+        try:
+            yield
+        except ops.ModelError as error:
+            if "too large" not in str(error):
+                raise
+            raise blocked(
+                f"what goes to {self.name} is too large for a Juju secret", self._smaller
+            ) from error
 
 
 class Provides(Endpoint):
@@ -156,6 +191,8 @@ class Provides(Endpoint):
     def _checked(self, relation: ops.Relation, number: int, document: Any) -> Manifest:
         """Return a document that the endpoint takes; raises `garbage` with its number otherwise."""
         where = f"kubernetes_manifests.{number}"
+        if len(json.dumps(document)) > LARGEST:
+            raise self.garbage(relation, f"{where}: longer than {LARGEST} characters")
         if not isinstance(document, Mapping):
             raise self.garbage(relation, f"{where}: no object")
         said = str(document.get("apiVersion")), str(document.get("kind"))

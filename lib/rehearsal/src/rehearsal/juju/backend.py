@@ -13,7 +13,8 @@ import ops
 from ops import testing
 from scenario import mocking, state
 
-from rehearsal.juju.secrets import new_id
+from rehearsal.juju.errors import JujuError
+from rehearsal.juju.secrets import check_size, new_id
 
 LOG = "log"
 """File beside the hook's other output: one JSON list `[level, message]` a line."""
@@ -56,6 +57,7 @@ class Backend(mocking._MockModelBackend):
 
     def secret_add(self, content: dict[str, str], **details: Any) -> str:
         """Add a secret under an identifier that looks like Juju's."""
+        _check_size(content)
         secret = self._get_secret(super().secret_add(content, **details))
         object.__setattr__(secret, "id", f"secret:{new_id()}")
         # It is found by its hash, which is that of its identifier.
@@ -78,6 +80,7 @@ class Backend(mocking._MockModelBackend):
 
     def secret_set(self, id: str, *, content: dict[str, str] | None = None, **details: Any) -> None:
         """Change a secret; the same content again is no new revision (Juju 3.6)."""
+        _check_size(content or {})
         before = self._get_secret(id)
         latest, held = before._latest_revision, before.latest_content
         super().secret_set(id, content=content, **details)
@@ -92,6 +95,14 @@ class Backend(mocking._MockModelBackend):
         secret = self._get_secret(id)
         self._check_can_manage_secret(secret)
         self.removed_revisions.append((secret.id, revision))
+
+
+def _check_size(content: dict[str, str]) -> None:
+    """Fail as the hook tool does if a secret may not be so large."""
+    try:
+        check_size(content)
+    except JujuError as error:
+        raise ops.ModelError(f"ERROR {error}") from None
 
 
 def _event(request: dict[str, Any]) -> state._Event:

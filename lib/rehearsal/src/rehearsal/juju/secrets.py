@@ -19,6 +19,9 @@ from rehearsal.juju.state import Model, Secret, Unit, now
 _ALPHABET = string.digits + string.ascii_lowercase[:22]
 """That of Juju's identifiers (rs/xid)."""
 
+LARGEST = 1_000_000
+"""Bytes of a secret, encoded as Base64 (core/secrets/createsecret.go; before Juju 3.6.9, 8 KiB a value)."""
+
 AGAIN = datetime.timedelta(minutes=5)
 """Until an owner that did nothing is told again (core/secrets, RotateRetryDelay and ExpireRetryDelay)."""
 
@@ -26,6 +29,16 @@ AGAIN = datetime.timedelta(minutes=5)
 def new_id() -> str:
     """Return twenty characters that no other secret has."""
     return "".join(randomness.choice(_ALPHABET) for _ in range(20))
+
+
+def check_size(content: dict[str, str]) -> None:
+    """Raise JujuError if a secret may not be so large."""
+    sizes = {key: (len(value.encode()) + 2) // 3 * 4 for key, value in content.items()}
+    for key, size in sizes.items():
+        if size > LARGEST:
+            raise JujuError(f'base64 encoded secret content for key "{key}" too large: {size} bytes')
+    if sum(sizes.values()) > LARGEST:
+        raise JujuError(f"base64 encoded secret content too large: {sum(sizes.values())} bytes")
 
 
 def find(model: Model, reference: str) -> Secret:

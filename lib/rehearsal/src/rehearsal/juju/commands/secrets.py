@@ -38,6 +38,7 @@ _ID = Word("secret", "missing secret URI or secret name")
 def add_secret(call: Call) -> None:
     """Add a new secret."""
     content = _content(call)
+    secrets.check_size(content)
     secret = secrets.add_user_secret(call.model, call.arguments.name, content, call.arguments.info)
     call.engine.poke()
     call.out(f"{secret.uri}\n")
@@ -62,6 +63,7 @@ def update_secret(call: Call) -> None:
         raise JujuError(f'secret with name "{name}" already exists')
     secret.name, secret.description = name or secret.name, arguments.info or secret.description
     if content is not None:
+        secrets.check_size(content)
         secrets.revise(secret, content)
     if arguments.auto_prune:
         tracked = {*secret.consumers.values(), secret.latest}
