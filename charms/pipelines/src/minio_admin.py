@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import datetime
+import functools
 import hashlib
 import hmac
 import json
@@ -84,6 +85,7 @@ class Administration:
 
     def __init__(self, store: ObjectStore):
         self._store = store
+        self._salt = os.urandom(_SALT)
         # Loading the authorities that everybody trusts takes time that only TLS is worth.
         trusted: ssl.SSLContext | bool = store.secure
         if store.tls_ca:
@@ -117,7 +119,7 @@ class Administration:
     def add_user(self, name: str, secret: str) -> None:
         """Make a user, or give one another secret."""
         said = json.dumps({"status": "enabled", "secretKey": secret}).encode()
-        self._admin("PUT", "add-user", encrypted(said, self._store.secret_key), accessKey=name)
+        self._admin("PUT", "add-user", encrypted(said, self._salt, self._key), accessKey=name)
 
     def set_policy(self, user: str, policy: str) -> None:
         """Have a user have one policy and no other."""
@@ -147,6 +149,11 @@ class Administration:
     def remove_lifecycle(self) -> None:
         """Remove all rules of the bucket."""
         self._request("DELETE", f"/{self._store.bucket}", lifecycle="")
+
+    @functools.cached_property
+    def _key(self) -> bytes:
+        """What is encrypted with: one for all requests, since to derive it takes longer than a request."""
+        return key_of(self._salt, self._store.secret_key)
 
     def _admin(self, method: str, command: str, body: bytes = b"", **query: str) -> bytes:
         return self._request(method, _API + command, body, **query)
@@ -212,10 +219,15 @@ def _problem(application: str, wish: str, refused: Refused) -> Problem:
     return waiting(application, f"its object store answers HTTP {refused.status}")
 
 
-def encrypted(text: bytes, secret: str) -> bytes:
-    """Return a text so that MinIO can read it, and whoever knows the administrator's secret."""
-    salt, nonce = os.urandom(_SALT), os.urandom(_NONCE)
-    cipher = AESGCM(_argon2id(salt, secret))
+def encrypted(text: bytes, salt: bytes, key: bytes) -> bytes:
+    """Return a text so that MinIO can read it, and whoever knows the administrator's secret.
+
+    Args:
+        text: what to encrypt.
+        salt: 32 random bytes.
+        key: what `key_of` makes of the salt and the secret.
+    """
+    nonce, cipher = os.urandom(_NONCE), AESGCM(key)
     pieces = [text[at : at + _PIECE] for at in range(0, len(text), _PIECE)] or [b""]
     numbered = zip(_numbered(cipher, nonce, len(pieces)), pieces, strict=True)
     return b"".join(
@@ -234,9 +246,9 @@ def decrypted(answer: bytes, secret: str) -> bytes:
     if len(text) < _TAG:
         raise Unreadable("too short")
     if kind == b"\0":
-        cipher = AESGCM(_argon2id(salt, secret))
+        cipher = AESGCM(key_of(salt, secret))
     elif kind == b"\1":  # of machines without instructions for AES
-        cipher = ChaCha20Poly1305(_argon2id(salt, secret))
+        cipher = ChaCha20Poly1305(key_of(salt, secret))
     elif kind == b"\2":  # of builds for FIPS 140
         cipher = AESGCM(hashlib.pbkdf2_hmac("sha256", secret.encode(), salt, 8192, 32))
     else:
@@ -256,7 +268,8 @@ def _numbered(cipher: AESGCM | ChaCha20Poly1305, nonce: bytes, count: int) -> It
         yield nonce + number.to_bytes(4, "little"), (b"\x80" if number == count else b"\0") + tag
 
 
-def _argon2id(salt: bytes, secret: str) -> bytes:
+def key_of(salt: bytes, secret: str) -> bytes:
+    """Return the key to what is encrypted with a secret, by Argon2id."""
     with _ONE_AT_A_TIME:
         derivation = Argon2id(salt=salt, length=32, iterations=1, lanes=4, memory_cost=2**16)
         return derivation.derive(secret.encode())
