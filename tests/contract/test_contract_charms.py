@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from bench import Bench
+from cluster_policies import refusing
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -161,6 +162,19 @@ def test_a_failed_apply_is_never_active_and_prunes_nothing(bench: Bench) -> None
     bench.hook()
     assert bench.status[0] == "waiting"
     assert {item["path"] for item in bench.objects()} >= before - {sorted(before)[0]}
+
+
+@pytest.mark.parametrize("reason", ["Invalid", "Forbidden"])
+def test_what_a_policy_of_the_cluster_refuses_is_blocked_in_its_words_and_heals(
+    bench: Bench, reason: str
+) -> None:
+    bench.relate()
+    with refusing(bench.cluster, bench.model.name, "no such thing in this cluster", reason) as policy:
+        bench.hook("install")
+        assert bench.status[0] == "blocked"
+        assert bench.status[1].startswith(f"{policy} refuses ")
+        assert ": no such" in bench.status[1]
+    _until(lambda: not bench.hook() or bench.status[0] == "active")
 
 
 def test_platform_pods_pass_restricted_pod_security(bench: Bench) -> None:

@@ -8,6 +8,7 @@ import random
 from typing import Any
 
 import pytest
+from cluster_policies import refusing
 from kubeflow_users import until
 from ops import testing
 
@@ -182,6 +183,17 @@ def test_a_full_quota_in_one_profile_is_said_and_the_others_go_on(profiles):
     assert isinstance(state.unit_status, testing.BlockedStatus)
     assert f"Secret {profiles.names[0]}/s: exceeded quota: none" in state.unit_status.message
     assert profiles.data("bob", "s")
+
+
+def test_what_a_policy_in_one_profile_refuses_is_said_and_the_others_go_on(profiles, cluster):
+    first = profiles.names[0]
+    with refusing(cluster, first, "no secrets of strangers") as policy:
+        state = profiles.dispatch(offer(secret()))
+        said = f"mlflow: {policy} refuses Secret {first}/s: no secrets of strangers"
+        assert state.unit_status == testing.BlockedStatus(said)
+        assert profiles.data("bob", "s")
+    assert isinstance(profiles.dispatch(offer(secret())).unit_status, testing.ActiveStatus)
+    assert profiles.data("ada", "s")
 
 
 def test_a_namespace_that_is_going_away_is_left_alone(profiles):

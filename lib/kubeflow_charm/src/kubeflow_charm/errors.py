@@ -2,6 +2,7 @@
 
 | what happens | what becomes of it |
 | --- | --- |
+| denied by an admission webhook or policy | blocked, with its name and its words |
 | 401, 403 | blocked, with the `juju trust` command; a full quota is blocked with its own reason |
 | 403 while a namespace is going away | waiting |
 | 404 on apply or list | waiting: the type, or the namespace, is not there yet |
@@ -13,6 +14,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 import httpx2
@@ -22,6 +24,13 @@ from kubeflow_charm.problems import Problem, blocked, waiting
 
 _SCHEMA_ERROR = "failed to create typed patch object"
 """The API server answers 500 to a field that its schema does not know in a server-side apply."""
+_DENIED = re.compile(
+    r"""(?:admission webhook "(?P<webhook>[^"]+)"|ValidatingAdmissionPolicy '(?P<policy>[^']+)').*?"""
+    r""" denied (?:the )?request:? (?P<why>.*)""",
+    re.DOTALL,
+)
+"""How the API server says that somebody's rule is against it, whatever the code, which each may choose
+(k8s.io/apiserver v0.36.3, pkg/admission/plugin, webhook/errors and policy/validating)."""
 
 
 @contextlib.contextmanager
@@ -59,6 +68,8 @@ def is_missing(error: BaseException | None) -> bool:
 
 def _of_api_error(error: ApiError, subject: str, application: str) -> Problem | None:
     code, message = error.status.code or 0, error.status.message or ""
+    if denied := _DENIED.search(message):
+        return blocked(f"{denied['webhook'] or denied['policy']} refuses {subject}", denied["why"])
     if code in (401, 403):
         return _of_refusal(message, subject, application)
     if code == 404:
