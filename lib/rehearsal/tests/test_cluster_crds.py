@@ -37,3 +37,15 @@ def test_all_definitions_of_a_project_are_read_without_a_filter():
 def test_groups_are_filtered():
     found = crds.read("istio", ["security.istio.io"])
     assert {crd["spec"]["group"] for crd in found} == {"security.istio.io"}
+
+
+def test_a_definition_that_is_on_its_way_out_comes_back(cluster):
+    (definition,) = crds.read("knative", ["serving.knative.dev"], ["Route"])
+    crds.install(cluster, [definition])
+    path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{definition['metadata']['name']}"
+    cluster.request("DELETE", path)
+    crds.install(cluster, [definition])
+    found = json.loads(cluster.request("GET", path))
+    assert "deletionTimestamp" not in found["metadata"]
+    assert json.loads(cluster.request("GET", "/apis/serving.knative.dev/v1/routes"))["items"] == []
+    cluster.request("DELETE", path)

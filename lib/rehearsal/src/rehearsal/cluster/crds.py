@@ -91,15 +91,31 @@ def install(cluster: Cluster, definitions: Iterable[dict[str, Any]], *, within: 
     """
     definitions = list(definitions)
     for crd in definitions:
-        path = f"{_DEFINITIONS}/{crd['metadata']['name']}?fieldManager=rehearsal&force=true"
-        cluster.apply(path, json.dumps(crd).encode())
+        _apply(cluster, crd)
     deadline = time.monotonic() + within
     for crd in definitions:
-        while not _served(cluster, crd):
+        while not (_stays(cluster, crd) and _served(cluster, crd)):
             if time.monotonic() > deadline:
                 name = crd["metadata"]["name"]
                 raise RehearsalError(f"the CRD {name} is not established after {within:.0f} s")
             time.sleep(0.02)
+
+
+def _apply(cluster: Cluster, crd: dict[str, Any]) -> None:
+    path = f"{_DEFINITIONS}/{crd['metadata']['name']}?fieldManager=rehearsal&force=true"
+    cluster.apply(path, json.dumps(crd).encode())
+
+
+def _stays(cluster: Cluster, crd: dict[str, Any]) -> bool:
+    """Tell whether it is there to stay; one that was on its way out when it was applied is applied again."""
+    try:
+        found = json.loads(cluster.request("GET", f"{_DEFINITIONS}/{crd['metadata']['name']}"))
+    except Refused as refusal:
+        if refusal.status != 404:
+            raise
+        _apply(cluster, crd)
+        return False
+    return "deletionTimestamp" not in found["metadata"]
 
 
 def _served(cluster: Cluster, crd: dict[str, Any]) -> bool:
