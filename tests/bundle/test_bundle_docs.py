@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
+import textwrap
 from pathlib import Path
 
 import pytest
 import yaml
 from kubeflow_platform import Platform
+from kubeflow_users import until
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
@@ -65,6 +67,29 @@ def test_a_command_works(
         platform.stage.juju("config", application, "--reset", options)
         assert platform.stage.engine.idle(30)
         platform.settle()
+
+
+def test_the_charm_that_the_reference_shows_reaches_profiles(platform: Platform, tmp_path: Path) -> None:
+    page = ROOT / "docs/reference/kubernetes-manifest.md"
+    joined = re.sub(r"^$", " " * 4, page.read_text(), flags=re.MULTILINE)
+    blocks = [textwrap.dedent(block).strip() + "\n" for block in BLOCK.findall(joined)]
+    metadata, program = (next(b for b in blocks if b.startswith(begin)) for begin in ("requires:", "import"))
+    folder = tmp_path / "proxy"
+    (folder / "src").mkdir(parents=True)
+    head = "name: proxy\ntype: charm\nsummary: A proxy\ndescription: A proxy\n"
+    platforms = "platforms: {ubuntu@24.04:amd64: }\nparts: {charm: {plugin: uv, source: .}}\n"
+    (folder / "charmcraft.yaml").write_text(head + platforms + metadata)
+    (folder / "src/charm.py").write_text(f'{program}\n\nif __name__ == "__main__":\n    ops.main(Proxy)\n')
+    (integrate,) = set(re.findall(r"`(juju integrate proxy:[^`]+)`", page.read_text()))
+    path = "/apis/kubeflow.org/v1alpha1/namespaces/ada/poddefaults/use-proxy"
+    platform.stage.juju("deploy", str(folder), "proxy")
+    try:
+        platform.stage.juju(*shlex.split(integrate)[1:])
+        until(lambda: platform.admin.find(path), within=60)
+    finally:
+        platform.stage.juju("remove-application", "proxy", "--no-prompt")
+    until(lambda: platform.admin.find(path) is None, within=60)
+    platform.settle()
 
 
 def test_there_are_commands() -> None:

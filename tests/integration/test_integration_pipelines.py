@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,6 +57,12 @@ def everywhere(kubectl: Kubectl, text: str) -> list[str]:
     ]
 
 
+def keys(kubectl: Kubectl) -> dict[str, str]:
+    """Return the secret of the store's key that each has: the model, which is MinIO's own, and two profiles."""
+    namespaces = ("mlops", "ada", "bob")
+    return {name: held(kubectl, "mlpipeline-minio-artifact", name)["secretkey"] for name in namespaces}
+
+
 def profile(kubectl: Kubectl, name: str) -> None:
     """Make a profile, and wait for its namespace."""
     document = {
@@ -67,23 +75,21 @@ def profile(kubectl: Kubectl, name: str) -> None:
     until(lambda: kubectl("get", "namespace", name, "--ignore-not-found", "-o", "name"))
 
 
-def test_the_bundle_with_mlflow_becomes_active(juju: jubilant.Juju) -> None:
-    overlay = ROOT / "overlays/mlflow.yaml"
-    juju.deploy(str(ROOT / "bundle.yaml"), trust=True, overlays=[overlay])
+def test_the_bundle_becomes_active(juju: jubilant.Juju) -> None:
+    juju.deploy(str(ROOT / "bundle.yaml"), trust=True)
     status = juju.wait(jubilant.all_active, error=jubilant.any_error)
-    assert {"mlflow-server", "mlflow-mysql", "kubeflow-pipelines"} <= set(status.apps)
-    message = status.apps["kubeflow-pipelines"].app_status.message
-    assert message.startswith("profiles share one object store key")
+    assert {"kfp-db", "minio", "kubeflow-pipelines", "resource-dispatcher"} <= set(status.apps)
+    assert "profiles share" not in status.apps["kubeflow-pipelines"].app_status.message
 
 
 def test_a_profile_gets_all_that_its_runs_need_and_no_pod(kubectl: Kubectl) -> None:
     profile(kubectl, "ada")
-    until(lambda: dispatched(kubectl) == OF_PIPELINES | OF_MLFLOW, within=60)
+    until(lambda: dispatched(kubectl) == OF_PIPELINES, within=60)
     assert kubectl("get", "pods,deployments", "-n", "ada", "-o", "name") == ""
     launcher = json.loads(kubectl("get", "configmap", "kfp-launcher", "-n", "ada", "-o", "json"))["data"]
     default = json.loads(launcher["providers"])["minio"]["default"]
     assert default["endpoint"] == "minio.mlops:9000"
-    assert launcher["defaultPipelineRoot"] == "minio://mlpipeline/v2/artifacts"
+    assert launcher["defaultPipelineRoot"] == "minio://mlpipeline/private-artifacts/ada/v2/artifacts"
     metadata = json.loads(kubectl("get", "configmap", "metadata-grpc-configmap", "-n", "ada", "-o", "json"))
     assert metadata["data"]["METADATA_GRPC_SERVICE_HOST"] == "metadata-grpc-service.mlops"
 
@@ -98,6 +104,19 @@ def test_credentials_are_on_no_relation_in_plain_text(juju: jubilant.Juju, kubec
     assert base64.b64encode(secret.encode()).decode() not in json.dumps(ours)
 
 
+def test_mlflow_is_added_by_the_commands_of_its_page_and_reaches_the_profile(
+    juju: jubilant.Juju, kubectl: Kubectl
+) -> None:
+    page = (ROOT / "docs/how-to/use-mlflow.md").read_text()
+    _, _, there = page.partition("To a platform that is there:")
+    commands, _, _ = there.partition("The last two")
+    for command in re.findall(r"^ {4}juju (.+)$", commands, re.MULTILINE):
+        juju.cli(*shlex.split(command))
+    until(lambda: dispatched(kubectl) == OF_PIPELINES | OF_MLFLOW, within=90)
+    status = juju.wait(jubilant.all_active, error=jubilant.any_error)
+    assert {"mlflow-server", "mlflow-mysql"} <= set(status.apps)
+
+
 @pytest.mark.parametrize("key", ["rotated-once", "100%s $(HOME) 'q' {{ b }} \"d\" \\"])
 def test_a_new_key_reaches_every_profile_and_the_old_one_is_nowhere(
     juju: jubilant.Juju, kubectl: Kubectl, key: str
@@ -106,21 +125,18 @@ def test_a_new_key_reaches_every_profile_and_the_old_one_is_nowhere(
         juju.remove_relation("mlflow-server:object-storage", "minio:object-storage")
     profile(kubectl, "bob")
     until(lambda: dispatched(kubectl, "bob") >= OF_PIPELINES, within=60)
-    before = held(kubectl, "mlpipeline-minio-artifact")["secretkey"]
+    before = keys(kubectl)
     juju.config("minio", {"secret-key": key})
-
-    def arrived() -> bool:
-        return {held(kubectl, "mlpipeline-minio-artifact", name)["secretkey"] for name in ("ada", "bob")} == {
-            key
-        }
-
-    until(arrived, within=60)
+    until(lambda: keys(kubectl)["mlops"] == key, within=60)
+    until(lambda: not set(keys(kubectl).values()) & set(before.values()), within=60)
+    assert len(set(keys(kubectl).values())) == len(before), "each its own, and none the administrator's"
     juju.wait(lambda status: jubilant.all_active(status, "kubeflow-pipelines", "resource-dispatcher"))
     if "'" in key:
         juju.integrate("mlflow-server:object-storage", "minio:object-storage")
         juju.config("minio", {"secret-key": "plain-again"})
         until(lambda: held(kubectl, "mlflow-server-minio-artifact")["AWS_SECRET_ACCESS_KEY"] == "plain-again")
-    until(lambda: everywhere(kubectl, before) == [], within=60)
+    for old in before.values():
+        until(lambda old=old: everywhere(kubectl, old) == [], within=60)
     juju.wait(jubilant.all_active)
 
 
