@@ -34,8 +34,8 @@ def count(offers: Iterable[Offer]) -> int:
 
 def spread(
     offers: Iterable[Offer], namespaces: list[str], besides: set[tuple[str, str]]
-) -> Iterator[Manifest]:
-    """Yield every object for every profile it is for, with a note of whose it is.
+) -> Iterator[tuple[Manifest, list[str]]]:
+    """Yield every object with a note of whose it is, and the profiles it is for.
 
     Args:
         offers: of all applications.
@@ -47,12 +47,11 @@ def spread(
         for manifest in offer.manifests:
             if _what(manifest) in besides:
                 continue
-            own = manifest["metadata"].get("namespace")
-            for namespace in namespaces if own is None else {own} & known:
-                metadata = manifest["metadata"]
-                annotations = {**(metadata.get("annotations") or {}), OFFERED_BY: offer.application}
-                placed = {**metadata, "namespace": namespace, "annotations": annotations}
-                yield {**manifest, "metadata": placed}
+            metadata = dict(manifest["metadata"])
+            own = metadata.pop("namespace", None)
+            metadata["annotations"] = {**(metadata.get("annotations") or {}), OFFERED_BY: offer.application}
+            placed = {**manifest, "metadata": metadata}
+            yield placed, namespaces if own is None else [each for each in (own,) if each in known]
 
 
 def stays(item: Manifest, unclear: set[str], besides: set[tuple[str, str]]) -> bool:

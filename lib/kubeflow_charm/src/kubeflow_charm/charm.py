@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import gc
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +150,8 @@ class ComponentCharm(ops.CharmBase):
             return
         self._reconciled = True
         try:
-            self._problems = self.converge()
+            with _uncollected():
+                self._problems = self.converge()
         except* Problem as group:
             self._problems = flattened(group)
         finally:
@@ -197,6 +200,18 @@ class ComponentCharm(ops.CharmBase):
     def _list_images(self, event: ops.ActionEvent) -> None:
         every = {*self.images.references.values(), *self.user_images()}
         event.set_results({"images": "\n".join(sorted(every))})
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Have no garbage collected: a fifth of a hook that reads thousands of objects, and finds none."""
+    collected = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collected:
+            gc.enable()
 
 
 def _pulling_with(secret: Manifest, documents: Iterable[Manifest]) -> list[Manifest]:

@@ -7,7 +7,7 @@ import functools
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import lightkube
@@ -89,12 +89,15 @@ class Cluster:
         return list(applied.values())
 
     def distribute(
-        self, desired: Iterable[Manifest], keep: Callable[[Manifest], bool] = lambda _: False
+        self,
+        desired: Iterable[tuple[Manifest, Iterable[str]]],
+        keep: Callable[[Manifest], bool] = lambda _: False,
     ) -> list[tuple[Manifest, Problem]]:
         """Converge on objects that do not depend on one another, and let none be in another's way.
 
         Args:
-            desired: objects of others, in many namespaces; what is wrong with one is no bug of ours.
+            desired: objects of others, each with the namespaces it is for; what is wrong with one is no
+                bug of ours.
             keep: tells which of our objects stay although they are not desired.
 
         Returns:
@@ -103,7 +106,7 @@ class Cluster:
         Raises:
             Problem: if it is not even known what there is.
         """
-        wanted = {identity(manifest): self._claimed(manifest) for manifest in desired}
+        wanted = {identity(placed): placed for item in desired for placed in self._placed(*item)}
         kinds = {kind_of(manifest) for manifest in wanted.values()} | {_PARENT_KIND}
         live = self._list(kinds)
         recorded = self.own.recorded(live.values())
@@ -188,6 +191,12 @@ class Cluster:
         settled.stamp(manifest)
         return manifest
 
+    def _placed(self, manifest: Manifest, namespaces: Iterable[str]) -> Iterator[Manifest]:
+        """Yield an object for each namespace; they share all but their metadata."""
+        claimed = self._claimed(manifest)
+        for namespace in namespaces:
+            yield {**claimed, "metadata": {**claimed["metadata"], "namespace": namespace}}
+
     # Reading
 
     def _list(self, kinds: Iterable[Kind]) -> dict[tuple[str, str, str], Manifest]:
@@ -214,8 +223,8 @@ class Cluster:
 
     def _due(self, wanted: dict[tuple[str, str, str], Manifest], live: dict[Any, Manifest]) -> list[Manifest]:
         """Return what is wanted and is not so already."""
-        manager = self.own.field_manager
-        return [item for key, item in wanted.items() if not settled.is_settled(item, live.get(key), manager)]
+        known = settled.Settled(self.own.field_manager)
+        return [item for key, item in wanted.items() if not known.is_settled(item, live.get(key))]
 
     def _unwanted(
         self, live: dict[tuple[str, str, str], Manifest], wanted: dict[tuple[str, str, str], Manifest]

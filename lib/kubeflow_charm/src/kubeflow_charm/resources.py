@@ -27,12 +27,12 @@ class Kind:
     rank: int
     namespaced: bool = True
 
-    @property
+    @functools.cached_property
     def group(self) -> str:
         """The API group; empty for the core group."""
         return self.api_version.rpartition("/")[0]
 
-    @property
+    @functools.cached_property
     def group_kind(self) -> str:
         """`Deployment.apps`, `ConfigMap`: the form that ApplySet parents record."""
         return f"{self.kind}.{self.group}" if self.group else self.kind

@@ -24,18 +24,40 @@ def stamp(manifest: Manifest) -> None:
     annotations[APPLIED_HASH] = hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
 
-def is_settled(desired: Manifest, live: Manifest | None, manager: str) -> bool:
-    """Whether applying `desired`, stamped, as field manager `manager` would change nothing in `live`."""
-    if live is None:
+class Settled:
+    """Tells whether objects are settled, and remembers what it has found out.
+
+    Thousands of objects may differ in nothing but their namespace. Those have one hash, and mostly the same
+    fields, which are looked through once.
+
+    Args:
+        manager: the field manager.
+    """
+
+    def __init__(self, manager: str):
+        self._manager = manager
+        self._whole: dict[str, dict[str, Any]] = {}
+        """Hash to fields that were found to be all those of the document."""
+
+    def is_settled(self, desired: Manifest, live: Manifest | None) -> bool:
+        """Whether applying `desired`, stamped, would change nothing in `live`."""
+        if live is None:
+            return False
+        digest = desired["metadata"]["annotations"][APPLIED_HASH]
+        if (live["metadata"].get("annotations") or {}).get(APPLIED_HASH) != digest:
+            return False
+        fields = applied_fields(live, self._manager)
+        if fields is None:
+            return False
+        if fields == self._whole.get(digest):
+            return True
+        body = {key: desired[key] for key in desired if key not in ("apiVersion", "kind")}
+        # The name and the namespace are nobody's field.
+        body["metadata"] = {k: v for k, v in body["metadata"].items() if k in ("labels", "annotations")}
+        if owned(body, fields):
+            self._whole[digest] = fields
+            return True
         return False
-    annotations = live["metadata"].get("annotations") or {}
-    if annotations.get(APPLIED_HASH) != desired["metadata"]["annotations"][APPLIED_HASH]:
-        return False
-    fields = applied_fields(live, manager)
-    body = {key: desired[key] for key in desired if key not in ("apiVersion", "kind")}
-    # The name and the namespace are nobody's field.
-    body["metadata"] = {k: v for k, v in body["metadata"].items() if k in ("labels", "annotations")}
-    return fields is not None and owned(body, fields)
 
 
 def applied_fields(live: Manifest, manager: str) -> dict[str, Any] | None:
