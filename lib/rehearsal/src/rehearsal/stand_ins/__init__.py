@@ -6,6 +6,10 @@
 | istio-gateway | canonical/istio-operators, 1.28 | Deployment, Services, ServiceAccount of the gateway |
 | dex-auth | canonical/dex-auth-operator, 2.41 | nothing |
 | oidc-gatekeeper | canonical/oidc-gatekeeper-operator, ckf-1.10 | nothing |
+| mysql-k8s | canonical/mysql-k8s-operator, 8.0 | Services |
+| minio | canonical/minio-operator, 1.10 | nothing |
+| s3-integrator | canonical/object-storage-integrator, 2 | nothing |
+| mlflow-server | canonical/mlflow-operator, 2.22 | nothing |
 
 Each has its own folder, as any charm, and says in its docstring where it differs from the real one. All of
 them differ in that they reconcile on every hook, not on some; that garbage from another application blocks

@@ -2,7 +2,7 @@
 
 Facts: canonical/minio-operator, 1.10. MinIO itself would run in the charm's own pod and is not played, so
 nothing is made in Kubernetes but what Juju makes. Its ports are opened by Juju; the real one patches the
-Service itself.
+Service itself, and tells others of the store before its pod is up.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ class Minio(StandIn):
         if mode not in ("server", "gateway"):
             raise blocked(f"Invalid mode '{mode}'. Supported values: 'server', 'gateway'")
         if mode == "gateway" and not service:
-            raise blocked("MinIO gateway mode requires 'gateway-storage-service' configuration.")
+            reason = "MinIO gateway mode requires 'gateway-storage-service' configuration."
+            raise blocked(f"{reason} Supported values: 's3', 'azure'")
 
     def secret_key(self) -> str:
         """Return the option, or a key made up once and kept."""

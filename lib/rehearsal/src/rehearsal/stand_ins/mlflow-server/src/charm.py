@@ -5,8 +5,9 @@ byte for byte, what that charm's templates come to. MLflow itself would run in t
 not played, so nothing is made in Kubernetes. It differs from the real charm so:
 
 - Its ports are opened by Juju; the real one patches the application's Service, and opens ports of the nodes.
-- It does not ask the store for its bucket.
+- It does not ask the store for its bucket, nor check the option that names where in it artifacts go.
 - Credentials that break the templates block it, where the real one's hook fails.
+- It offers what it has to profiles though the ingress has not answered.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class MlflowServer(StandIn):
             relation.data[self.app]["dashboard_links"] = json.dumps([LINK])
         port = int(self.config["mlflow_port"])
         self.unit.set_ports(port, int(self.config["mlflow_prometheus_exporter_port"]))
+        self.ask_database()
         store = self.store()
         self.check_database()
         if not self.unit.get_container("mlflow-server").can_connect():
@@ -76,19 +78,23 @@ class MlflowServer(StandIn):
     def store(self) -> dict[str, Any]:
         """Return what the object store's application says."""
         interface = self.interface("object-storage")
-        if not self.related("object-storage"):
-            raise blocked("Please add relation to object-storage")
-        for data in interface.received().values():
+        for relation, data in interface.received().items():
+            if "namespace" not in data:  # the schema lets it be left out, and the real charm's hook fails
+                raise interface.wrong(relation, "no namespace")
             return data
         raise waiting("Waiting for object-storage relation data")
 
+    def ask_database(self) -> None:
+        """Ask for a database."""
+        for relation in self.related("relational-db"):
+            relation.data[self.app].update({"database": "mlflow", "requested-secrets": json.dumps(REQUESTED)})
+
     def check_database(self) -> None:
-        """Ask for a database, and wait for its credentials."""
+        """Wait for the database's credentials."""
         relations = self.related("relational-db")
         if not relations:
             raise blocked("Please add relation to the database")
         for relation in relations:
-            relation.data[self.app].update({"database": "mlflow", "requested-secrets": json.dumps(REQUESTED)})
             said = relation.data[relation.app]
             if not said.get("endpoints") or not said.get("secret-user"):
                 raise waiting("Waiting for relational-db relation data")
@@ -96,9 +102,14 @@ class MlflowServer(StandIn):
     def filled(self, text: str, values: dict[str, str]) -> list[Any]:
         """Return the documents of a template; as in the real one, values go into its text, unquoted."""
         try:
-            return list(yaml.safe_load_all(string.Template(text).substitute(values)))
-        except yaml.YAMLError:
+            # Each is a file of its own in the real charm, and the key in it must not begin another document.
+            documents = [
+                yaml.safe_load(string.Template(each).substitute(values)) for each in text.split("---\n")
+            ]
+            json.dumps(documents)
+        except (yaml.YAMLError, ValueError, LookupError, TypeError, RecursionError):
             raise blocked("credentials of object-storage are no YAML: the real charm would fail") from None
+        return documents
 
 
 if __name__ == "__main__":

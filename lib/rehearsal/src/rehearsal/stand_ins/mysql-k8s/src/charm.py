@@ -4,7 +4,7 @@ Facts: canonical/mysql-k8s-operator, 8.0, src/relations/mysql_provider.py, and v
 canonical/data-platform-libs, data_interfaces. MySQL itself would run in the charm's own pod and is not
 played. It differs from the real charm so:
 
-- Clients are told of TLS by an option of the stand-in's own; the real one only speaks it to those who ask.
+- Clients are told of TLS by an option of the stand-in's own.
 - Its Services are there from the first client to the last, and select the unit's pod by Juju's label.
 """
 
@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import secrets
 import string
-from typing import Any
 
 import ops
 
@@ -46,46 +45,47 @@ class MysqlK8s(KubernetesStandIn):
     def answer(self, relation: ops.Relation) -> None:
         """Make a database and a user when they are asked for first; what is asked later changes nothing."""
         asked, said = relation.data[relation.app], relation.data[self.app]
-        if "data" in said:
-            self.tell_tls(relation)
-            return
-        requested = self.requested(relation, asked.get("requested-secrets"))
-        credentials = {
-            "username": f"relation-{relation.id}_{self.model.uuid.replace('-', '')}"[:26],
-            "password": "".join(secrets.choice(_ALPHABET) for _ in range(24)),
-        }
-        said.update(
-            {
-                "data": json.dumps(dict(asked)),
-                "database": asked["database"],
-                "endpoints": self.endpoint("primary"),
-                "read-only-endpoints": self.endpoint("replicas"),
-                "version": VERSION,
+        wanted = self.wanted(relation)
+        known = "endpoints" in said
+        said["data"] = json.dumps(dict(asked))
+        if not known:
+            credentials = {
+                "username": f"relation-{relation.id}_{self.model.uuid.replace('-', '')}"[:26],
+                "password": "".join(secrets.choice(_ALPHABET) for _ in range(24)),
             }
-        )
-        if {"username", "password"} <= set(requested):
-            said["secret-user"] = self.kept(relation, "user", credentials)
-        else:
-            said.update(credentials)
-        self.tell_tls(relation)
-
-    def requested(self, relation: ops.Relation, text: str | None) -> list[Any]:
-        """Return what an application wants in secrets; nothing if it knows none."""
-        try:
-            wanted = json.loads(text or "[]")
-        except ValueError:
-            wanted = None
-        if not isinstance(wanted, list):
-            raise blocked(f"wrong data on database from {relation.app.name}: requested-secrets: no JSON list")
-        return wanted
-
-    def tell_tls(self, relation: ops.Relation) -> None:
-        """Tell of TLS, as long as the option has an authority."""
-        authority, said = str(self.config["stand-in-tls-ca"]), relation.data[self.app]
+            said.update(
+                {
+                    "database": asked["database"],
+                    "endpoints": self.endpoint("primary"),
+                    "read-only-endpoints": self.endpoint("replicas"),
+                    "version": VERSION,
+                }
+            )
+            self.tell(relation, wanted, "user", credentials)
+        authority = str(self.config["stand-in-tls-ca"])
+        tls = {"tls": "True", "tls-ca": authority}
         if authority:
-            said["secret-tls"] = self.kept(relation, "tls", {"tls": "True", "tls-ca": authority})
+            self.tell(relation, wanted, "tls", tls)
         else:
-            said.pop("secret-tls", None)
+            for key in ("secret-tls", *tls):
+                said.pop(key, None)
+
+    def wanted(self, relation: ops.Relation) -> set[str]:
+        """Return the fields that an application wants in secrets; none if it knows none."""
+        try:
+            wanted = json.loads(relation.data[relation.app].get("requested-secrets") or "[]")
+        except (ValueError, RecursionError):
+            wanted = None
+        if not isinstance(wanted, list) or not all(isinstance(each, str) for each in wanted):
+            raise blocked(f"wrong data on database from {relation.app.name}: requested-secrets: no JSON list")
+        return set(wanted)
+
+    def tell(self, relation: ops.Relation, wanted: set[str], group: str, content: dict[str, str]) -> None:
+        """Write each field into the group's secret if it is wanted there, and plain otherwise."""
+        said = relation.data[self.app]
+        said.update({key: value for key, value in content.items() if key not in wanted})
+        if hidden := {key: value for key, value in content.items() if key in wanted}:
+            said[f"secret-{group}"] = self.kept(relation, group, hidden)
 
     def kept(self, relation: ops.Relation, group: str, content: dict[str, str]) -> str:
         """Have a secret of the relation hold `content`, and return its URI."""

@@ -10,7 +10,6 @@ from the real charm so:
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 
@@ -20,6 +19,10 @@ from rehearsal.stand_ins.playing import StandIn
 from rehearsal.stand_ins.stopping import blocked
 
 BUCKET = re.compile(r"(?!(^xn--|.+-s3alias$))^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$")
+ENDPOINT = re.compile(r"https?://[^\s/?#]+(/\S*)?$")
+VERSIONS = ("2", "4")
+OLDEST = 9_999_999
+"""Days after which backups may be removed, at the most."""
 CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 PLAIN = ("endpoint", "region", "attributes", "s3-uri-style", "storage-class", "s3-api-version")
 """Options that are told as they are, if they say anything."""
@@ -61,7 +64,10 @@ class S3Integrator(StandIn):
 
     def store(self) -> dict[str, str]:
         """Return what the options say of the store."""
+        self.check()
         said = {key: str(self.config[key]) for key in PLAIN if self.config.get(key)}
+        if days := int(self.config.get("experimental-delete-older-than-days", 0)):
+            said["delete-older-than-days"] = str(days)
         for key in ("bucket", "path"):
             said[key] = str(self.config.get(key) or "")
         if said["bucket"] and not BUCKET.match(said["bucket"]):
@@ -69,12 +75,22 @@ class S3Integrator(StandIn):
         if chain := str(self.config["tls-ca-chain"]):
             try:
                 certificates = CERTIFICATE.findall(base64.b64decode(chain).decode())
-            except (binascii.Error, UnicodeDecodeError):
+            except ValueError:  # no Base64, or no text
                 certificates = []
             if not certificates:
                 raise blocked("Invalid config(s): 'tls-ca-chain'")
             said["tls-ca-chain"] = json.dumps(certificates)
         return said
+
+    def check(self) -> None:
+        """Check the options that are told as they are."""
+        endpoint, version = str(self.config.get("endpoint") or ""), self.config.get("s3-api-version")
+        if endpoint and not ENDPOINT.match(endpoint):
+            raise blocked("Invalid config(s): 'endpoint'")
+        if version and version not in VERSIONS:
+            raise blocked("Invalid config(s): 's3-api-version'")
+        if not 0 <= int(self.config.get("experimental-delete-older-than-days", 0)) <= OLDEST:
+            raise blocked("Invalid config(s): 'experimental-delete-older-than-days'")
 
     def answer(self, relation: ops.Relation, keys: dict[str, str], store: dict[str, str]) -> None:
         """Tell an application of the store, with its own bucket where no option names one."""
@@ -96,7 +112,7 @@ class S3Integrator(StandIn):
         told = store | {"bucket": bucket, "path": store["path"] or asked.get("path", "")}
         told["secret-extra"] = secret.id or secret.get_info().id
         said.update({key: value for key, value in told.items() if value})
-        for key in (*PLAIN, "bucket", "path", "tls-ca-chain"):
+        for key in (*PLAIN, "bucket", "path", "tls-ca-chain", "delete-older-than-days"):
             if not told.get(key):
                 said.pop(key, None)
 
