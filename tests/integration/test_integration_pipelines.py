@@ -171,8 +171,9 @@ def test_another_store_takes_its_place(juju: jubilant.Juju, kubectl: Kubectl) ->
     juju.remove_relation("kubeflow-pipelines:object-storage", "minio:object-storage")
     juju.deploy("s3-integrator", channel="2/edge", config={"endpoint": "https://s3.example.com:8443"})
     uri = juju.add_secret("s3", {"access-key": "12345", "secret-key": "of-s3"})
-    juju.grant_secret(uri, "s3-integrator")
     juju.config("s3-integrator", {"credentials": str(uri), "bucket": "team", "path": "kfp"})
+    juju.wait(lambda status: "has not been granted" in status.apps["s3-integrator"].app_status.message)
+    juju.grant_secret(uri, "s3-integrator")
     juju.integrate("kubeflow-pipelines:s3-credentials", "s3-integrator")
 
     def arrived() -> bool:

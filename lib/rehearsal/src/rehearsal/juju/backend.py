@@ -40,6 +40,7 @@ class Backend(mocking._MockModelBackend):
     ):
         super().__init__(given, _event(request), context.charm_spec, context, juju_context)
         self._log = log
+        self._withheld = set(request["withheld"])
         self._members = {said["id"]: said["members"] for said in request["relations"]}
         self.read: dict[str, tuple[int, str | None]] = {}
         """Secret id to the revision tracked from now on and the label, for the secrets that were read."""
@@ -72,7 +73,13 @@ class Backend(mocking._MockModelBackend):
         refresh: bool = False,
         peek: bool = False,
     ) -> dict[str, str]:
-        """Return the content; whoever reads a secret tracks a revision of it from then on, even by a peek."""
+        """Return the content; whoever reads a secret tracks a revision of it from then on, even by a peek.
+
+        A user's secret that was not granted is denied, where an application's is not found
+        (canonical/operator, issue 1229).
+        """
+        if id and id.rpartition(":")[2].rpartition("/")[2] in self._withheld:
+            raise ops.ModelError("ERROR permission denied")
         content = super().secret_get(id=id, label=label, refresh=refresh, peek=peek)
         secret = self._get_secret(id, label)
         self.read[secret.id] = (secret._tracked_revision, secret.label)

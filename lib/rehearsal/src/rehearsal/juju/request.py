@@ -23,6 +23,7 @@ def build(model: Model, unit: Unit, hook: Hook) -> dict[str, Any]:
         "config": {k: v for k, v in application.config.items() if v is not None},
         "relations": [_relation(r, unit, hook, leader=leader) for r in _visible(model, unit)],
         "secrets": [_secret(s, unit) for s in model.secrets.values() if readable(s, unit)],
+        "withheld": [s.id for s in model.secrets.values() if not s.owner and not readable(s, unit)],
         "resources": dict(application.resources),
         "planned_units": planned_units(application),
         "containers": application.charm.containers,
