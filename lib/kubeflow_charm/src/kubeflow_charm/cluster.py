@@ -13,7 +13,7 @@ from typing import Any
 import lightkube
 from lightkube import ALL_NS
 
-from kubeflow_charm import errors, ownership, settled
+from kubeflow_charm import errors, metadata_only, ownership, settled
 from kubeflow_charm.problems import Problem, blocked, flattened
 from kubeflow_charm.resources import (
     DEFINITION,
@@ -58,11 +58,16 @@ class Cluster:
         """The API server, with the application's own rights and under its field manager."""
         return lightkube.Client(namespace=self.own.namespace, field_manager=self.own.field_manager)
 
+    @functools.cached_property
+    def lister(self) -> Any:
+        """The same for lists without what is in the objects."""
+        return metadata_only.client(self.own.namespace)
+
     def close(self) -> None:
         """Close the connections to the API server, if there are any."""
-        if "client" in self.__dict__:
-            self.client.close()
-            del self.__dict__["client"]
+        for name in ("client", "lister"):
+            if name in self.__dict__:
+                self.__dict__.pop(name).close()
 
     def converge(self, desired: Iterable[Manifest]) -> list[Manifest]:
         """Apply what differs in the order of kinds, prune what is not desired, return the live objects.
@@ -108,10 +113,10 @@ class Cluster:
         """
         wanted = {identity(placed): placed for item in desired for placed in self._placed(*item)}
         kinds = {kind_of(manifest) for manifest in wanted.values()} | {_PARENT_KIND}
-        live = self._list(kinds)
+        live = self._list(kinds, by=self.lister)
         recorded = self.own.recorded(live.values())
         stale = (recorded or set()) - kinds
-        live |= self._list(stale)
+        live |= self._list(stale, by=self.lister)
         if wanted and (recorded is None or not kinds <= recorded):
             self._write_parent(kinds | stale)
         due = self._due(wanted, live)
@@ -199,27 +204,29 @@ class Cluster:
 
     # Reading
 
-    def _list(self, kinds: Iterable[Kind]) -> dict[tuple[str, str, str], Manifest]:
+    def _list(self, kinds: Iterable[Kind], by: Any = None) -> dict[tuple[str, str, str], Manifest]:
         """Return what is ours of these kinds, the parent included. A type that is absent has none."""
         selector = self.own.selector
-        found = _in_parallel(lambda kind: self._list_kind(kind, ALL_NS, selector), sorted(kinds, key=str))
+        found = _in_parallel(lambda kind: self._list_kind(kind, ALL_NS, selector, by), sorted(kinds, key=str))
         return {identity(item): item for item in itertools.chain.from_iterable(found)}
 
-    def _list_kind(self, kind: Kind, namespace: str, labels: Labels | None) -> list[Manifest]:
+    def _list_kind(self, kind: Kind, namespace: str, labels: Labels | None, by: Any = None) -> list[Manifest]:
         """Return the objects of a kind; a type that is absent has none."""
         try:
             with errors.explained(kind.group_kind, self._application):
-                return self._request_list(kind, namespace, labels)
+                return self._request_list(kind, namespace, labels, by)
         except Problem as problem:
             if errors.is_missing(problem.__cause__):
                 return []
             raise
 
-    def _request_list(self, kind: Kind, namespace: str, labels: Labels | None) -> list[Manifest]:
+    def _request_list(
+        self, kind: Kind, namespace: str, labels: Labels | None, by: Any = None
+    ) -> list[Manifest]:
         where = {"namespace": namespace} if kind.namespaced else {}
-        items = self.client.list(kind.resource, labels=labels, **where)
-        # Items of a list come without the two fields that say what they are.
-        return [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in items]
+        items = (by or self.client).list(kind.resource, labels=labels, **where)
+        # Items of a list come without the two fields that say what they are, or as mere metadata.
+        return [{**item, "apiVersion": kind.api_version, "kind": kind.kind} for item in items]
 
     def _due(self, wanted: dict[tuple[str, str, str], Manifest], live: dict[Any, Manifest]) -> list[Manifest]:
         """Return what is wanted and is not so already."""
