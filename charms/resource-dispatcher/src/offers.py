@@ -34,7 +34,7 @@ def count(offers: Iterable[Offer]) -> int:
 
 def spread(
     offers: Iterable[Offer], namespaces: list[str], besides: set[tuple[str, str]]
-) -> Iterator[tuple[Manifest, list[str]]]:
+) -> Iterator[tuple[Manifest, Iterable[str]]]:
     """Yield every object with a note of whose it is, and the profiles it is for.
 
     Args:
@@ -42,7 +42,7 @@ def spread(
         namespaces: the profiles. An object that names another namespace goes nowhere.
         besides: kind and name of objects that are left as they are.
     """
-    known = set(namespaces)
+    known = dict.fromkeys(namespaces)  # in their order
     for offer in offers:
         for manifest in offer.manifests:
             if _what(manifest) in besides:
@@ -51,7 +51,7 @@ def spread(
             own = metadata.pop("namespace", None)
             metadata["annotations"] = {**(metadata.get("annotations") or {}), OFFERED_BY: offer.application}
             placed = {**manifest, "metadata": metadata}
-            yield placed, namespaces if own is None else [each for each in (own,) if each in known]
+            yield placed, known if own is None else known.keys() & {own}
 
 
 def stays(item: Manifest, unclear: set[str], besides: set[tuple[str, str]]) -> bool:

@@ -103,21 +103,20 @@ class SecretRequires(Requires):
         """
         content = {"manifests": json.dumps(manifests, separators=_COMPACT)}
         for relation in self.relations:
-            secret = self._kept(relation, content)
+            with self._fitting():
+                secret = self._kept(relation, content)
             self.write(relation, {"kubernetes_manifests": secret, "is_secret": "true"})
 
     def _kept(self, relation: ops.Relation, content: dict[str, str]) -> str:
-        """Have the relation's secret hold `content`, and return its URI; raises if it is too large."""
+        """Have the relation's secret hold `content`, and return its URI."""
         label = f"manifest.{self.name}.{relation.id}"
         try:
             secret = self._charm.model.get_secret(label=label)
         except ops.SecretNotFoundError:
-            with self._fitting():
-                secret = self._charm.app.add_secret(content, label=label)
+            secret = self._charm.app.add_secret(content, label=label)
         else:
             if secret.get_content(refresh=True) != content:
-                with self._fitting():
-                    secret.set_content(content)
+                secret.set_content(content)
         secret.grant(relation)
         return secret.id or secret.get_info().id
 
