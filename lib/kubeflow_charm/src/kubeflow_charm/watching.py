@@ -6,6 +6,7 @@ the charm imports this module, too, for what both sides do with the state.
 
 from __future__ import annotations
 
+import faulthandler
 import hashlib
 import json
 import logging
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -247,6 +248,37 @@ def _hashed(told: dict[str, Any]) -> bytes:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).digest()
 
 
+def decodable(kinds: Iterable[Any] = ()) -> None:
+    """Have everything that lightkube decodes known to msgspec before threads decode it at once.
+
+    What msgspec knows of a type it finds out at the first use, where another thread can see it half done; to
+    use that is a segmentation fault (msgspec 0.22, src/msgspec/_core.c: StructInfo_Convert).
+
+    Args:
+        kinds: classes of lightkube whose lists are read at once by several threads.
+    """
+    import msgspec
+    from lightkube.config import models
+    from lightkube.core import decoders
+    from lightkube.models import meta_v1
+
+    for each in (models.Cluster, models.Context, models.User, meta_v1.Status):
+        msgspec.json.Decoder(each)
+    for each in (decoders.ListMetadata, decoders.WatchEvent):
+        msgspec.json.Decoder(each)
+    for each in kinds:
+        decoders.decode_list(b'{"items": []}', each)
+
+
+def kind_of(followed: dict[str, Any]) -> Any:
+    """Return the class of lightkube for the objects that are followed."""
+    from lightkube.generic_resource import create_global_resource, create_namespaced_resource
+
+    create = create_namespaced_resource if followed["namespaced"] else create_global_resource
+    group, _, version = followed["api_version"].rpartition("/")
+    return create(group, version, followed["kind"], followed["plural"])
+
+
 def client(namespace: str) -> Any:
     """Return a client with the credentials of this moment, which notices when its peer is no more.
 
@@ -272,13 +304,8 @@ def client(namespace: str) -> Any:
     return lightkube.Client(config=config, namespace=namespace, transport=transport)
 
 
-def follow(followed: dict[str, Any], namespace: str, changes: Changes) -> None:
+def follow(followed: dict[str, Any], kind: Any, namespace: str, changes: Changes) -> None:
     """Follow objects of one kind for ever: list, watch from there, and begin anew whenever that ends."""
-    from lightkube.generic_resource import create_global_resource, create_namespaced_resource
-
-    create = create_namespaced_resource if followed["namespaced"] else create_global_resource
-    group, _, version = followed["api_version"].rpartition("/")
-    kind = create(group, version, followed["kind"], followed["plural"])
     selected = {"labels": followed["labels"], "fields": followed["fields"]}
     name = json.dumps(followed)
     short = DIGESTS[followed["matters"]]
@@ -332,8 +359,10 @@ def main(path: Path) -> None:
     while (state := current(path)) is not None:
         watched = state["watched"]
         if not following:
-            for each in watched["followed"]:
-                arguments = (each, watched["namespace"], changes)
+            kinds = [kind_of(each) for each in watched["followed"]]
+            decodable(kinds)
+            for each, kind in zip(watched["followed"], kinds, strict=True):
+                arguments = (each, kind, watched["namespace"], changes)
                 threading.Thread(target=follow, args=arguments, daemon=True).start()
             following = True
         if changes.wait(_TICK, state["retry_after"]):
@@ -355,4 +384,5 @@ def launch(path: Path) -> None:
 if __name__ == "__main__":
     logging.basicConfig(format="%(asctime)s %(name)s %(message)s", level=logging.INFO)
     logging.getLogger("httpx2").setLevel(logging.WARNING)
+    faulthandler.enable()  # even of a crash the log tells
     launch(Path(sys.argv[1]))

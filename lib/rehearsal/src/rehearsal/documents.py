@@ -2,14 +2,27 @@
 
 lightkube's own way to make such a kind enters it into a registry, where it may stand in the way of another
 module's class of the same kind, typed or not. These are in none.
+
+Many threads read and write them. What msgspec knows of a type it finds out at the first use, where another
+thread can see it half done; to use that is a segmentation fault (msgspec 0.22, src/msgspec/_core.c:
+StructInfo_Convert). So the first use of whatever lightkube decodes is here.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from lightkube import generic_resource
+from lightkube.config import models
+from lightkube.core import decoders
 from lightkube.core.resource import ApiInfo, ResourceDef
+from lightkube.models import meta_v1
+
+for _each in (models.Cluster, models.Context, models.User, meta_v1.Status):
+    msgspec.json.Decoder(_each)
+for _each in (decoders.ListMetadata, decoders.WatchEvent):
+    msgspec.json.Decoder(_each)
 
 _VERBS = ["delete", "deletecollection", "get", "list", "patch", "post", "put", "watch"]
 _STATUS_VERBS = ["get", "patch", "put"]
@@ -21,7 +34,7 @@ def namespaced(group: str, version: str, kind: str, plural: str) -> Any:
     info = ApiInfo(resource=resource, plural=plural, verbs=[*_VERBS, "global_list", "global_watch"])
     status = type(f"{kind}Status", (generic_resource.GenericNamespacedStatus,), _of_status(resource, plural))
     bases = (generic_resource.GenericNamespacedResource,)
-    return type(kind, bases, {"_api_info": info, "Status": status})
+    return _decodable(type(kind, bases, {"_api_info": info, "Status": status}))
 
 
 def cluster_wide(group: str, version: str, kind: str, plural: str) -> Any:
@@ -29,7 +42,13 @@ def cluster_wide(group: str, version: str, kind: str, plural: str) -> Any:
     resource = ResourceDef(group, version, kind)
     info = ApiInfo(resource=resource, plural=plural, verbs=_VERBS)
     status = type(f"{kind}Status", (generic_resource.GenericGlobalStatus,), _of_status(resource, plural))
-    return type(kind, (generic_resource.GenericGlobalResource,), {"_api_info": info, "Status": status})
+    bases = (generic_resource.GenericGlobalResource,)
+    return _decodable(type(kind, bases, {"_api_info": info, "Status": status}))
+
+
+def _decodable(kind: Any) -> Any:
+    decoders.decode_list(b'{"items": []}', kind)
+    return kind
 
 
 def _of_status(resource: ResourceDef, plural: str) -> dict[str, Any]:
