@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import importlib.util
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,9 @@ class Harness:
         """Return the state before a hook of the leader; `said` goes to `relations`."""
         return testing.State(
             leader=True,
-            model=testing.Model(name=model, type="kubernetes"),
+            model=testing.Model(
+                name=model, uuid=str(uuid.uuid5(uuid.NAMESPACE_DNS, model)), type="kubernetes"
+            ),
             config=config or {},
             relations=self.relations(**said),
             resources=[

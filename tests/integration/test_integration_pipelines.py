@@ -14,6 +14,8 @@ import jubilant
 import pytest
 from kubeflow_users import until
 
+from rehearsal.stage import Stage
+
 ROOT = Path(__file__).parents[2]
 Kubectl = Callable[..., str]
 
@@ -61,6 +63,11 @@ def keys(kubectl: Kubectl) -> dict[str, str]:
     """Return the secret of the store's key that each has: the model, which is MinIO's own, and two profiles."""
     namespaces = ("mlops", "ada", "bob")
     return {name: held(kubectl, "mlpipeline-minio-artifact", name)["secretkey"] for name in namespaces}
+
+
+def users(stage: Stage | None) -> set[str] | None:
+    """Return the users that MinIO has beside its administrator; None if it is a real one, which is not asked."""
+    return None if stage is None else set(stage.engine.stores.at("minio.mlops:9000").users)
 
 
 def profile(kubectl: Kubectl, name: str) -> None:
@@ -155,7 +162,11 @@ def test_what_a_user_made_by_that_name_is_left_alone_and_told(juju: jubilant.Juj
     juju.wait(jubilant.all_active)
 
 
-def test_without_a_store_it_is_blocked_and_what_runs_runs_on(juju: jubilant.Juju, kubectl: Kubectl) -> None:
+def test_without_a_store_it_is_blocked_and_what_runs_runs_on(
+    juju: jubilant.Juju, kubectl: Kubectl, stage: Stage | None
+) -> None:
+    before = users(stage)
+    assert before is None or len(before) == 2
     juju.remove_relation("kubeflow-pipelines:object-storage", "minio:object-storage")
     status = juju.wait(lambda status: jubilant.any_blocked(status, "kubeflow-pipelines"))
     assert status.apps["kubeflow-pipelines"].app_status.message == (
@@ -163,7 +174,21 @@ def test_without_a_store_it_is_blocked_and_what_runs_runs_on(juju: jubilant.Juju
     )
     assert kubectl("get", "deployment", "ml-pipeline", "-o", "name")
     assert dispatched(kubectl) >= OF_PIPELINES
+    until(lambda: not users(stage))
     juju.integrate("kubeflow-pipelines:object-storage", "minio")
+    juju.wait(jubilant.all_active)
+    assert users(stage) == before
+
+
+def test_one_key_for_all_leaves_no_other_in_the_store(
+    juju: jubilant.Juju, kubectl: Kubectl, stage: Stage | None
+) -> None:
+    root = keys(kubectl)["mlops"]
+    juju.config("kubeflow-pipelines", {"object-store-keys": "shared"})
+    until(lambda: set(keys(kubectl).values()) == {root}, within=60)
+    until(lambda: not users(stage))
+    juju.config("kubeflow-pipelines", {"object-store-keys": "auto"})
+    until(lambda: len(set(keys(kubectl).values())) == 3, within=60)
     juju.wait(jubilant.all_active)
 
 

@@ -53,6 +53,7 @@ class Pipelines(ComponentCharm):
             "8888": k8s_service.Provides(self, "kfp-api"),
             "8887": k8s_service.Provides(self, "kfp-api-grpc"),
         }
+        self.owner = f"{self.model.uuid}.{self.app.name}"
         self.gpus = gpu.Gpus()
         self.keys: profile_manifests.Keys = None
 
@@ -88,11 +89,7 @@ class Pipelines(ComponentCharm):
             metadata_server_config=metadata_store.server(database),
             envoy_config=metadata_store.envoy(),
             workflow_controller_config=workflow_controller.settings(
-                store,
-                archive_logs=config.archive_logs,
-                log_key=config.log_key(store.folder),
-                authorities=store.tls_ca,
-                defaults=step_placement.workflow_defaults(self.gpus),
+                config, store, step_placement.workflow_defaults(self.gpus)
             ),
         )
         return [*definitions(kubernetes_native=native), *rendered]
@@ -115,10 +112,11 @@ class Pipelines(ComponentCharm):
         self.dashboard.send(menu_links.LINKS)
         self.pod_defaults.send(profile_manifests.pod_defaults())
         self.keys = self.own_keys(store)
-        root = config.pipeline_root(store.bucket, store.folder)
         self.secrets.send(profile_manifests.secrets(store, store.tls_ca, self.keys))
-        self.config_maps.send(profile_manifests.config_maps(store, root, self.namespace, self.keys))
+        self.config_maps.send(profile_manifests.config_maps(config, store, self.namespace, self.keys))
         bucket_retention.ensured(store, config.retention(self.app.name, store))
+        if self.keys is None and store.root:  # they may have had their own
+            profile_keys.withdrawn(store, self.owner)
 
     def active_message(self) -> str:
         """Say who can read whose artifacts, and which GPUs were found."""
@@ -130,11 +128,12 @@ class Pipelines(ComponentCharm):
         if not (config := self.read_config()).own_keys(store):
             return None
         profiles = profile_keys.uids(self.cluster.namespaces(PROFILE))
-        owner = f"{self.model.uuid}.{self.app.name}"
-        keys = profile_keys.ensured(store, owner, profiles, config.log_folder)
-        if keys is None and config.object_store_keys == "per-profile":
-            raise config.no_own_keys(self.app.name, store)
-        return keys
+        return profile_keys.offered(config, self.app.name, store, self.owner, profiles)
+
+    def part(self, relation: ops.Relation) -> None:
+        """Take the keys of profiles away from a store that is left."""
+        if store := object_stores.left(relation, self.minio, self.s3, self.read_config()):
+            profile_keys.withdrawn(store, self.owner)
 
     def followed(self) -> tuple[watcher.Followed, ...]:
         """Have a hook when nodes change, and when a profile comes that needs a key."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import ops
 from pipelines_config import PipelinesConfig
 
 from kubeflow_charm import Problem, blocked, missing_relation
@@ -39,6 +40,20 @@ def chosen(
     store = dataclasses.replace(found, bucket=found.bucket or bucket, region=found.region or _SOME_REGION)
     config.retention(application, store)
     return store
+
+
+def left(
+    relation: ops.Relation, minio: object_storage.Requires, other: s3.Requires, config: PipelinesConfig
+) -> ObjectStore | None:
+    """Return the store that had keys of profiles and goes with a relation that breaks, if it is one.
+
+    Raises:
+        Problem: what keeps it from being read.
+    """
+    if relation.name == minio.name:
+        return minio.store_of(relation)
+    own = relation.name == other.name and config.object_store_keys == "per-profile"
+    return other.read(relation) if own else None
 
 
 def _none(application: str, minio: object_storage.Requires, other: s3.Requires) -> Problem:

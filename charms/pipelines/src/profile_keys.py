@@ -20,14 +20,19 @@ import dataclasses
 import hashlib
 import hmac
 import json
+import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from minio_admin import Administration, Refused, explained
-from pipelines_config import PRIVATE
+from pipelines_config import PRIVATE, PipelinesConfig
 
-from kubeflow_charm import Manifest
+from kubeflow_charm import Manifest, Problem
 from kubeflow_charm.relations.object_store import ObjectStore
+
+logger = logging.getLogger(__name__)
+
+Value = TypeVar("Value")
 
 WISH = "make keys"
 AT_ONCE = 4
@@ -56,6 +61,8 @@ def derived(store: ObjectStore, owner: str, profiles: Mapping[str, str]) -> dict
         owner: which installation this is, among all that use the store; without spaces.
         profiles: the profiles' namespaces, each with its UID.
     """
+    if not profiles:
+        return {}
     # Deliberately slow, for a profile's own secret could be used to guess a poor one of the administrator's.
     salt = json.dumps(["keys of profiles", owner, store.access_key]).encode()
     master = hashlib.scrypt(store.secret_key.encode(), salt=salt, n=2**14, r=8, p=1, dklen=32)
@@ -140,7 +147,7 @@ def ensured(
     policies = {namespace: policy(store, namespace, logs) for namespace in profiles}
     names = {namespace: f"{_mark(owner)}-{namespace}-{_digest(said)}" for namespace, said in policies.items()}
     with Administration(store) as admin:
-        users = _users(admin, store.application)
+        users = _answer(admin.users, store.application)
         if users is None:
             return None
         mine = {name for name in users if name.startswith(_mark(owner))}
@@ -157,9 +164,36 @@ def ensured(
         with explained(store.application, WISH):
             _each(grant, wrong)
             _each(admin.remove_user, gone)
-            if wrong or gone:
-                _each(admin.remove_policy, _unused(admin, owner, set(names.values())))
+            if wrong or gone or not keys:
+                known = [name for name in admin.policies() if _belongs(name, owner)]
+                _each(admin.remove_policy, set(known) - set(names.values()))
     return keys
+
+
+def offered(
+    config: PipelinesConfig, application: str, store: ObjectStore, owner: str, profiles: Mapping[str, str]
+) -> dict[str, ProfileKey] | None:
+    """Return what `ensured` returns; raises a `Problem` also if options require keys and there are none."""
+    keys = ensured(store, owner, profiles, config.log_folder)
+    if keys is None and config.object_store_keys == "per-profile":
+        raise config.no_own_keys(application, store)
+    return keys
+
+
+def withdrawn(store: ObjectStore, owner: str) -> None:
+    """Have the store know no key of any profile; what keeps it from that is logged, for nothing needs it.
+
+    Args:
+        store: the store, with the administrator's key.
+        owner: which installation this is, as in `derived`.
+    """
+    try:
+        with Administration(store) as admin:
+            policies = _answer(admin.policies, store.application) or []
+        if any(_belongs(name, owner) for name in policies):
+            ensured(store, owner, {}, "")
+    except Problem as problem:
+        logger.warning("keys of profiles may stay in the store of %s: %s", store.application, problem)
 
 
 def _each(act: Callable[[str], object], items: Iterable[str]) -> None:
@@ -168,23 +202,23 @@ def _each(act: Callable[[str], object], items: Iterable[str]) -> None:
         list(executor.map(act, items))
 
 
-def _users(admin: Administration, application: str) -> dict[str, str] | None:
-    """Return the names of all policies of each user; None if the store can have no users.
+def _answer(ask: Callable[[], Value], application: str) -> Value | None:
+    """Return what the store answers its administrator; None if it can have no users.
 
     Only a certain answer makes the store one that is no MinIO: what follows is that profiles share a key.
     """
     with explained(application, WISH):
         try:
-            return admin.users()
+            return ask()
         except Refused as refused:
             if (refused.is_s3 and 400 <= refused.status < 500) or refused.code == "NotImplemented":
                 return None
             raise
 
 
-def _unused(admin: Administration, owner: str, names: set[str]) -> list[str]:
-    """Return the policies of an installation that are none of `names`."""
-    return [name for name in admin.policies() if name.startswith(f"{_mark(owner)}-") and name not in names]
+def _belongs(policy: str, owner: str) -> bool:
+    """Return whether a policy is one of an installation's."""
+    return policy.startswith(f"{_mark(owner)}-")
 
 
 def _digest(document: dict[str, Any]) -> str:

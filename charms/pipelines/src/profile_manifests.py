@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from pipelines_config import PRIVATE
+from pipelines_config import PRIVATE, PipelinesConfig
 
 from kubeflow_charm import Manifest
 from kubeflow_charm.relations.object_store import ObjectStore
@@ -46,13 +46,13 @@ def secrets(store: ObjectStore, authorities: str, keys: Keys = None) -> list[Man
 
 
 def config_maps(
-    store: ObjectStore, pipeline_root: str, namespace: str, profiles: Iterable[str] | None = None
+    config: PipelinesConfig, store: ObjectStore, namespace: str, profiles: Iterable[str] | None = None
 ) -> list[Manifest]:
     """Return the ConfigMaps: what the launcher reads, and where the metadata store is.
 
     Args:
+        config: says where artifacts go.
         store: the object store.
-        pipeline_root: where artifacts go.
         namespace: the one that pipelines are deployed in.
         profiles: the profiles that have a folder of their own instead; None if none has.
     """
@@ -72,7 +72,7 @@ def config_maps(
         return _config_map("kfp-launcher", {"defaultPipelineRoot": root, "providers": said})
 
     if profiles is None:
-        launchers = [launcher(pipeline_root)]
+        launchers = [launcher(config.pipeline_root(store.bucket, store.folder))]
     else:
         private = f"minio://{store.bucket}/{store.folder}{PRIVATE}"
         launchers = [_in(name, launcher(f"{private}/{name}/v2/artifacts")) for name in sorted(profiles)]

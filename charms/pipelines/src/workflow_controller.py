@@ -7,6 +7,7 @@ of argo-workflows v3.7.3, config/config.go.
 from __future__ import annotations
 
 import yaml
+from pipelines_config import PipelinesConfig
 from profile_manifests import CA_BUNDLE, STORE_KEY
 
 from kubeflow_charm import Manifest
@@ -24,16 +25,12 @@ _EXECUTOR = {
 }
 
 
-def settings(
-    store: ObjectStore, *, archive_logs: bool, log_key: str, authorities: str, defaults: Manifest
-) -> dict[str, str]:
+def settings(config: PipelinesConfig, store: ObjectStore, defaults: Manifest) -> dict[str, str]:
     """Return the data of the controller's ConfigMap.
 
     Args:
+        config: says whether logs go to the store, and which keys they have there.
         store: where logs go, and what steps of v1 pipelines leave behind.
-        archive_logs: whether logs go there.
-        log_key: the key of a step's log, as Argo's `keyFormat`.
-        authorities: whom to trust, as PEM; empty for everybody's.
         defaults: what a Workflow has that says nothing else.
     """
     s3 = {
@@ -41,14 +38,14 @@ def settings(
         "bucket": store.bucket,
         "region": store.region,
         "insecure": not store.secure,
-        "keyFormat": log_key,
+        "keyFormat": config.log_key(store.folder),
         "accessKeySecret": {"name": STORE_KEY, "key": "accesskey"},
         "secretKeySecret": {"name": STORE_KEY, "key": "secretkey"},
     }
-    if authorities:
+    if store.tls_ca:
         s3["caSecret"] = {"name": CA_BUNDLE, "key": "ca.crt"}
     parts = {
-        "artifactRepository": {"archiveLogs": archive_logs, "s3": s3},
+        "artifactRepository": {"archiveLogs": config.archive_logs, "s3": s3},
         "executor": _EXECUTOR,
         "workflowDefaults": defaults,
     }

@@ -17,7 +17,9 @@ from conformance.between import between
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import Namespace
 from minio import Minio
+from minio.credentials.providers import StaticProvider
 from minio.error import S3Error
+from minio.minioadmin import MinioAdmin
 from ops import testing
 
 from rehearsal.cluster.controlplane import ControlPlane
@@ -123,8 +125,7 @@ def test_logs_of_a_profile_are_written_and_read_by_its_key_only(pipelines, deplo
 
 def test_the_keys_stay_the_same_from_hook_to_hook(pipelines, deployed, said):
     again = pipelines.run(MODEL, minio=said, dispatcher=True)
-    keys = {each["metadata"]["namespace"]: each["data"] for each in offered(again, "secrets")}
-    assert set(keys) == set(PROFILES)
+    assert offered(again, "secrets") == offered(deployed, "secrets")
 
 
 def test_a_store_that_is_away_is_waited_for_and_takes_no_key_away(pipelines, deployed, said):
@@ -185,6 +186,48 @@ def test_a_store_that_is_no_minio_is_blocked_if_keys_are_required(pipelines, dep
         state = pipelines.run(MODEL, REQUIRED, **through_s3_integrator(other, "key", "secret-key"))
     cure = "juju config kubeflow-pipelines object-store-keys=auto"
     assert state.unit_status == testing.BlockedStatus(f"s3-integrator cannot give each profile a key: {cure}")
+
+
+def users(minio: s3_server.Server) -> set[str]:
+    """Return who has a key beside MinIO's administrator."""
+    credentials = StaticProvider(minio.access_key, minio.secret_key)
+    return set(
+        json.loads(MinioAdmin(endpoint=minio.endpoint, credentials=credentials, secure=False).user_list())
+    )
+
+
+def test_with_one_key_for_all_no_profile_keeps_its_own(pipelines, deployed, said, minio):
+    pipelines.run(MODEL, minio=said, dispatcher=True)
+    assert len(users(minio)) == len(PROFILES)
+    pipelines.run(MODEL, {"object-store-keys": "shared"}, minio=said, dispatcher=True)
+    assert users(minio) == set()
+
+
+def without_store(pipelines: Any, said: dict[str, Any]) -> testing.State:
+    """Run the hook in which MinIO's relation breaks, and return the state after it."""
+    given = pipelines.state(MODEL, minio=said, dispatcher=True)
+    (relation,) = (each for each in given.relations if each.endpoint == "object-storage")
+    context = pipelines.context()
+    return context.run(context.on.relation_broken(relation), given)
+
+
+def test_a_store_that_is_left_keeps_no_key_of_a_profile(pipelines, deployed, said, minio):
+    pipelines.run(MODEL, minio=said, dispatcher=True)
+    assert len(users(minio)) == len(PROFILES)
+    state = without_store(pipelines, said)
+    assert users(minio) == set()
+    assert state.unit_status.message.startswith("relation object-storage missing")
+    # Who relates it again has the same keys.
+    again = pipelines.run(MODEL, minio=said, dispatcher=True)
+    assert offered(again, "secrets") == offered(deployed, "secrets")
+    assert len(users(minio)) == len(PROFILES)
+
+
+@pytest.mark.parametrize("change", [{"port": 1}, {"port": "garbage"}, {"secret-key": "wrong-one"}])
+def test_a_store_that_is_left_and_cannot_be_asked_stops_nothing(pipelines, deployed, said, caplog, change):
+    state = without_store(pipelines, said | change)
+    assert state.unit_status.message.startswith("relation object-storage missing")
+    assert "keys of profiles may stay" in caplog.text or "object-storage is left as it is" in caplog.text
 
 
 def test_the_bucket_has_the_rules_that_options_ask_for(pipelines, deployed, said, minio):

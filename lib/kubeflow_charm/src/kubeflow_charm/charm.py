@@ -99,6 +99,16 @@ class ComponentCharm(ops.CharmBase):
         """Return the images that users' pods may run on the charm's word, beyond its resources."""
         return []
 
+    def part(self, relation: ops.Relation) -> None:
+        """Undo what was done at the other end of a relation that breaks; called after all else.
+
+        What the other application wrote can be read this last time (canonical/operator, issue 888). The hook
+        goes on whatever comes of it.
+
+        Raises:
+            Problem: or a group of them, for the log.
+        """
+
     def leave(self) -> None:
         """Let go of what would wait for ever for the workloads that are gone; never raises."""
 
@@ -144,7 +154,7 @@ class ComponentCharm(ops.CharmBase):
 
     # The loop
 
-    def _reconcile(self, _: ops.EventBase) -> None:
+    def _reconcile(self, event: ops.EventBase) -> None:
         if not self.unit.is_leader():
             self._watcher.stop()
             return
@@ -158,7 +168,16 @@ class ComponentCharm(ops.CharmBase):
             self.cluster.close()
         for problem in self._problems:
             logger.info("%s: %s", problem.status.name, problem)
+        if isinstance(event, ops.RelationBrokenEvent):
+            self._part(event.relation)
         self._watch()
+
+    def _part(self, relation: ops.Relation) -> None:
+        try:
+            self.part(relation)
+        except* Problem as group:
+            for problem in flattened(group):
+                logger.warning("%s is left as it is: %s", relation.name, problem)
 
     def _watch(self) -> None:
         waits = any(isinstance(p.status, ops.WaitingStatus) for p in self._problems)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import ops
 import pydantic
 
 from kubeflow_charm.relations.kubernetes_names import DnsName, Namespace
@@ -58,6 +59,10 @@ class Requires(SdiReader[Storage]):
             Problem: that nothing is related, that nothing is written yet, or that it is garbage.
         """
         return self.get().store(self.relations[0].app.name, self._charm.model.name)
+
+    def store_of(self, relation: ops.Relation) -> ObjectStore:
+        """Return the store that an application tells of; raises its `Problem`."""
+        return self.read(relation).store(relation.app.name, self._charm.model.name)
 
 
 class Provides(SdiWriter):
