@@ -384,6 +384,16 @@ def test_a_type_that_is_not_there_yet_does_not_keep_the_others_from_being_follow
     assert unit.log.count("None: ") == 1
 
 
+def test_of_a_crash_the_log_tells_and_the_next_hook_starts_another(unit):
+    unit.begin()
+    state = unit.state
+    os.kill(state["pid"], signal.SIGSEGV)
+    unit.becomes(lambda: not watching.lives(state))
+    assert "Segmentation fault" in unit.log
+    unit.begin()
+    assert watching.lives(unit.state)
+
+
 def test_a_call_that_fails_is_made_again(unit):
     (unit.folder / "broken").touch()
     unit.ensure()

@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 Labels = Mapping[str, str | None]
 """A label selector; a value of None asks for the label only."""
 
+Key = tuple[str, str, str]
+"""What tells an object from all others, as `resources.identity` has it."""
+
 _PARALLEL = 4
 """Requests under way at once: enough to hide the round trip, few enough for a busy API server."""
 _PAUSES = (0.5, 2.0)
@@ -81,12 +84,8 @@ class Cluster:
                 pruned then, and kinds that come after a failed one are left for the next time.
         """
         wanted = {identity(manifest): self._claimed(manifest) for manifest in desired}
-        kinds = {kind_of(manifest) for manifest in wanted.values()} | {_PARENT_KIND}
-        live = self._list(kinds)
-        recorded = self.own.recorded(live.values())
-        stale = (recorded or set()) - kinds
-        live |= self._list(stale)
-        if recorded is None or not kinds <= recorded:
+        live, kinds, stale, recorded = self._ours(wanted)
+        if not recorded:
             self._write_parent(kinds | stale)
         applied = self._apply_in_order(wanted, live)
         kept = self._prune(live, wanted)
@@ -114,12 +113,8 @@ class Cluster:
             Problem: if it is not even known what there is.
         """
         wanted = {identity(placed): placed for item in desired for placed in self._placed(*item)}
-        kinds = {kind_of(manifest) for manifest in wanted.values()} | {_PARENT_KIND}
-        live = self._list(kinds, by=self.lister)
-        recorded = self.own.recorded(live.values())
-        stale = (recorded or set()) - kinds
-        live |= self._list(stale, by=self.lister)
-        if wanted and (recorded is None or not kinds <= recorded):
+        live, kinds, stale, recorded = self._ours(wanted, by=self.lister)
+        if wanted and not recorded:
             self._write_parent(kinds | stale)
         due = self._due(wanted, live)
         there = self._there([item for item in due if identity(item) not in live])
@@ -206,7 +201,18 @@ class Cluster:
 
     # Reading
 
-    def _list(self, kinds: Iterable[Kind], by: Any = None) -> dict[tuple[str, str, str], Manifest]:
+    def _ours(
+        self, wanted: dict[Key, Manifest], by: Any = None
+    ) -> tuple[dict[Key, Manifest], set[Kind], set[Kind], bool]:
+        """Return what is ours, the kinds wanted, the kinds that were, and whether the first are recorded."""
+        kinds = {kind_of(manifest) for manifest in wanted.values()} | {_PARENT_KIND}
+        live = self._list(kinds, by)
+        recorded = self.own.recorded(live.values())
+        stale = (recorded or set()) - kinds
+        live |= self._list(stale, by)
+        return live, kinds, stale, recorded is not None and kinds <= recorded
+
+    def _list(self, kinds: Iterable[Kind], by: Any = None) -> dict[Key, Manifest]:
         """Return what is ours of these kinds, the parent included. A type that is absent has none."""
         selector = self.own.selector
         found = _in_parallel(lambda kind: self._list_kind(kind, ALL_NS, selector, by), sorted(kinds, key=str))
@@ -230,14 +236,12 @@ class Cluster:
         # Items of a list come without the two fields that say what they are, or as mere metadata.
         return [{**item, "apiVersion": kind.api_version, "kind": kind.kind} for item in items]
 
-    def _due(self, wanted: dict[tuple[str, str, str], Manifest], live: dict[Any, Manifest]) -> list[Manifest]:
+    def _due(self, wanted: dict[Key, Manifest], live: dict[Any, Manifest]) -> list[Manifest]:
         """Return what is wanted and is not so already."""
         known = settled.Settled(self.own.field_manager)
         return [item for key, item in wanted.items() if not known.is_settled(item, live.get(key))]
 
-    def _unwanted(
-        self, live: dict[tuple[str, str, str], Manifest], wanted: dict[tuple[str, str, str], Manifest]
-    ) -> list[Manifest]:
+    def _unwanted(self, live: dict[Key, Manifest], wanted: dict[Key, Manifest]) -> list[Manifest]:
         """Return our objects that are not wanted."""
         return [item for key, item in live.items() if key not in wanted and self.own.is_member(item)]
 
@@ -247,9 +251,7 @@ class Cluster:
 
     # Writing
 
-    def _apply_in_order(
-        self, wanted: dict[tuple[str, str, str], Manifest], live: dict[Any, Manifest]
-    ) -> dict[tuple[str, str, str], Manifest]:
+    def _apply_in_order(self, wanted: dict[Key, Manifest], live: dict[Any, Manifest]) -> dict[Key, Manifest]:
         result = {key: live[key] for key in wanted if key in live}
         due = self._due(wanted, live)
         unlabelled = self._unlabelled([item for item in due if identity(item) not in live])
@@ -260,7 +262,7 @@ class Cluster:
                 result[identity(item)] = item
         return result
 
-    def _unlabelled(self, unknown: list[Manifest]) -> set[tuple[str, str, str]]:
+    def _unlabelled(self, unknown: list[Manifest]) -> set[Key]:
         """Return which of the objects are there and ours, though someone took our label off.
 
         Server-side apply would merge into an object of a user's without a conflict, and removal would then
@@ -278,7 +280,7 @@ class Cluster:
             raise ExceptionGroup("objects of others", problems)
         return set(there)
 
-    def _there(self, unknown: list[Manifest]) -> dict[tuple[str, str, str], Manifest]:
+    def _there(self, unknown: list[Manifest]) -> dict[Key, Manifest]:
         """Return those of the objects that there are, whosesoever; types are not looked for."""
         wanted = {identity(item): item for item in unknown if kind_of(item).rank != DEFINITION}
         places: dict[Kind, set[str]] = {}
@@ -294,7 +296,7 @@ class Cluster:
             identity(item): item for item in itertools.chain.from_iterable(found) if identity(item) in wanted
         }
 
-    def _apply(self, manifest: Manifest, ours: set[tuple[str, str, str]]) -> Manifest:
+    def _apply(self, manifest: Manifest, ours: set[Key]) -> Manifest:
         """Apply one object. What came up meanwhile is not taken by force: the next time tells whose it is."""
         kind = kind_of(manifest)
         force = identity(manifest) in ours or kind.rank == DEFINITION
@@ -320,8 +322,8 @@ class Cluster:
 
     def _prune(
         self,
-        live: dict[tuple[str, str, str], Manifest],
-        wanted: dict[tuple[str, str, str], Manifest],
+        live: dict[Key, Manifest],
+        wanted: dict[Key, Manifest],
         *,
         everything: bool = False,
     ) -> list[Manifest]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import httpx2
 import lightkube
-from lightkube.config.client_adapter import verify_cluster
-from lightkube.config.models import User
+
+from kubeflow_charm import watching
 
 ACCEPT = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 _NOTHING = b'"items":null}'
@@ -37,8 +37,4 @@ def client(namespace: str) -> lightkube.Client:
     Raises:
         lightkube.ConfigError: if no cluster is configured.
     """
-    config = lightkube.KubeConfig.from_env().get()
-    if config is None:
-        raise lightkube.ConfigError("no cluster is configured")
-    trusted = verify_cluster(config.cluster, config.user or User(), config.abs_file)
-    return lightkube.Client(config=config, namespace=namespace, transport=MetadataOnly(verify=trusted))
+    return watching.connected(namespace, lambda trusted: MetadataOnly(verify=trusted))

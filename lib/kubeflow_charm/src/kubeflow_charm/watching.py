@@ -14,6 +14,7 @@ import os
 import re
 import shlex
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -279,13 +280,16 @@ def kind_of(followed: dict[str, Any]) -> Any:
     return create(group, version, followed["kind"], followed["plural"])
 
 
-def client(namespace: str) -> Any:
-    """Return a client with the credentials of this moment, which notices when its peer is no more.
+def connected(namespace: str, transport: Callable[[ssl.SSLContext], Any]) -> Any:
+    """Return a client with the credentials of this moment.
 
-    A watch waits for hours. Where the peer's machine is gone, or a gateway has forgotten the connection, only
-    keep-alive probes tell.
+    Args:
+        namespace: the client's own.
+        transport: makes what requests go through, given whom to trust.
+
+    Raises:
+        lightkube.ConfigError: if no cluster is configured.
     """
-    import httpx2
     import lightkube
     from lightkube.config.client_adapter import verify_cluster
     from lightkube.config.models import User
@@ -293,15 +297,25 @@ def client(namespace: str) -> Any:
     config = lightkube.KubeConfig.from_env().get()
     if config is None:
         raise lightkube.ConfigError("no cluster is configured")
+    trusted = verify_cluster(config.cluster, config.user or User(), config.abs_file)
+    return lightkube.Client(config=config, namespace=namespace, transport=transport(trusted))
+
+
+def client(namespace: str) -> Any:
+    """Return a client that notices when its peer is no more.
+
+    A watch waits for hours. Where the peer's machine is gone, or a gateway has forgotten the connection, only
+    keep-alive probes tell.
+    """
+    import httpx2
+
     probes = [
         (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
         (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
         (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
         (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
     ]
-    context = verify_cluster(config.cluster, config.user or User(), config.abs_file)
-    transport = httpx2.HTTPTransport(verify=context, socket_options=probes)
-    return lightkube.Client(config=config, namespace=namespace, transport=transport)
+    return connected(namespace, lambda trusted: httpx2.HTTPTransport(verify=trusted, socket_options=probes))
 
 
 def follow(followed: dict[str, Any], kind: Any, namespace: str, changes: Changes) -> None:
