@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from kubeflow_charm import watching
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.existing import Refused
 from rehearsal.cluster.gate import Gate, Request
@@ -117,18 +118,12 @@ class Bench:
         return secret.uri
 
     def hook(self, name: str = "config-changed") -> list[Request]:
-        """Run a hook; return the requests it made, the long watches left out."""
-        self._await_watcher()
+        """Run a hook; return the requests it made, those of the watcher left out."""
         since = time.monotonic()
         result = self._engine.run_now(self.model, self.unit, Hook(name, "lifecycle"))
         assert result["ok"], result["traceback"]
         made = self.gate.requests(caller=self.caller, since=since)
-        return [request for request in made if request.verb != "watch"]
-
-    def _await_watcher(self) -> None:
-        """Wait until the watcher of an earlier hook has listed what it follows: it is no part of this one."""
-        while self.gate.requests(caller=self.caller, since=time.monotonic() - 0.6):
-            time.sleep(0.1)
+        return [request for request in made if request.user_agent != watching.USER_AGENT]
 
     @property
     def status(self) -> tuple[str, str]:

@@ -354,6 +354,7 @@ def test_a_watch_that_is_refused_begins_anew(unit, make_pod, cluster, gate, monk
     say = make_pod()
     unit.ensure()
     unit.becomes(lambda: gate.faults[0].times == 0)
+    assert {request.user_agent for request in gate.requests()} == {watching.USER_AGENT}
     unit.settles(1.5)
     before = len(unit.calls)
     say("Evicted")

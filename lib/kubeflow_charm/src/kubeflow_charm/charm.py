@@ -168,7 +168,8 @@ class ComponentCharm(ops.CharmBase):
             self.cluster.close()
         for problem in self._problems:
             logger.info("%s: %s", problem.status.name, problem)
-        if isinstance(event, ops.RelationBrokenEvent):
+        # Juju need not say whose the relation was (https://bugs.launchpad.net/juju/+bug/1960934).
+        if isinstance(event, ops.RelationBrokenEvent) and event.relation.app:
             self._part(event.relation)
         self._watch()
 

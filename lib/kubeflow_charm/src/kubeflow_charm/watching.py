@@ -30,6 +30,8 @@ QUIET = 0.3
 """Seconds without a further change after which a hook is asked for."""
 SPACING = 2.0
 """Seconds between two hooks, and the longest that a change waits, under a storm of changes."""
+USER_AGENT = "kubeflow-charm-watcher"
+"""By which an API server's audit log, too, tells this process from the hooks of the charm."""
 SLOWEST = 60.0
 """Seconds between tries of what goes on failing."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
@@ -302,12 +304,17 @@ def connected(namespace: str, transport: Callable[[ssl.SSLContext], Any]) -> Any
 
 
 def client(namespace: str) -> Any:
-    """Return a client that notices when its peer is no more.
+    """Return a client that says who it is, and notices when its peer is no more.
 
     A watch waits for hours. Where the peer's machine is gone, or a gateway has forgotten the connection, only
     keep-alive probes tell.
     """
     import httpx2
+
+    class Transport(httpx2.HTTPTransport):
+        def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+            request.headers["user-agent"] = USER_AGENT
+            return super().handle_request(request)
 
     probes = [
         (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -315,7 +322,7 @@ def client(namespace: str) -> Any:
         (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
         (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
     ]
-    return connected(namespace, lambda trusted: httpx2.HTTPTransport(verify=trusted, socket_options=probes))
+    return connected(namespace, lambda trusted: Transport(verify=trusted, socket_options=probes))
 
 
 def follow(followed: dict[str, Any], kind: Any, namespace: str, changes: Changes) -> None:
