@@ -223,6 +223,16 @@ def test_a_store_that_is_left_keeps_no_key_of_a_profile(pipelines, deployed, sai
     assert len(users(minio)) == len(PROFILES)
 
 
+def test_the_same_store_by_its_other_relation_keeps_the_keys(pipelines, deployed, said, minio):
+    both = through_s3_integrator(minio, minio.access_key, minio.secret_key) | {"minio": said}
+    given = pipelines.state(MODEL, REQUIRED, **both)
+    (relation,) = (each for each in given.relations if each.endpoint == "object-storage")
+    context = pipelines.context()
+    state = context.run(context.on.relation_broken(relation), given)
+    for profile in PROFILES:
+        put(of(state, minio, profile), profile)
+
+
 @pytest.mark.parametrize("change", [{"port": 1}, {"port": "garbage"}, {"secret-key": "wrong-one"}])
 def test_a_store_that_is_left_and_cannot_be_asked_stops_nothing(pipelines, deployed, said, caplog, change):
     state = without_store(pipelines, said | change)

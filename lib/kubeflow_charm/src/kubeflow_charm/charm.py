@@ -100,10 +100,10 @@ class ComponentCharm(ops.CharmBase):
         return []
 
     def part(self, relation: ops.Relation) -> None:
-        """Undo what was done at the other end of a relation that breaks; called after all else.
+        """Undo what was done at the other end of a relation that breaks; called before all else.
 
         What the other application wrote can be read this last time (canonical/operator, issue 888). The hook
-        goes on whatever comes of it.
+        goes on whatever comes of it, and makes anew what another relation still needs.
 
         Raises:
             Problem: or a group of them, for the log.
@@ -159,6 +159,9 @@ class ComponentCharm(ops.CharmBase):
             self._watcher.stop()
             return
         self._reconciled = True
+        # Juju need not say whose the relation was (https://bugs.launchpad.net/juju/+bug/1960934).
+        if isinstance(event, ops.RelationBrokenEvent) and event.relation.app:
+            self._part(event.relation)
         try:
             with _uncollected():
                 self._problems = self.converge()
@@ -168,9 +171,6 @@ class ComponentCharm(ops.CharmBase):
             self.cluster.close()
         for problem in self._problems:
             logger.info("%s: %s", problem.status.name, problem)
-        # Juju need not say whose the relation was (https://bugs.launchpad.net/juju/+bug/1960934).
-        if isinstance(event, ops.RelationBrokenEvent) and event.relation.app:
-            self._part(event.relation)
         self._watch()
 
     def _part(self, relation: ops.Relation) -> None:
