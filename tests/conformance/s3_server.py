@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from minio.credentials.providers import StaticProvider
+from minio.minioadmin import MinioAdmin
 
 from kubeflow_charm.relations.object_store import ObjectStore
 from rehearsal.cluster import build, controlplane
@@ -68,6 +70,12 @@ class Server:
             application="minio",
         )
         return dataclasses.replace(made, **other)
+
+
+def administrator(store: Server | ObjectStore, key: Any = None) -> MinioAdmin:
+    """Return its administration, as its administrator or with another's `access_key` and `secret_key`."""
+    credentials = StaticProvider((key or store).access_key, (key or store).secret_key)
+    return MinioAdmin(endpoint=store.endpoint, credentials=credentials, secure=False)
 
 
 @contextlib.contextmanager

@@ -17,9 +17,7 @@ from conformance.between import between
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import Namespace
 from minio import Minio
-from minio.credentials.providers import StaticProvider
 from minio.error import S3Error
-from minio.minioadmin import MinioAdmin
 from ops import testing
 
 from rehearsal.cluster.controlplane import ControlPlane
@@ -190,10 +188,7 @@ def test_a_store_that_is_no_minio_is_blocked_if_keys_are_required(pipelines, dep
 
 def users(minio: s3_server.Server) -> set[str]:
     """Return who has a key beside MinIO's administrator."""
-    credentials = StaticProvider(minio.access_key, minio.secret_key)
-    return set(
-        json.loads(MinioAdmin(endpoint=minio.endpoint, credentials=credentials, secure=False).user_list())
-    )
+    return set(json.loads(s3_server.administrator(minio).user_list()))
 
 
 def test_with_one_key_for_all_no_profile_keeps_its_own(pipelines, deployed, said, minio):

@@ -21,8 +21,8 @@ import pytest
 import urllib3
 from conformance import s3_server
 from conformance.between import between
+from conformance.s3_server import administrator
 from minio import Minio
-from minio.credentials.providers import StaticProvider
 from minio.error import MinioAdminException, S3Error
 from minio.minioadmin import MinioAdmin
 
@@ -98,12 +98,6 @@ def granted(
 
 def client(store: Any, key: Any) -> Minio:
     return Minio(store.endpoint, access_key=key.access_key, secret_key=key.secret_key, secure=False)
-
-
-def administrator(store: Any, key: Any = None) -> MinioAdmin:
-    key = key or store
-    credentials = StaticProvider(key.access_key, key.secret_key)
-    return MinioAdmin(endpoint=store.endpoint, credentials=credentials, secure=False)
 
 
 def users(admin: MinioAdmin) -> dict[str, str]:

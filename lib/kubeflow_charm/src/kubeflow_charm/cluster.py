@@ -20,6 +20,7 @@ from kubeflow_charm.resources import (
     KINDS,
     WEBHOOK,
     WORKLOAD,
+    Key,
     Kind,
     Manifest,
     described,
@@ -31,9 +32,6 @@ logger = logging.getLogger(__name__)
 
 Labels = Mapping[str, str | None]
 """A label selector; a value of None asks for the label only."""
-
-Key = tuple[str, str, str]
-"""What tells an object from all others, as `resources.identity` has it."""
 
 _PARALLEL = 4
 """Requests under way at once: enough to hide the round trip, few enough for a busy API server."""

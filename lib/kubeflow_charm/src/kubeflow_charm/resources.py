@@ -16,6 +16,9 @@ from lightkube.core import resource as lightkube_resource
 Manifest = dict[str, Any]
 """A Kubernetes object as a document."""
 
+Key = tuple[str, str, str]
+"""What tells an object from all others: group and kind, namespace, name."""
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -131,7 +134,7 @@ def by_group_kind(name: str) -> Kind | None:
     return _BY_GROUP_KIND.get(name)
 
 
-def identity(manifest: Manifest) -> tuple[str, str, str]:
+def identity(manifest: Manifest) -> Key:
     """Return what tells objects apart: group and kind, namespace, name. Not the version, which may move."""
     metadata = manifest["metadata"]
     return kind_of(manifest).group_kind, metadata.get("namespace", ""), metadata["name"]

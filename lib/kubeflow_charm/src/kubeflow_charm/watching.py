@@ -265,9 +265,9 @@ def decodable(kinds: Iterable[Any] = ()) -> None:
     from lightkube.core import decoders
     from lightkube.models import meta_v1
 
-    for each in (models.Cluster, models.Context, models.User, meta_v1.Status):
-        msgspec.json.Decoder(each)
-    for each in (decoders.ListMetadata, decoders.WatchEvent):
+    configuration = (models.Cluster, models.Context, models.User)
+    answers = (meta_v1.Status, decoders.ListMetadata, decoders.WatchEvent)
+    for each in (*configuration, *answers):
         msgspec.json.Decoder(each)
     for each in kinds:
         decoders.decode_list(b'{"items": []}', each)

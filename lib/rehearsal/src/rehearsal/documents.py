@@ -19,9 +19,9 @@ from lightkube.core import decoders
 from lightkube.core.resource import ApiInfo, ResourceDef
 from lightkube.models import meta_v1
 
-for _each in (models.Cluster, models.Context, models.User, meta_v1.Status):
-    msgspec.json.Decoder(_each)
-for _each in (decoders.ListMetadata, decoders.WatchEvent):
+_CONFIGURATION = (models.Cluster, models.Context, models.User)
+_ANSWERS = (meta_v1.Status, decoders.ListMetadata, decoders.WatchEvent)
+for _each in (*_CONFIGURATION, *_ANSWERS):
     msgspec.json.Decoder(_each)
 
 _VERBS = ["delete", "deletecollection", "get", "list", "patch", "post", "put", "watch"]
