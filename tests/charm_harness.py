@@ -19,8 +19,9 @@ from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import Namespace
 from ops import testing
 
-from kubeflow_charm import ComponentCharm, watcher
-from kubeflow_charm.resources import Manifest, kind_of
+from kubeflow_charm import ComponentCharm
+from kubeflow_charm.cluster.resources import Manifest, kind_of
+from kubeflow_charm.watch import watcher
 from rehearsal.cluster import crds
 from rehearsal.cluster.controlplane import ControlPlane
 

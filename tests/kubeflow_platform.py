@@ -9,8 +9,8 @@ from typing import Any
 
 from kubeflow_users import JupyterWebApp, Requests, VolumesWebApp, until
 
-from kubeflow_charm.gpu import discover
-from kubeflow_charm.resources import Manifest
+from kubeflow_charm.cluster.resources import Manifest
+from kubeflow_charm.gpu.pools import discover
 from rehearsal.cluster import nodes
 from rehearsal.stage import Stage
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from kubeflow_charm.resources import Manifest
+from kubeflow_charm.cluster.resources import Manifest
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.existing import Connection, ExistingCluster, Refused
 

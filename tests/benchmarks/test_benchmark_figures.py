@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from kubeflow_charm import watching
-from kubeflow_charm.cluster import Cluster
-from kubeflow_charm.gpu import discover
+from kubeflow_charm.cluster.executor import Cluster
+from kubeflow_charm.gpu.pools import discover
+from kubeflow_charm.watch import process
 from rehearsal.cluster import nodes
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.gate import Gate
@@ -135,17 +135,17 @@ def test_a_settled_hook(benchmark: BenchmarkFixture, deployed: tuple[Stage, floa
     since = time.monotonic()
     benchmark.pedantic(run, rounds=5)
     made = stage.gate.requests(caller=f":{application}", since=since)
-    benchmark.extra_info["requests"] = len([r for r in made if r.user_agent != watching.USER_AGENT]) / 5
+    benchmark.extra_info["requests"] = len([r for r in made if r.user_agent != process.USER_AGENT]) / 5
     benchmark.extra_info["writes"] = len([r for r in made if r.writes]) / 5
 
 
 def test_memory_of_a_rehearsal(benchmark: BenchmarkFixture, deployed: tuple[Stage, float]) -> None:
     """Under 1.2 GiB, pages that processes share counted once."""
     mine, total = str(deployed[0].folder).encode(), 0
-    for process in Path("/proc").glob("[0-9]*"):
+    for each in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has ended meanwhile
-            if mine in (process / "cmdline").read_bytes():
-                rollup = (process / "smaps_rollup").read_text()
+            if mine in (each / "cmdline").read_bytes():
+                rollup = (each / "smaps_rollup").read_text()
                 total += sum(int(row.split()[1]) for row in rollup.splitlines() if row.startswith("Pss:"))
     benchmark.extra_info["mebibytes"] = total // 1024
     benchmark.pedantic(lambda: None, rounds=1)

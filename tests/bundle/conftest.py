@@ -9,7 +9,7 @@ import pytest
 from kubeflow_platform import MODEL, NOTEBOOKS, Outside, Platform
 from kubeflow_users import Requests, until
 
-from kubeflow_charm.resources import Manifest
+from kubeflow_charm.cluster.resources import Manifest
 from rehearsal.cluster.existing import Refused
 from rehearsal.stage import Stage
 

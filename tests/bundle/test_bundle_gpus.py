@@ -10,7 +10,7 @@ import pytest
 from kubeflow_platform import MODEL, NOTEBOOKS, POD_DEFAULTS, Platform
 from kubeflow_users import Requests, running, until, warnings
 
-from kubeflow_charm.resources import Manifest
+from kubeflow_charm.cluster.resources import Manifest
 from rehearsal.cluster.existing import Refused
 
 pytestmark = pytest.mark.usefixtures("cleared")

@@ -8,7 +8,7 @@ import pytest
 from kubeflow_platform import NOTEBOOKS, Platform
 from kubeflow_users import Requests, running, until, warnings
 
-from kubeflow_charm.resources import Manifest
+from kubeflow_charm.cluster.resources import Manifest
 from rehearsal.cluster.existing import Refused
 
 pytestmark = pytest.mark.usefixtures("cleared", "on_plain_nodes")

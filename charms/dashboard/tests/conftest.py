@@ -12,7 +12,7 @@ import pytest
 from charm_harness import GATEWAY, Harness, applying, deployed, unwatched
 from ops import testing
 
-from kubeflow_charm.resources import Manifest
+from kubeflow_charm.cluster.resources import Manifest
 from rehearsal.cluster.controlplane import ControlPlane
 
 KFAM = {"_supported_versions": "- v1\n", "data": "service-name: profiles-kfam\nservice-port: '8081'\n"}

@@ -9,11 +9,14 @@ import spawner
 from custom_resources import definitions
 from spawner_options import SpawnerOptions
 
-from kubeflow_charm import ComponentCharm, Manifest, Problem, gather, gpu, placement, watcher
-from kubeflow_charm.certificates import webhook_certificate
+from kubeflow_charm import ComponentCharm, Manifest, Problem, gather
 from kubeflow_charm.gateway import GatewayConfig
+from kubeflow_charm.gpu import placement
+from kubeflow_charm.gpu import pools as gpu
 from kubeflow_charm.problems import flattened
 from kubeflow_charm.relations import dashboard_links, gateway_info, kubernetes_manifest
+from kubeflow_charm.watch import watcher
+from kubeflow_charm.webhooks.certificates import webhook_certificate
 
 WEBHOOK = "pvcviewer-webhook-service"
 

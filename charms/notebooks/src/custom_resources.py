@@ -14,7 +14,7 @@ from typing import Annotated
 import pydantic
 
 from kubeflow_charm import Manifest
-from kubeflow_charm.crds import IntOrString, Names, Schema, Version, definition
+from kubeflow_charm.definitions.crds import IntOrString, Names, Schema, Version, definition
 
 _REST_KEPT = pydantic.ConfigDict(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})
 

@@ -13,11 +13,12 @@ from typing import Any
 import yaml
 from spawner_options import SpawnerOptions
 
-from kubeflow_charm import blocked, placement
-from kubeflow_charm.gpu import Gpus
-from kubeflow_charm.gpu_nodes import vendor_of
+from kubeflow_charm import blocked
+from kubeflow_charm.gpu import placement
+from kubeflow_charm.gpu.nodes import vendor_of
+from kubeflow_charm.gpu.pod_scheduling import document
+from kubeflow_charm.gpu.pools import Gpus
 from kubeflow_charm.images import redirected
-from kubeflow_charm.pod_scheduling import document
 
 NONE = "none"
 """What an option says to choose nothing, where the empty text leaves the choice to the charm."""

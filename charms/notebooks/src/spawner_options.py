@@ -12,8 +12,8 @@ import notebook_images
 import pydantic
 
 from kubeflow_charm import YAML, Config, if_empty
+from kubeflow_charm.gpu.pod_scheduling import Affinity, ExtendedResource, Toleration
 from kubeflow_charm.images import ImageReference
-from kubeflow_charm.pod_scheduling import Affinity, ExtendedResource, Toleration
 from kubeflow_charm.relations.kubernetes_names import DnsName
 
 

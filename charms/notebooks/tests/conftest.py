@@ -11,8 +11,8 @@ import yaml
 from charm_harness import GATEWAY, Harness, unwatched
 from ops import testing
 
-from kubeflow_charm.cluster import Cluster
-from kubeflow_charm.resources import Manifest
+from kubeflow_charm.cluster.executor import Cluster
+from kubeflow_charm.cluster.resources import Manifest
 from rehearsal.cluster import nodes
 
 NODE_FILES = Path(nodes.__file__).with_name("nodes")

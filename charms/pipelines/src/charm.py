@@ -14,8 +14,8 @@ import workflow_controller
 from pipelines_config import PipelinesConfig
 from pipelines_crds import definitions
 
-from kubeflow_charm import ComponentCharm, Manifest, gather, gpu, watcher
-from kubeflow_charm.certificates import Certificate, webhook_certificate
+from kubeflow_charm import ComponentCharm, Manifest, gather
+from kubeflow_charm.gpu import pools as gpu
 from kubeflow_charm.relations import (
     dashboard_links,
     gateway_info,
@@ -26,6 +26,8 @@ from kubeflow_charm.relations import (
     s3,
 )
 from kubeflow_charm.relations.object_store import ObjectStore
+from kubeflow_charm.watch import watcher
+from kubeflow_charm.webhooks.certificates import Certificate, webhook_certificate
 
 VERSION = "2.16.0"
 """Of kubeflow/pipelines, as kubeflow/manifests 26.03 has it."""

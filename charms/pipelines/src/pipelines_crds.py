@@ -25,8 +25,9 @@ from workflow_schemas import (
 )
 from workflow_schemas import Artifact as ArgoArtifact
 
-from kubeflow_charm import Manifest, schemas
-from kubeflow_charm.crds import Column, Embedded, Names, Schema, Version, definition
+from kubeflow_charm import Manifest
+from kubeflow_charm.definitions import schemas
+from kubeflow_charm.definitions.crds import Column, Embedded, Names, Schema, Version, definition
 
 ARGO = "argoproj.io"
 Moment = datetime.datetime | None

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubeflow_charm import placement
-from kubeflow_charm.gpu import Gpus
+from kubeflow_charm.gpu import placement
+from kubeflow_charm.gpu.pools import Gpus
 
 
 def workflow_defaults(gpus: Gpus) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import pydantic
 
-from kubeflow_charm.crds import Embedded, IntOrString, Schema
+from kubeflow_charm.definitions.crds import Embedded, IntOrString, Schema
 
 Text = str | None
 Flag = bool | None

@@ -26,7 +26,8 @@ from minio import Minio
 from minio.error import MinioAdminException, S3Error
 from minio.minioadmin import MinioAdmin
 
-from kubeflow_charm import Problem, issuing
+from kubeflow_charm import Problem
+from kubeflow_charm.webhooks import issuing
 from rehearsal.guardian import Guardian
 
 SOURCE = str(Path(__file__).parents[1] / "src")

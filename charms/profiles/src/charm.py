@@ -11,9 +11,9 @@ from poddefault_crd import poddefault_definition
 from profile_crd import profile_definition
 
 from kubeflow_charm import ComponentCharm, Config, Manifest, gather
-from kubeflow_charm.certificates import webhook_certificate
 from kubeflow_charm.gateway import principal
 from kubeflow_charm.relations import gateway_info, k8s_service
+from kubeflow_charm.webhooks.certificates import webhook_certificate
 
 KFAM = k8s_service.Service(service_name="profiles-kfam", service_port="8081")
 WEBHOOK = "admission-webhook-service"

@@ -12,9 +12,10 @@ import time
 
 from lightkube.types import PatchType
 
-from kubeflow_charm import Problem, errors
-from kubeflow_charm.cluster import Cluster
-from kubeflow_charm.resources import WORKLOAD, Kind
+from kubeflow_charm import Problem
+from kubeflow_charm.cluster import errors
+from kubeflow_charm.cluster.executor import Cluster
+from kubeflow_charm.cluster.resources import WORKLOAD, Kind
 
 logger = logging.getLogger(__name__)
 

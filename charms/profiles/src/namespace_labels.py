@@ -15,9 +15,9 @@ from lightkube import operators
 from lightkube.types import PatchType
 
 from kubeflow_charm import YAML
-from kubeflow_charm.cluster import Cluster
-from kubeflow_charm.errors import explained
-from kubeflow_charm.resources import kind_of
+from kubeflow_charm.cluster.errors import explained
+from kubeflow_charm.cluster.executor import Cluster
+from kubeflow_charm.cluster.resources import kind_of
 
 PROFILE = {"app.kubernetes.io/part-of": "kubeflow-profile"}
 """What a profile namespace is known by: the PodDefaults webhook is called for these only."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import pydantic
 
 from kubeflow_charm import Manifest
-from kubeflow_charm.crds import Embedded, Names, Schema, Version, definition
+from kubeflow_charm.definitions.crds import Embedded, Names, Schema, Version, definition
 
 
 class LabelRequirement(Schema):

@@ -12,7 +12,7 @@ from typing import Annotated
 import pydantic
 
 from kubeflow_charm import Manifest
-from kubeflow_charm.crds import Embedded, Names, Schema, Version, definition
+from kubeflow_charm.definitions.crds import Embedded, Names, Schema, Version, definition
 
 _ATOMIC_LIST = pydantic.Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})
 _ATOMIC_MAP = pydantic.ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})

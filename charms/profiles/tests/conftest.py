@@ -12,7 +12,7 @@ import tenacity
 from charm_harness import GATEWAY, Harness, applying, deployed, unwatched
 from ops import testing
 
-from kubeflow_charm.resources import Kind, Manifest
+from kubeflow_charm.cluster.resources import Kind, Manifest
 from rehearsal.cluster.controlplane import ControlPlane
 
 

@@ -10,7 +10,7 @@ import pytest
 from lightkube.core.exceptions import ApiError
 from lightkube.types import PatchType
 
-from kubeflow_charm.resources import CUSTOM, Kind
+from kubeflow_charm.cluster.resources import CUSTOM, Kind
 
 PROFILES = {
     version: Kind(f"kubeflow.org/{version}", "Profile", "profiles", CUSTOM, namespaced=False)

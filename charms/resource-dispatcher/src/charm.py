@@ -7,10 +7,11 @@ import offers
 import ops
 import pydantic
 
-from kubeflow_charm import ComponentCharm, Config, Problem, watcher
-from kubeflow_charm.pod_scheduling import LabelKey
+from kubeflow_charm import ComponentCharm, Config, Problem
+from kubeflow_charm.cluster.resources import kind_of
+from kubeflow_charm.gpu.pod_scheduling import LabelKey
 from kubeflow_charm.relations import kubernetes_manifest
-from kubeflow_charm.resources import kind_of
+from kubeflow_charm.watch import watcher
 
 ENDPOINTS = {
     "secrets": ("v1", "Secret"),

@@ -21,8 +21,8 @@ from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from ops import testing
 
-from kubeflow_charm import certificates
-from kubeflow_charm.certificates import Certificate, webhook_certificate
+from kubeflow_charm.webhooks import certificates
+from kubeflow_charm.webhooks.certificates import Certificate, webhook_certificate
 
 NAMES = ["hook.mlops.svc", "hook.mlops.svc.cluster.local", "hook.mlops", "hook"]
 DAY = datetime.timedelta(days=1)
@@ -152,7 +152,7 @@ def test_a_settled_hook_does_not_import_cryptography(unit):
     script = f"""
 import sys, ops
 from ops import testing
-from kubeflow_charm.certificates import webhook_certificate
+from kubeflow_charm.webhooks.certificates import webhook_certificate
 class Lone(ops.CharmBase): pass
 secret = testing.Secret({secret.tracked_content!r}, label={secret.label!r}, owner="app")
 context = testing.Context(Lone, meta={{"name": "ours"}})

@@ -17,8 +17,8 @@ import tenacity
 from lightkube.core.exceptions import ApiError
 from lightkube.generic_resource import create_namespaced_resource
 
-from kubeflow_charm import issuing
-from kubeflow_charm.crds import (
+from kubeflow_charm.cluster.resources import KINDS, Manifest
+from kubeflow_charm.definitions.crds import (
     Column,
     Converter,
     Embedded,
@@ -33,8 +33,8 @@ from kubeflow_charm.crds import (
     keyed,
     rules,
 )
-from kubeflow_charm.resources import KINDS, Manifest
-from kubeflow_charm.schemas import structural
+from kubeflow_charm.definitions.schemas import structural
+from kubeflow_charm.webhooks import issuing
 
 CRD = next(kind.resource for kind in KINDS if kind.kind == "CustomResourceDefinition")
 ANYTHING = {"x-kubernetes-preserve-unknown-fields": True}

@@ -9,10 +9,10 @@ import pytest
 
 KINDS = {
     "charm": """
-from kubeflow_charm import watching
+from kubeflow_charm.watch import process
 followed = {"api_version": "example.org/v1", "kind": "Thing", "plural": "things", "namespaced": False}
-kind = watching.kind_of(followed)
-watching.decodable([kind])
+kind = process.kind_of(followed)
+process.decodable([kind])
 """,
     "rehearsal": """
 from rehearsal import documents

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from kubeflow_charm import gpu
-from kubeflow_charm.gpu import GpuPool, discover
-from kubeflow_charm.resources import Manifest
+from kubeflow_charm.cluster.resources import Manifest
+from kubeflow_charm.gpu import pools as gpu
+from kubeflow_charm.gpu.pools import GpuPool, discover
 from rehearsal.cluster import nodes
 
 FILES = Path(nodes.__file__).with_name("nodes")

@@ -7,8 +7,8 @@ import pytest
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import Secret
 
-from kubeflow_charm import metadata_only
-from kubeflow_charm.resources import by_group_kind
+from kubeflow_charm.cluster import metadata_only
+from kubeflow_charm.cluster.resources import by_group_kind
 from rehearsal.cluster.controlplane import ControlPlane
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from kubeflow_charm import placement
-from kubeflow_charm.gpu import discover
-from kubeflow_charm.pod_scheduling import Affinity, Toleration, document
+from kubeflow_charm.gpu import placement
+from kubeflow_charm.gpu.pod_scheduling import Affinity, Toleration, document
+from kubeflow_charm.gpu.pools import discover
 from rehearsal.cluster import nodes
 
 FILES = sorted(Path(nodes.__file__).with_name("nodes").glob("*.yaml"))

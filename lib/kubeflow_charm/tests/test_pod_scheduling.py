@@ -9,7 +9,7 @@ import pydantic
 import pytest
 from lightkube.generic_resource import create_namespaced_resource
 
-from kubeflow_charm.pod_scheduling import Affinity, ExtendedResource, Toleration, document
+from kubeflow_charm.gpu.pod_scheduling import Affinity, ExtendedResource, Toleration, document
 
 POD = create_namespaced_resource("", "v1", "Pod", "pods", verbs=["post"])
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kubeflow_charm.readiness import last_words, pod_reason
+from kubeflow_charm.cluster.readiness import last_words, pod_reason
 
 STACK = "goroutine 1 [running]:\ngithub.com/golang/glog.Fatalf(...)\n\t/go/pkg/mod/glog.go:400 +0x1\n"
 

@@ -8,6 +8,7 @@ import ops
 import pytest
 from ops import testing
 
+from kubeflow_charm.cluster.resources import Manifest
 from kubeflow_charm.problems import Problem
 from kubeflow_charm.relations.kubernetes_manifest import (
     COUNT,
@@ -18,7 +19,6 @@ from kubeflow_charm.relations.kubernetes_manifest import (
     Requires,
     SecretRequires,
 )
-from kubeflow_charm.resources import Manifest
 
 DEFAULT = {
     "apiVersion": "kubeflow.org/v1alpha1",

@@ -23,8 +23,9 @@ import pytest
 import yaml
 from ops import testing
 
-from kubeflow_charm import resources, watching
-from kubeflow_charm.watcher import Followed, Watcher, WatchSpec
+from kubeflow_charm.cluster import resources
+from kubeflow_charm.watch import process
+from kubeflow_charm.watch.watcher import Followed, Watcher, WatchSpec
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.gate import Fault
 
@@ -63,7 +64,7 @@ class Unit:
         with context(context.on.update_status(), testing.State(leader=True, model=model)) as manager:
             act(Watcher(manager.charm))
 
-    def ensure(self, **others: Any) -> watching.State:
+    def ensure(self, **others: Any) -> process.State:
         """Ensure the process, and return the state that it is known by."""
         spec = WatchSpec(**{"namespace": self.namespace, "labels": LABELS, **others})
         self.hook(lambda watcher: watcher.ensure(spec))
@@ -86,9 +87,9 @@ class Unit:
         return self.folder / "tmp" / "ours-0-0f0e0d0c-watcher.json"
 
     @property
-    def state(self) -> watching.State:
+    def state(self) -> process.State:
         """What is known of the process."""
-        return watching.read(self.path)
+        return process.read(self.path)
 
     @property
     def calls(self) -> list[str]:
@@ -135,17 +136,17 @@ def patient(
     yield unit
     state = unit.state
     unit.stop()
-    unit.becomes(lambda: not watching.lives(state))
+    unit.becomes(lambda: not process.lives(state))
 
 
 @pytest.fixture
 def unit(patient: Unit, monkeypatch: pytest.MonkeyPatch) -> Unit:
     """The same, with a process that waits less between two calls, so that the tests do."""
-    text = Path(watching.__file__).read_text()
-    program = patient.folder / "watching.py"
+    text = Path(process.__file__).read_text()
+    program = patient.folder / "process.py"
     program.write_text(text.replace("SPACING = 2.0", "SPACING = 0.4"))
     assert program.read_text() != text
-    monkeypatch.setattr(watching, "__file__", str(program))
+    monkeypatch.setattr(process, "__file__", str(program))
     return patient
 
 
@@ -288,7 +289,7 @@ def test_a_storm_of_changes_is_few_calls_and_the_first_comes_within_it(patient, 
         say(f"Reason{number}")
         time.sleep(0.01)
     during, lasted = len(patient.calls) - before, time.monotonic() - start
-    assert 1 <= during <= lasted / watching.SPACING + 1
+    assert 1 <= during <= lasted / process.SPACING + 1
     assert patient.settles(2.5) - before <= during + 1
 
 
@@ -354,7 +355,7 @@ def test_a_watch_that_is_refused_begins_anew(unit, make_pod, cluster, gate, monk
     say = make_pod()
     unit.ensure()
     unit.becomes(lambda: gate.faults[0].times == 0)
-    assert {request.user_agent for request in gate.requests()} == {watching.USER_AGENT}
+    assert {request.user_agent for request in gate.requests()} == {process.USER_AGENT}
     unit.settles(1.5)
     before = len(unit.calls)
     say("Evicted")
@@ -389,10 +390,10 @@ def test_of_a_crash_the_log_tells_and_the_next_hook_starts_another(unit):
     unit.begin()
     state = unit.state
     os.kill(state["pid"], signal.SIGSEGV)
-    unit.becomes(lambda: not watching.lives(state))
+    unit.becomes(lambda: not process.lives(state))
     assert "Segmentation fault" in unit.log
     unit.begin()
-    assert watching.lives(unit.state)
+    assert process.lives(unit.state)
 
 
 def test_a_call_that_fails_is_made_again(unit):
@@ -403,7 +404,7 @@ def test_a_call_that_fails_is_made_again(unit):
     before = len(unit.calls)
     unit.becomes(lambda: len(unit.calls) > before)
     assert "juju-exec: exit status 1: no agent" in unit.log
-    assert watching.lives(unit.state)
+    assert process.lives(unit.state)
 
 
 def test_without_juju_exec_it_goes_on_trying(unit):
@@ -432,23 +433,23 @@ def test_its_connections_are_probed_while_nothing_comes(unit, cluster):
 def test_the_same_specification_is_the_same_process(unit):
     first, second = unit.ensure(), unit.ensure()
     assert first == second
-    assert watching.lives(first)
+    assert process.lives(first)
 
 
 def test_a_process_that_died_is_replaced(unit):
     first = unit.ensure()
     os.kill(first["pid"], signal.SIGKILL)
-    unit.becomes(lambda: not watching.lives(first))
+    unit.becomes(lambda: not process.lives(first))
     second = unit.ensure()
     assert second["pid"] != first["pid"]
-    assert watching.lives(second)
+    assert process.lives(second)
 
 
 def test_another_specification_is_another_process(unit, make_pod):
     unit.begin()
     first = unit.state
     before = unit.begin(labels={"app.kubernetes.io/instance": "renamed"})
-    assert not watching.lives(first)
+    assert not process.lives(first)
     make_pod("old")
     assert unit.settles() == before
     make_pod("new", {"app.kubernetes.io/instance": "renamed"})
@@ -457,17 +458,17 @@ def test_another_specification_is_another_process(unit, make_pod):
 
 def test_another_program_is_another_process(unit):
     first = unit.ensure()
-    program = Path(watching.__file__)
+    program = Path(process.__file__)
     program.write_text(program.read_text() + "# upgraded\n")
     second = unit.ensure()
-    assert watching.lives(second)
-    unit.becomes(lambda: not watching.lives(first))
+    assert process.lives(second)
+    unit.becomes(lambda: not process.lives(first))
 
 
 def test_stopping_leaves_no_process(unit):
     state = unit.ensure()
     unit.stop()
-    unit.becomes(lambda: not watching.lives(state))
+    unit.becomes(lambda: not process.lives(state))
     assert not unit.path.exists()
     unit.stop()
 
@@ -478,7 +479,7 @@ def test_stopping_takes_a_call_along_that_still_waits(unit):
     unit.becomes((unit.folder / "waiting").exists)
     waiting = int((unit.folder / "waiting").read_text())
     unit.stop()
-    unit.becomes(lambda: not watching.started(state["pid"]) and not watching.started(waiting))
+    unit.becomes(lambda: not process.started(state["pid"]) and not process.started(waiting))
 
 
 @pytest.mark.parametrize(
@@ -486,7 +487,7 @@ def test_stopping_takes_a_call_along_that_still_waits(unit):
     [
         lambda unit: unit.path.unlink(),
         lambda unit: unit.path.write_text("garbage"),
-        lambda unit: watching.write(unit.path, unit.state | {"pid": os.getpid()}),
+        lambda unit: process.write(unit.path, unit.state | {"pid": os.getpid()}),
         lambda unit: shutil.rmtree(unit.folder / "charm"),
     ],
     ids=["no state", "garbage", "another process", "no charm"],
@@ -494,7 +495,7 @@ def test_stopping_takes_a_call_along_that_still_waits(unit):
 def test_it_ends_when_it_is_not_the_one_any_more(unit, end):
     state = unit.ensure()
     end(unit)
-    unit.becomes(lambda: not watching.lives(state))
+    unit.becomes(lambda: not process.lives(state))
     (unit.folder / "charm").mkdir(exist_ok=True)
 
 
@@ -502,12 +503,12 @@ def test_a_stranger_with_the_same_number_is_not_taken_for_it(unit):
     with subprocess.Popen(["sleep", "60"]) as stranger:
         first = unit.ensure()
         os.kill(first["pid"], signal.SIGKILL)
-        unit.becomes(lambda: not watching.lives(first))
-        watching.write(unit.path, first | {"pid": stranger.pid})
+        unit.becomes(lambda: not process.lives(first))
+        process.write(unit.path, first | {"pid": stranger.pid})
         second = unit.ensure()
         assert second["pid"] not in (first["pid"], stranger.pid)
         unit.stop()
-        unit.becomes(lambda: not watching.lives(second))
+        unit.becomes(lambda: not process.lives(second))
         assert stranger.poll() is None
         stranger.kill()
 
@@ -515,7 +516,7 @@ def test_a_stranger_with_the_same_number_is_not_taken_for_it(unit):
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"pid": "x"}', '{"pid": 1}', "\0"])
 def test_a_state_that_is_garbage_is_none(unit, text):
     unit.path.write_text(text)
-    assert watching.lives(unit.ensure())
+    assert process.lives(unit.ensure())
 
 
 def test_a_folder_that_cannot_be_written_is_told_in_the_log_only(unit, monkeypatch, caplog):

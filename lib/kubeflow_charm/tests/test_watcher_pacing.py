@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kubeflow_charm.watching import QUIET, SLOWEST, SPACING, Pacing, digest, node_digest
+from kubeflow_charm.watch.process import QUIET, SLOWEST, SPACING, Pacing, digest, node_digest
 
 
 def run(pacing: Pacing, until: float, *, done: Callable[[int], bool] = lambda _: True) -> list[float]:

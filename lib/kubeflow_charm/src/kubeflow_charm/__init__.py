@@ -5,9 +5,9 @@ A charm subclasses `ComponentCharm`, describes its options as a `Config`, and re
 """
 
 from kubeflow_charm.charm import ComponentCharm
+from kubeflow_charm.cluster.resources import Manifest
 from kubeflow_charm.config import YAML, Config, if_empty
 from kubeflow_charm.problems import Problem, blocked, gather, missing_relation, waiting
-from kubeflow_charm.resources import Manifest
 
 __all__ = [
     "YAML",

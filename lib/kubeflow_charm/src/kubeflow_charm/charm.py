@@ -12,10 +12,12 @@ from typing import Any
 
 import ops
 
-from kubeflow_charm import config, images, manifests, readiness, watcher
-from kubeflow_charm.cluster import Cluster
+from kubeflow_charm import config, images, manifests
+from kubeflow_charm.cluster import readiness
+from kubeflow_charm.cluster.executor import Cluster
+from kubeflow_charm.cluster.resources import Manifest
 from kubeflow_charm.problems import Problem, flattened, statuses
-from kubeflow_charm.resources import Manifest
+from kubeflow_charm.watch import watcher
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ import ops
 import pydantic
 import yaml
 
+from kubeflow_charm.cluster.resources import Manifest
 from kubeflow_charm.problems import blocked, waiting
-from kubeflow_charm.resources import Manifest
 
 
 @dataclass(frozen=True)

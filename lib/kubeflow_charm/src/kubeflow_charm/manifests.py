@@ -13,7 +13,7 @@ from typing import Any
 import jinja2
 import yaml
 
-from kubeflow_charm.resources import Manifest
+from kubeflow_charm.cluster.resources import Manifest
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 

@@ -18,10 +18,10 @@ from typing import Annotated, Any
 import ops
 import pydantic
 
+from kubeflow_charm.cluster.resources import Manifest
 from kubeflow_charm.problems import Problem, blocked, waiting
 from kubeflow_charm.relations.endpoint import Endpoint
 from kubeflow_charm.relations.kubernetes_names import DnsName, Namespace
-from kubeflow_charm.resources import Manifest
 
 LIMIT = 4 * 1024 * 1024
 """Characters that one application may write."""

@@ -13,9 +13,9 @@ from collections.abc import Collection, Iterable, Mapping
 
 import pydantic
 
-from kubeflow_charm import gpu_nodes
-from kubeflow_charm.gpu_nodes import Share, Sharing, Taint
-from kubeflow_charm.resources import Manifest
+from kubeflow_charm.cluster.resources import Manifest
+from kubeflow_charm.gpu import nodes as gpu_nodes
+from kubeflow_charm.gpu.nodes import Share, Sharing, Taint
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from kubeflow_charm.cluster.resources import Manifest
 from kubeflow_charm.problems import Problem, blocked, waiting
-from kubeflow_charm.resources import Manifest
 
 PodReader = Callable[[], list[Manifest]]
 """Returns the application's pods; called only when something is not ready."""

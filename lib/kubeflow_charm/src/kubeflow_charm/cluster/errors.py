@@ -6,7 +6,7 @@
 | 401, 403 | blocked, with the `juju trust` command; a full quota is blocked with its own reason |
 | 403 while a namespace is going away | waiting |
 | 404 on apply or list | waiting: the type, or the namespace, is not there yet |
-| 409 | waiting; another writer's object is blocked (`cluster.py`) |
+| 409 | waiting; another writer's object is blocked (`ownership.py`) |
 | 408, 429, 5xx, transport errors and timeouts | waiting for the Kubernetes API |
 | 400, 422, anything else | raised: a bug of the charm |
 """

@@ -15,8 +15,8 @@ import pydantic
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
-from kubeflow_charm import schemas
-from kubeflow_charm.resources import Manifest
+from kubeflow_charm.cluster.resources import Manifest
+from kubeflow_charm.definitions import schemas
 
 Embedded = Annotated[
     dict[str, Any],

@@ -12,7 +12,7 @@ import base64
 import hashlib
 from collections.abc import Iterable
 
-from kubeflow_charm.resources import Kind, Manifest, by_group_kind
+from kubeflow_charm.cluster.resources import Kind, Manifest, by_group_kind
 
 INSTANCE = "app.kubernetes.io/instance"
 """Label of all that is ours, pods included: one selector for lists and watches."""

@@ -125,7 +125,7 @@ def kind_of(manifest: Manifest) -> Kind:
     """
     key = (str(manifest.get("apiVersion")), str(manifest.get("kind")))
     if key not in _BY_NAME:
-        raise LookupError(f"{key[1]} of {key[0]} is not declared in kubeflow_charm.resources")
+        raise LookupError(f"{key[1]} of {key[0]} is not declared in kubeflow_charm.cluster.resources")
     return _BY_NAME[key]
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kubeflow_charm.gpu import GpuPool, Gpus
-from kubeflow_charm.resources import Manifest
+from kubeflow_charm.cluster.resources import Manifest
+from kubeflow_charm.gpu.pools import GpuPool, Gpus
 
 POOL_LABEL = "kubeflow.org/gpu-pool"
 """On pods that got a pool's PodDefault, so that what they hold can be counted by pool."""

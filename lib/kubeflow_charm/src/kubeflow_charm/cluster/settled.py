@@ -11,7 +11,7 @@ import hashlib
 import json
 from typing import Any
 
-from kubeflow_charm.resources import Manifest
+from kubeflow_charm.cluster.resources import Manifest
 
 APPLIED_HASH = "kubeflow-charm/applied-hash"
 

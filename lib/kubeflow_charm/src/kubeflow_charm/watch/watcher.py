@@ -1,7 +1,7 @@
 """The small process beside the charm that tells it when its workloads change.
 
 Juju sends no event when a Deployment becomes ready. So the leader keeps one detached process
-(`watching.py`) that follows the application's workloads and pods and asks Juju for a hook, with `juju-exec`,
+(`process.py`) that follows the application's workloads and pods and asks Juju for a hook, with `juju-exec`,
 when something changes that a status speaks of. The way is that of postgresql-k8s and its Patroni observer.
 
 A file in the temporary folder says what the process follows, and which process it is: its number and when it
@@ -25,7 +25,7 @@ from typing import Any
 
 import ops
 
-from kubeflow_charm import watching
+from kubeflow_charm.watch import process
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Followed:
         labels: the labels that select them; a value of None asks for the label only.
         fields: the fields that select them.
         namespaced: whether they are looked for in the namespace.
-        matters: which changes do, by a name in `watching.DIGESTS`.
+        matters: which changes do, by a name in `process.DIGESTS`.
     """
 
     api_version: str
@@ -110,11 +110,11 @@ class Watcher:
         still works, an update-status late; so that there can be none is told in the log only.
         """
         wanted = json.loads(json.dumps(self._watched(spec)))
-        state = watching.read(self._path)
+        state = process.read(self._path)
         try:
-            if watching.lives(state) and state.get("watched") == wanted:
+            if process.lives(state) and state.get("watched") == wanted:
                 if state["retry_after"] != spec.retry_after:
-                    watching.write(self._path, state | {"retry_after": spec.retry_after})
+                    process.write(self._path, state | {"retry_after": spec.retry_after})
             else:
                 self.stop()
                 self._start({"watched": wanted, "retry_after": spec.retry_after})
@@ -123,15 +123,15 @@ class Watcher:
 
     def stop(self) -> None:
         """End the process, if there is one, and the `juju-exec` that it may be waiting for."""
-        state = watching.read(self._path)
+        state = process.read(self._path)
         self._path.unlink(missing_ok=True)
-        if watching.lives(state):
+        if process.lives(state):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(os.getpgid(state["pid"]), signal.SIGTERM)
 
     def _watched(self, spec: WatchSpec) -> dict[str, Any]:
         """Return what a process cannot change while it runs; that is its program, too, after an upgrade."""
-        program = Path(watching.__file__).stat()
+        program = Path(process.__file__).stat()
         return {
             "unit": self._unit,
             "event": EVENT,
@@ -142,7 +142,7 @@ class Watcher:
         }
 
     def _start(self, state: dict[str, Any]) -> None:
-        watching.write(self._path, state)
+        process.write(self._path, state)
         path = self._path.with_suffix(".log")
         long = path.exists() and path.stat().st_size > _LOG_LIMIT
         # juju-exec would take itself for a part of this hook.
@@ -150,7 +150,7 @@ class Watcher:
         with path.open("w" if long else "a") as log:
             subprocess.run(
                 # -P keeps the names of this package's modules out of the process's imports.
-                [sys.executable, "-P", watching.__file__, str(self._path)],
+                [sys.executable, "-P", process.__file__, str(self._path)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

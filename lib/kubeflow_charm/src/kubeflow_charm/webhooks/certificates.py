@@ -164,7 +164,7 @@ def _made(names: list[str], now: datetime.datetime) -> _Kept:
 
 
 def _authority(names: list[str], now: datetime.datetime) -> _Authority:
-    from kubeflow_charm import issuing  # a settled hook has no use for the cryptography library
+    from kubeflow_charm.webhooks import issuing  # a settled hook has no use for the cryptography library
 
     until = now + _days(AUTHORITY_DAYS)
     made = issuing.authority(names[0], now, until)
@@ -173,7 +173,7 @@ def _authority(names: list[str], now: datetime.datetime) -> _Authority:
 
 def _serving(authority: _Authority, names: list[str], now: datetime.datetime) -> dict[str, Any]:
     """Return the fields of a new serving certificate; raises ValueError if the authority is none."""
-    from kubeflow_charm import issuing
+    from kubeflow_charm.webhooks import issuing
 
     until = now + _days(SERVING_DAYS)
     made = issuing.serving(names, now, until, issuing.Pair(authority.certificate, authority.key))

@@ -13,9 +13,8 @@ from typing import Any
 import lightkube
 from lightkube import ALL_NS
 
-from kubeflow_charm import errors, metadata_only, ownership, settled, watching
-from kubeflow_charm.problems import Problem, blocked, flattened
-from kubeflow_charm.resources import (
+from kubeflow_charm.cluster import errors, metadata_only, ownership, settled
+from kubeflow_charm.cluster.resources import (
     DEFINITION,
     KINDS,
     WEBHOOK,
@@ -27,6 +26,8 @@ from kubeflow_charm.resources import (
     identity,
     kind_of,
 )
+from kubeflow_charm.problems import Problem, blocked, flattened
+from kubeflow_charm.watch import process
 
 logger = logging.getLogger(__name__)
 
@@ -57,13 +58,13 @@ class Cluster:
     @functools.cached_property
     def client(self) -> Any:  # its overloads do not know generic resources made at run time
         """The API server, with the application's own rights and under its field manager."""
-        watching.decodable()
+        process.decodable()
         return lightkube.Client(namespace=self.own.namespace, field_manager=self.own.field_manager)
 
     @functools.cached_property
     def lister(self) -> Any:
         """The same for lists without what is in the objects."""
-        watching.decodable()
+        process.decodable()
         return metadata_only.client(self.own.namespace)
 
     def close(self) -> None:

@@ -23,8 +23,8 @@ from typing import Any, Literal
 import pydantic
 from lightkube.utils.quantity import parse_quantity
 
-from kubeflow_charm.resources import Manifest
-from kubeflow_charm.watching import PASSING_TAINTS
+from kubeflow_charm.cluster.resources import Manifest
+from kubeflow_charm.watch.process import PASSING_TAINTS
 
 Sharing = Literal["none", "time-slicing", "mps", "unknown"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import httpx2
 import lightkube
 
-from kubeflow_charm import watching
+from kubeflow_charm.watch import process
 
 ACCEPT = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 _NOTHING = b'"items":null}'
@@ -37,4 +37,4 @@ def client(namespace: str) -> lightkube.Client:
     Raises:
         lightkube.ConfigError: if no cluster is configured.
     """
-    return watching.connected(namespace, lambda trusted: MetadataOnly(verify=trusted))
+    return process.connected(namespace, lambda trusted: MetadataOnly(verify=trusted))

@@ -1,0 +1,1 @@
+"""CustomResourceDefinitions, made of pydantic models."""
