@@ -1,0 +1,169 @@
+"""What the charm renders, looked at without a cluster: authorities, rights, and the settings of Argo."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import json
+import re
+from typing import Any
+
+import pytest
+import yaml
+from cryptography import x509
+
+from kubeflow_charm.webhooks import issuing
+
+OFF = {"gpu-discovery": False}
+"""No cluster is asked."""
+TLS_STORE = {"version": "1", "endpoint": "https://s3.example.com", "bucket": "mlpipeline"}
+
+
+def rendered(pipelines: Any, config: dict[str, Any] | None = None, **given: Any) -> dict[str, dict[str, Any]]:
+    """Return what the charm wants there to be, by kind and name."""
+    return pipelines.render(OFF | (config or {}), **given)
+
+
+def environment(documents: dict[str, dict[str, Any]], deployment: str) -> dict[str, Any]:
+    """Return the environment of a Deployment's one container: values, and sources of those that have none."""
+    (container,) = documents[f"Deployment/{deployment}"]["spec"]["template"]["spec"]["containers"]
+    return {each["name"]: each.get("value", each.get("valueFrom")) for each in container["env"]}
+
+
+def argo(documents: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the settings of Argo's controller."""
+    data = documents["ConfigMap/workflow-controller-configmap"]["data"]
+    return {key: yaml.safe_load(text) for key, text in data.items()}
+
+
+def authority(name: str) -> str:
+    """Return the certificate of an authority, as PEM."""
+    now = datetime.datetime.now(datetime.UTC)
+    return issuing.authority(name, now, now + datetime.timedelta(days=1)).certificate
+
+
+@pytest.mark.parametrize("of_database", [False, True])
+@pytest.mark.parametrize("of_store", [False, True])
+def test_runs_mount_authorities_only_where_their_profile_has_them(pipelines, of_database, of_store):
+    tls = {"tls": "True", "tls-ca": authority("mysql")} if of_database else None
+    s3 = TLS_STORE | ({"tls-ca-chain": json.dumps([authority("store")])} if of_store else {})
+    documents = rendered(pipelines, tls=tls, minio=None, s3=s3)
+    assert ("Secret/kfp-ca-bundle" in documents) == (of_database or of_store)
+    named = environment(documents, "ml-pipeline")["CABUNDLE_SECRET_NAME"]
+    assert named == ("kfp-ca-bundle" if of_store else "")
+
+
+@pytest.mark.parametrize("written", [str, str.strip, lambda pem: f"\n{pem}\n\n"])
+def test_authorities_of_database_and_store_are_one_readable_bundle(pipelines, written):
+    names = ("mysql", "store")
+    database, store = (written(authority(name)) for name in names)
+    s3 = TLS_STORE | {"tls-ca-chain": json.dumps([store])}
+    documents = rendered(pipelines, tls={"tls": "True", "tls-ca": database}, minio=None, s3=s3)
+    bundle = base64.b64decode(documents["Secret/kfp-ca-bundle"]["data"]["ca.crt"])
+    subjects = [each.subject.rfc4514_string() for each in x509.load_pem_x509_certificates(bundle)]
+    assert subjects == [f"CN={name} CA" for name in names]
+
+
+def test_what_argo_adds_to_each_pod_says_all_that_a_quota_may_ask_for(pipelines):
+    executor = argo(rendered(pipelines))["executor"]
+    assert {(kind, resource) for kind, said in executor["resources"].items() for resource in said} == {
+        (kind, resource) for kind in ("requests", "limits") for resource in ("cpu", "memory")
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (
+            'Internal error occurred: failed calling webhook "x.kubeflow.org": failed to call webhook: Post',
+            True,
+        ),
+        ("Internal error occurred: failed calling webhook: no endpoints available for service", True),
+        ('admission webhook "x.kubeflow.org" denied the request: conflict', False),
+        ("pods is forbidden: exceeded quota", False),
+    ],
+)
+def test_argo_tries_again_while_a_webhook_is_away(pipelines, error, again):
+    pattern = environment(rendered(pipelines), "workflow-controller")["TRANSIENT_ERROR_PATTERN"]
+    assert bool(re.search(pattern, error)) == again
+
+
+def rights(documents: dict[str, dict[str, Any]], account: str) -> dict[tuple[str, str], set[str]]:
+    """Return the verbs that an account has, in all namespaces or the model, by group and resource."""
+    verbs: dict[tuple[str, str], set[str]] = {}
+    for document in documents.values():
+        if not document["kind"].endswith("Binding") or account not in {
+            each["name"] for each in document["subjects"] if each["kind"] == "ServiceAccount"
+        }:
+            continue
+        role = documents[f"{document['roleRef']['kind']}/{document['roleRef']['name']}"]
+        for rule in role["rules"]:
+            for group in rule["apiGroups"]:
+                for resource in rule["resources"]:
+                    verbs.setdefault((group, resource), set()).update(rule["verbs"])
+    return verbs
+
+
+def accounts(documents: dict[str, dict[str, Any]]) -> list[str]:
+    return [each["metadata"]["name"] for each in documents.values() if each["kind"] == "ServiceAccount"]
+
+
+def test_no_program_has_every_verb_or_kind(pipelines):
+    documents = rendered(pipelines, {"pipeline-store": "kubernetes"})
+    for account in accounts(documents):
+        for (group, resource), verbs in rights(documents, account).items():
+            assert "*" not in (group, resource, *verbs), (account, group, resource)
+
+
+ARGO = "argoproj.io"
+PODS = ("", "pods")
+
+
+@pytest.mark.parametrize(
+    ("account", "wanted"),
+    [
+        (
+            "argo",
+            {
+                PODS: "create delete get list patch watch",
+                ("", "pods/exec"): "create",
+                (ARGO, "workflowtasksets"): "create get list patch watch",
+                (ARGO, "workflowtasksets/status"): "patch",
+                (ARGO, "workflows/finalizers"): "update",
+                (ARGO, "workflowtemplates"): "get list watch",
+                (ARGO, "cronworkflows"): "get list patch watch",
+                ("", "serviceaccounts"): "get",
+            },
+        ),
+        (
+            "ml-pipeline-scheduledworkflow",
+            {
+                (ARGO, "workflows"): "create get list watch",
+                ("kubeflow.org", "scheduledworkflows"): "get list update watch",
+                ("kubeflow.org", "scheduledworkflows/finalizers"): "update",
+            },
+        ),
+        ("kubeflow-pipelines-cache", {PODS: "patch watch"}),
+        ("kubeflow-pipelines-metadata-writer", {PODS: "list patch watch"}),
+    ],
+)
+def test_programs_have_the_verbs_that_they_use(pipelines, account, wanted):
+    granted = rights(rendered(pipelines), account)
+    assert {each: " ".join(sorted(granted.get(each, ()))) for each in wanted} == wanted
+    if account.startswith("kubeflow-pipelines-"):
+        assert set(granted) == set(wanted)
+
+
+def test_argo_reads_two_secrets_and_elects_with_one_lease(pipelines):
+    documents = rendered(pipelines)
+    (cluster, model) = (
+        documents[name]["rules"] for name in ("ClusterRole/argo-cluster-role", "Role/argo-role")
+    )
+    for rule in [*cluster, *model]:
+        if "secrets" in rule["resources"]:
+            assert rule["resourceNames"] in (
+                ["argo-workflows-agent-ca-certificates"],
+                ["mlpipeline-minio-artifact"],
+            )
+        if "leases" in rule["resources"] and rule["verbs"] != ["create"]:
+            assert rule["resourceNames"] == ["workflow-controller"]
