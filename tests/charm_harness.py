@@ -98,7 +98,7 @@ class Harness:
         """Return what the charm wants there to be, by kind and name."""
         context = self.context()
         with context(context.on.action("list-images"), self.state(model, config, **said)) as manager:
-            documents = manager.charm.manifests()
+            documents = manager.charm.manifests(manager.charm.gather())
         return {f"{item['kind']}/{item['metadata']['name']}": item for item in documents}
 
     def remove(self, model: str) -> None:

@@ -183,9 +183,9 @@ def test_no_object_is_called_like_what_juju_makes(profiles):
         ),
         ({"userid-header": "user id"}, "option userid-header: String should match pattern"),
         ({"cluster-admin": "a,b"}, "option cluster-admin: String should match pattern"),
-        ({"cluster-domain": ""}, "option cluster-domain: String should match pattern"),
-        ({"istio-gateway-namespace": "a/b"}, "option istio-gateway-namespace: String should match"),
-        ({"istio-gateway-service-account": "*"}, "option istio-gateway-service-account: String should match"),
+        ({"cluster-domain": ""}, "option cluster-domain: '' is not a DNS name"),
+        ({"istio-gateway-namespace": "a/b"}, "option istio-gateway-namespace: 'a/b' is not"),
+        ({"istio-gateway-service-account": "*"}, "option istio-gateway-service-account: '*' is not a DNS name"),
         ({"kfp-ui-service-account": "*/a"}, "option kfp-ui-service-account: String should match"),
     ],
 )

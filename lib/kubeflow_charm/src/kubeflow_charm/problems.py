@@ -55,7 +55,8 @@ def gather(*readers: Callable[[], Any]) -> tuple[Any, ...]:
     """Call every reader and return what they read, in their order.
 
     Raises:
-        ExceptionGroup: with every `Problem` found, so that the operator learns of all of them at once.
+        ExceptionGroup: with every `Problem` found, so that the operator learns of all of them at once. A
+            problem that two readers meet is in it once.
     """
     values: list[Any] = []
     problems: list[Problem] = []
@@ -63,7 +64,7 @@ def gather(*readers: Callable[[], Any]) -> tuple[Any, ...]:
         try:
             values.append(reader())
         except* Problem as group:
-            problems += flattened(group)
+            problems += [problem for problem in flattened(group) if problem not in problems]
     if problems:
         raise ExceptionGroup("the charm cannot work yet", problems)
     return tuple(values)
