@@ -91,7 +91,7 @@ def test_everything_is_taken_by_the_api_server(deployed, generations):
         ({"archive-logs": False}, {}, {API, UI}),
         ({"log-archive-prefix": "/logs"}, {}, {API, UI}),
         ({"object-store-bucket-name": "other"}, {}, {API, UI}),
-        ({"default_pipeline_root": "s3://other/x"}, {}, set()),
+        ({"default_pipeline_root": "s3://other/x", "object-store-keys": "shared"}, {}, set()),
         ({"run-retention-hours": 72}, {}, {"ml-pipeline-persistenceagent"}),
         ({"timezone": "Europe/Berlin"}, {}, {API, "ml-pipeline-scheduledworkflow"}),
         ({"driver-image": "a/driver:1"}, {}, {API}),
@@ -113,12 +113,14 @@ def test_a_change_restarts_the_workloads_that_it_is_for_and_no_other(
     assert {name for name in after if after[name] != before[name]} == restarted
 
 
+S3 = {"version": "1", "endpoint": "https://s3.example.com", "bucket": "mlpipeline"}
 ODD = "100%s $(KEY) ${KEY} 'single' \"double\" \\ {{ braces }} {% if %}\nsecond line ü"
 
 
 def test_odd_credentials_reach_every_consumer_unchanged(pipelines, deployed, model, secret, client):
-    minio = {**MINIO, "access-key": "12345", "secret-key": ODD}
-    pipelines.run(model, user={"username": "relation-7", "password": ODD}, minio=minio)
+    given = {"minio": None, "s3": S3, "keys": {"access-key": "12345", "secret-key": ODD}}
+    shared = {"object-store-keys": "shared"}
+    pipelines.run(model, shared, user={"username": "relation-7", "password": ODD}, **given)
     assert secret("mysql-secret") == {"username": "relation-7", "password": ODD}
     assert secret("mlpipeline-minio-artifact") == {"accesskey": "12345", "secretkey": ODD}
     pods = {
@@ -229,7 +231,8 @@ def test_a_store_with_an_authority_of_its_own_is_trusted_by_programs_and_runs(
     pipelines, deployed, model, client
 ):
     s3 = {"version": "1", "endpoint": "https://[2001:db8::7]:9000", "tls-ca-chain": json.dumps([PEM])}
-    state = pipelines.run(model, minio=None, s3=s3, dispatcher=True)
+    shared = {"object-store-keys": "shared"}
+    state = pipelines.run(model, shared, minio=None, s3=s3, dispatcher=True)
     (relation,) = (each for each in state.relations if each.endpoint == "secrets")
     uri = relation.local_app_data["kubernetes_manifests"]
     (offered,) = (each.latest_content for each in state.secrets if each.id == uri)

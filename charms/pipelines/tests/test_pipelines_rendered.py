@@ -14,8 +14,8 @@ from cryptography import x509
 
 from kubeflow_charm.webhooks import issuing
 
-OFF = {"gpu-discovery": False}
-"""No cluster is asked."""
+OFF = {"gpu-discovery": False, "object-store-keys": "shared"}
+"""No cluster is asked: neither for nodes nor for profiles."""
 TLS_STORE = {"version": "1", "endpoint": "https://s3.example.com", "bucket": "mlpipeline"}
 
 
