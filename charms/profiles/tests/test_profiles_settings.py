@@ -185,7 +185,10 @@ def test_no_object_is_called_like_what_juju_makes(profiles):
         ({"cluster-admin": "a,b"}, "option cluster-admin: String should match pattern"),
         ({"cluster-domain": ""}, "option cluster-domain: '' is not a DNS name"),
         ({"istio-gateway-namespace": "a/b"}, "option istio-gateway-namespace: 'a/b' is not"),
-        ({"istio-gateway-service-account": "*"}, "option istio-gateway-service-account: '*' is not a DNS name"),
+        (
+            {"istio-gateway-service-account": "*"},
+            "option istio-gateway-service-account: '*' is not a DNS name",
+        ),
         ({"kfp-ui-service-account": "*/a"}, "option kfp-ui-service-account: String should match"),
     ],
 )
