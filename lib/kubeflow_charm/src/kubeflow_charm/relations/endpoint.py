@@ -70,8 +70,8 @@ class Endpoint:
 
         Args:
             relation: the relation with that application.
-            reason: the field, and what was expected. It may quote the data: control characters are removed, so
-                that none reaches a log or a terminal, and no NUL reaches a hook tool's arguments.
+            reason: the field, and what was expected. It may quote the data; control characters are removed,
+                so that none reaches a log or a terminal, and no NUL reaches a hook tool's arguments.
         """
         shown = "".join(c if c.isprintable() else " " for c in reason[:_REASON_LIMIT])
         return blocked(f"{relation.app.name} sent wrong data on {self.name}", shown)
