@@ -22,8 +22,9 @@ from kubeflow_charm.watch import watcher
 
 logger = logging.getLogger(__name__)
 
-for _name in ("httpx2", "httpcore2"):
-    # They log each step of each request, and ops starts one `juju-log` process for each record.
+for _name in ("httpx2", "httpcore2", "ops.charm"):
+    # ops starts a `juju-log` process for each record. The first two log each step of a request, the third
+    # each status, which Juju logs itself.
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 RETRY_AFTER = 1.0
