@@ -8,8 +8,10 @@ import menu_links
 import metadata_store
 import object_stores
 import ops
+import other_controllers
 import profile_manifests
 import step_placement
+import viewer_images
 import workflow_controller
 from pipelines_config import PipelinesConfig
 from pipelines_crds import definitions
@@ -17,6 +19,7 @@ from pipelines_facts import Facts
 from store_keys import Shared
 
 from kubeflow_charm import ComponentCharm, Manifest, gather
+from kubeflow_charm.charm import Outcome
 from kubeflow_charm.gpu import pools as gpu
 from kubeflow_charm.relations import (
     dashboard_links,
@@ -69,6 +72,11 @@ class Pipelines(ComponentCharm[Facts]):
         decision = key_grants.Decision(config, self.app.name, store, self.owner, self.cluster)
         return Facts(config, gateway, database, store, *decision.keys(), gpus)
 
+    def converge(self, facts: Facts) -> Outcome:
+        """Do nothing while another Argo acts on the cluster's Workflows."""
+        other_controllers.refuse(self.cluster, self.app.name)
+        return super().converge(facts)
+
     def manifests(self, facts: Facts) -> list[Manifest]:
         """Return what pipelines need."""
         config, database, store = facts.config, facts.database, facts.store
@@ -82,9 +90,7 @@ class Pipelines(ComponentCharm[Facts]):
             database=database,
             store=store,
             store_key=facts.keys.platform,
-            own_secrets=profile_manifests.platform_secrets(
-                facts.keys, authorities, key_grants.record(facts.keys)
-            ),
+            own_secrets=profile_manifests.platform_secrets(facts.keys, authorities),
             ca_bundle=authorities,
             pipeline_root=config.pipeline_root(store.bucket, store.folder),
             log_key=config.log_key(store.folder),
@@ -124,7 +130,8 @@ class Pipelines(ComponentCharm[Facts]):
         return "; ".join(filter(None, (shared, facts.gpus.summary)))
 
     def disconnect(self, relation: ops.Relation) -> None:
-        """Revoke our keys in a store that this charm is no longer related to."""
+        """Revoke our keys in a store that is no longer related, and what the dispatcher had in a secret."""
+        self.secrets.disconnect(relation)
         if store := object_stores.left(relation, self.minio, self.s3, self.read_config()):
             key_grants.revoked(store, self.owner)
 
@@ -134,8 +141,9 @@ class Pipelines(ComponentCharm[Facts]):
         return (watcher.NODES,) if self.config["object-store-keys"] == "shared" else (watcher.NODES, profiles)
 
     def user_images(self) -> list[str]:
-        """Return what runs start beside the images of their steps."""
-        return list(self.read_config().run_images(self.images.references).model_dump().values())
+        """Return what runs and viewers start beside the images of steps."""
+        runs = self.read_config().run_images(self.images.references).model_dump()
+        return [*runs.values(), *viewer_images.IMAGES]
 
 
 if __name__ == "__main__":  # pragma: no cover

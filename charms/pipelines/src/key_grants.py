@@ -35,11 +35,8 @@ logger = logging.getLogger(__name__)
 
 PROFILE = "user.kubeflow.org/enabled"
 """What the namespaces of profiles are labelled with, as the resource dispatcher has it at first."""
-RECORD = "kubeflow-pipelines.charmhub.io/object-store-keys"
-"""The annotation on the Secret of our own programs: who has which of the keys that we made. There is none
-while the key in it is the one that the store gave."""
-_PER_PROFILE, _SHARED = "per-profile", "shared"
-
+_SHARED = "shared"
+"""The value of the option by which the operator says that profiles may share a key."""
 _WISH = "make keys"
 _AT_ONCE = 4
 """Requests in flight: MinIO takes 64 MiB for what is encrypted in each."""
@@ -53,13 +50,6 @@ nothing (minio/minio, cmd/auth-handler.go, setAuthMiddleware)."""
 
 class NotMinio(Exception):
     """The store has no users that we could make: it answered as no MinIO does."""
-
-
-def record(keys: Keys) -> dict[str, str]:
-    """Return the annotations of the Secret of our own programs, by which the next hook knows these keys."""
-    if isinstance(keys, PerProfile):
-        return {RECORD: _PER_PROFILE}
-    return {RECORD: _SHARED} if keys.made else {}
 
 
 class Decision:
@@ -134,7 +124,7 @@ class Decision:
 
     def _consented(self) -> None:
         """Raise a `Problem` if profiles had their own keys and the operator did not ask for a shared one."""
-        if self._config.object_store_keys != _SHARED and self._recorded()[0] == _PER_PROFILE:
+        if self._config.object_store_keys != _SHARED and self._recorded()[0] == store_keys.PER_PROFILE:
             raise self._config.no_falling_back(self._application)
 
     def _known(self, platform: Key) -> bool:
@@ -145,7 +135,7 @@ class Decision:
     def _recorded(self) -> tuple[str, str]:
         """Return who had which keys, empty if not ours, and the name of our programs' key."""
         secret = reading.found(self._cluster, Secret, STORE_KEY, self._application) or {}
-        who = (secret.get("metadata", {}).get("annotations") or {}).get(RECORD, "")
+        who = (secret.get("metadata", {}).get("annotations") or {}).get(store_keys.RECORD, "")
         encoded = (secret.get("data") or {}).get("accesskey", "")
         return who, base64.b64decode(encoded).decode(errors="replace")
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
 
+import store_keys
 from pipelines_config import PRIVATE, PipelinesConfig
 from store_keys import Key, Keys, PerProfile
 
@@ -39,11 +39,11 @@ def secrets(keys: Keys, authorities: str) -> list[Manifest]:
     return [*made, *_bundle(authorities)]
 
 
-def platform_secrets(keys: Keys, authorities: str, annotations: Mapping[str, str]) -> list[Manifest]:
-    """Return the same for our own programs; `annotations` are those of the key's Secret."""
+def platform_secrets(keys: Keys, authorities: str) -> list[Manifest]:
+    """Return the same for our own programs, and with it who has which key: `store_keys.record`."""
     secret = _key(keys.platform)
-    if annotations:
-        secret["metadata"]["annotations"] = dict(annotations)
+    if annotations := store_keys.record(keys):
+        secret["metadata"]["annotations"] = annotations
     return [secret, *_bundle(authorities)]
 
 

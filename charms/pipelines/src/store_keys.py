@@ -26,6 +26,10 @@ from kubeflow_charm.relations.object_store import ObjectStore
 
 PLATFORM = ""
 """Stands for our own programs where profiles stand by their namespaces; no namespace is called so."""
+RECORD = "kubeflow-pipelines.charmhub.io/object-store-keys"
+"""The annotation on the Secret of our own programs: who has which of the keys that we made. There is none
+while the key in it is the one that the store gave."""
+PER_PROFILE, SHARED = "per-profile", "shared"
 _OBJECTS = ("GetObject", "PutObject", "DeleteObject", "AbortMultipartUpload", "ListMultipartUploadParts")
 _BUCKET = ("ListBucket", "GetBucketLocation", "ListBucketMultipartUploads", "CreateBucket")
 """What our programs do with a bucket: the API server makes it where it is missing."""
@@ -73,6 +77,13 @@ class Shared:
 
 
 Keys = PerProfile | Shared
+
+
+def record(keys: Keys) -> dict[str, str]:
+    """Return the annotations of the Secret of our own programs, by which the next hook knows these keys."""
+    if isinstance(keys, PerProfile):
+        return {RECORD: PER_PROFILE}
+    return {RECORD: SHARED} if keys.made else {}
 
 
 def given(store: ObjectStore) -> Key:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime
 import itertools
 import json
 from collections.abc import Callable, Iterator
@@ -14,11 +15,14 @@ import pytest
 import yaml
 from charm_harness import MINIO
 from charm_harness import deployed as deploy
+from lightkube.models.coordination_v1 import LeaseSpec
+from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.admissionregistration_v1 import (
     MutatingWebhookConfiguration,
     ValidatingWebhookConfiguration,
 )
 from lightkube.resources.apps_v1 import Deployment
+from lightkube.resources.coordination_v1 import Lease
 from lightkube.resources.core_v1 import ConfigMap, Secret
 from ops import testing
 
@@ -249,3 +253,55 @@ def test_a_store_with_an_authority_of_its_own_is_trusted_by_programs_and_runs(
     assert said["CABUNDLE_SECRET_NAME"] == "kfp-ca-bundle"
     assert said["OBJECTSTORECONFIG_HOST"] == "[2001:db8::7]"
     pipelines.run(model)
+
+
+@pytest.fixture
+def lease(client: lightkube.Client) -> Iterator[Callable[[str, datetime.timedelta, str], None]]:
+    """Return what makes a Lease as a workflow controller does: its name, its age, and the namespace."""
+    made: list[tuple[str, str]] = []
+
+    def make(name: str, age: datetime.timedelta, namespace: str) -> None:
+        renewed = datetime.datetime.now(datetime.UTC) - age
+        spec = LeaseSpec(holderIdentity="wc-0", leaseDurationSeconds=15, renewTime=renewed)
+        client.create(Lease(metadata=ObjectMeta(name=name, namespace=namespace), spec=spec))
+        made.append((name, namespace))
+
+    yield make
+    for name, namespace in made:
+        client.delete(Lease, name, namespace=namespace)
+
+
+SECONDS, HOURS = datetime.timedelta(seconds=5), datetime.timedelta(hours=2)
+
+
+def test_beside_another_argo_nothing_is_done_and_it_is_named(pipelines, deployed, model, client, lease):
+    pipelines.run(model)
+    client.delete(ConfigMap, "pipeline-install-config", namespace=model)
+    lease("workflow-controller", SECONDS, "default")
+    status = pipelines.run(model).unit_status
+    assert status == testing.BlockedStatus(
+        "Argo in namespace default acts on the same Workflows: remove it, or give it an instanceID"
+    )
+    assert "pipeline-install-config" not in {
+        item.to_dict()["metadata"]["name"] for item in client.list(ConfigMap, namespace=model)
+    }
+    gone = {"spec": {"renewTime": f"{datetime.datetime.now(datetime.UTC) - HOURS:%Y-%m-%dT%H:%M:%S.%fZ}"}}
+    client.patch(Lease, "workflow-controller", gone, namespace="default")
+    assert pipelines.run(model).unit_status.message != status.message
+    assert client.get(ConfigMap, "pipeline-install-config", namespace=model)
+
+
+@pytest.mark.parametrize(
+    ("name", "age", "elsewhere"),
+    [
+        ("workflow-controller", HOURS, True),
+        ("workflow-controller-team-a", SECONDS, True),
+        ("another-controller", SECONDS, True),
+        ("workflow-controller", SECONDS, False),
+    ],
+)
+def test_argos_that_are_gone_have_an_instance_id_or_are_ours_are_no_others(
+    pipelines, deployed, model, lease, name, age, elsewhere
+):
+    lease(name, age, "default" if elsewhere else model)
+    assert "Argo" not in pipelines.run(model).unit_status.message

@@ -167,3 +167,10 @@ def test_argo_reads_two_secrets_and_elects_with_one_lease(pipelines):
             )
         if "leases" in rule["resources"] and rule["verbs"] != ["create"]:
             assert rule["resourceNames"] == ["workflow-controller"]
+
+
+def test_list_images_names_what_runs_and_viewers_start(pipelines):
+    context = pipelines.context()
+    context.run(context.on.action("list-images"), pipelines.state("mlops", {"cache-image": "a/cache:1"}))
+    images = set((context.action_results or {})["images"].split("\n"))
+    assert {"a/cache:1", "tensorflow/tensorflow:2.2.2", "ghcr.io/kubeflow/kfp-launcher:2.17.0"} <= images

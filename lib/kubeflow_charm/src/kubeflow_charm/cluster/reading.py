@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lightkube import ALL_NS
 from lightkube.core.exceptions import ApiError
 
 from kubeflow_charm.cluster import errors
@@ -30,3 +31,10 @@ def found(cluster: Cluster, resource: Any, name: str, application: str) -> Manif
             if error.status.code != 404:
                 raise
             return None
+
+
+def everywhere(cluster: Cluster, resource: Any, name: str, application: str) -> list[Manifest]:
+    """Return the objects of one name, of all namespaces; arguments and problems are those of `found`."""
+    with errors.explained(f"{resource.__name__} {name}", application):
+        items = cluster.client.list(resource, namespace=ALL_NS, fields={"metadata.name": name})
+        return [item.to_dict() for item in items]

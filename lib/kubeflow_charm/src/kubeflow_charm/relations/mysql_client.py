@@ -86,8 +86,8 @@ class Requires(Reader[Database]):
         if not said.get("endpoints") or not (said.get("secret-user") or said.get("username")):
             raise self.nothing_yet(relation)
         host, port = self._address(relation, said["endpoints"])
-        user = secrets.content(self, relation, "secret-user", "user") if said.get("secret-user") else said
-        tls = secrets.content(self, relation, "secret-tls", "tls") if said.get("secret-tls") else said
+        user = secrets.content(self, relation, "secret-user") if said.get("secret-user") else said
+        tls = secrets.content(self, relation, "secret-tls") if said.get("secret-tls") else said
         authority = tls.get("tls-ca", "")
         if authority and authorities.BEGIN not in authority:
             raise self.garbage(relation, "tls-ca: no certificate")

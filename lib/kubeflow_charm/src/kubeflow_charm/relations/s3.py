@@ -44,7 +44,7 @@ class Requires(Reader[ObjectStore]):
     def read(self, relation: ops.Relation) -> ObjectStore:
         """Return the store that an application tells of; raises its `Problem`."""
         said = self.received(relation)
-        keys = secrets.content(self, relation, "secret-extra", "extra") if said.get("secret-extra") else said
+        keys = secrets.content(self, relation, "secret-extra") if said.get("secret-extra") else said
         if not (keys.get("access-key") and keys.get("secret-key")):
             raise self.nothing_yet(relation)
         host, port, secure = self._address(relation, self._endpoint(relation))
