@@ -174,3 +174,58 @@ def test_list_images_names_what_runs_and_viewers_start(pipelines):
     context.run(context.on.action("list-images"), pipelines.state("mlops", {"cache-image": "a/cache:1"}))
     images = set((context.action_results or {})["images"].split("\n"))
     assert {"a/cache:1", "tensorflow/tensorflow:2.2.2", "ghcr.io/kubeflow/kfp-launcher:2.17.0"} <= images
+
+
+def test_containers_have_the_names_that_upstreams_pages_use(pipelines):
+    named = {
+        document["metadata"]["name"]: document["spec"]["template"]["spec"]["containers"][0]["name"]
+        for document in rendered(pipelines).values()
+        if document["kind"] == "Deployment"
+    }
+    others = {
+        "cache-server": "server",
+        "metadata-envoy-deployment": "container",
+        "metadata-grpc-deployment": "container",
+        "metadata-writer": "main",
+        "ml-pipeline": "ml-pipeline-api-server",
+    }
+    assert named == {name: others.get(name, name) for name in named}
+    assert len(named) == 11
+
+
+def test_argos_controller_writes_nothing_to_its_image(pipelines):
+    (container,) = rendered(pipelines)["Deployment/workflow-controller"]["spec"]["template"]["spec"][
+        "containers"
+    ]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_the_web_app_reads_no_secret_and_knows_where_profiles_keep_artifacts(pipelines):
+    s3 = {"version": "1", "endpoint": "https://s3.example.com", "bucket": "b", "path": "team/x"}
+    documents = rendered(pipelines, minio=None, s3=s3)
+    assert not any(resource == "secrets" for _, resource in rights(documents, "ml-pipeline-ui"))
+    said = environment(documents, "ml-pipeline-ui")
+    assert said["ENABLE_AUTHZ"] == "true"
+    assert said["ARTIFACT_NAMESPACE_KEY_PREFIX"] == "team/x/private-artifacts"
+    assert said["METADATA_ENVOY_SERVICE_SERVICE_HOST"] == "metadata-envoy-service"
+
+
+def test_the_api_server_calls_no_mlflow_of_another_platform(pipelines):
+    documents = rendered(pipelines)
+    config = json.loads(documents["ConfigMap/ml-pipeline-config"]["data"]["config.json"])
+    assert "plugins" not in config
+    (container,) = documents["Deployment/ml-pipeline"]["spec"]["template"]["spec"]["containers"]
+    (folder,) = [each.removeprefix("--config=") for each in container["args"] if "--config=" in each]
+    assert folder in {each["mountPath"] for each in container["volumeMounts"]}
+
+
+@pytest.mark.parametrize("option", ["viewer-pod-template.json", "config.json"])
+def test_what_a_pod_reads_from_a_file_is_json(pipelines, option):
+    texts = [
+        text
+        for document in rendered(pipelines).values()
+        if document["kind"] == "ConfigMap"
+        for name, text in document["data"].items()
+        if name == option
+    ]
+    assert [type(json.loads(text)) for text in texts] == [dict]
