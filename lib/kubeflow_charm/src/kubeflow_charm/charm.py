@@ -231,9 +231,13 @@ class ComponentCharm(ops.CharmBase, Generic[Facts]):
             self._outcome = Outcome(flattened(group))
         finally:
             self.cluster.close()
-        if self._outcome.problems:
-            logger.info("not ready: %s", "; ".join(map(str, self._outcome.problems[:_LOGGED_PROBLEMS])))
+        self._log(self._outcome)
         self._watch(self._outcome)
+
+    def _log(self, outcome: Outcome) -> None:
+        """Log the problems, unless the status has shown them since an earlier hook."""
+        if outcome.problems and self.unit.status not in statuses(outcome.problems):
+            logger.info("not ready: %s", "; ".join(map(str, outcome.problems[:_LOGGED_PROBLEMS])))
 
     def _disconnect(self, relation: ops.Relation) -> None:
         try:
