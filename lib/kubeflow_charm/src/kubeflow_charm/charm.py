@@ -116,9 +116,9 @@ class ComponentCharm(ops.CharmBase):
 
     def converge(self) -> list[Problem]:
         """Make the cluster what it should be, tell others, and return what is not ready yet."""
-        live = self.cluster.converge(self.manifests())
+        outcome = self.cluster.converge(self.manifests())
         self.publish()
-        return readiness.problems(live, self.cluster.pods)
+        return [*readiness.problems(outcome.live, self.cluster.pods), *outcome.problems]
 
     # What it says it with
 
