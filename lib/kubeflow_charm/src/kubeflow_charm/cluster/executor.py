@@ -209,9 +209,8 @@ class Cluster(Reader):
         """Delete an object and apply it again, if that loses nothing. Its pods go with it."""
         kind, reason = kind_of(item), errors.immutable_field(error)
         if not kind.replaceable:
-            where = f" -n {item['metadata']['namespace']}" if kind.namespaced else ""
-            command = f"kubectl delete {kind.kind.lower()} {item['metadata']['name']}{where}"
-            raise blocked(f"{described(item)}: {reason} cannot change", f"save its data, then {command}")
+            cure = "save its data, then delete it with kubectl"
+            raise blocked(f"{described(item)}: {reason} cannot change", cure)
         logger.warning("%s is deleted and made anew: %s cannot change", described(item), reason)
         self._delete(item, cascade=CascadeType.BACKGROUND)
         try:

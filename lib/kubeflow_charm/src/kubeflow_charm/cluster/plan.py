@@ -19,7 +19,7 @@ PARENT_KIND = next(kind for kind in KINDS if kind.group_kind == "ConfigMap")
 
 Objects = Mapping[Key, Manifest]
 Refusal = tuple[Manifest, Problem]
-"""An object that could not be written or deleted, and why."""
+"""An object that could not be written or deleted, and why; if it is another's, the object that is there."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ class _Judge:
             if managers and not sharing.is_our_schema(there, self._own.field_manager):
                 return self._of_shared(item, there, managers)
         elif live is None and not self._own.made(there):
-            return item, _belongs_to_another(there)
+            return there, _belongs_to_another(there)
         return None if self._settled.is_settled(item, live) else Write(item, force=True)
 
     def _of_shared(self, item: Manifest, there: Manifest, managers: tuple[str, ...]) -> Refusal | None:
