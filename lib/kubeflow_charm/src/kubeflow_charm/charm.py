@@ -149,9 +149,10 @@ class ComponentCharm(ops.CharmBase, Generic[Facts]):
 
     def converge(self, facts: Facts) -> Outcome:
         """Make the cluster what it should be, tell others, and return what is not ready yet."""
-        live = self.cluster.converge(self.manifests(facts))
+        converged = self.cluster.converge(self.manifests(facts))
         summary = self.publish(facts)
-        return Outcome(readiness.problems(live, self.cluster.pods), summary)
+        problems = readiness.problems(converged.live, self.cluster.pods)
+        return Outcome([*problems, *converged.problems], summary)
 
     # What it describes it with
 
