@@ -17,6 +17,7 @@ from kubeflow_charm import config, images, manifests
 from kubeflow_charm.cluster import readiness
 from kubeflow_charm.cluster.executor import Cluster
 from kubeflow_charm.cluster.resources import Manifest
+from kubeflow_charm.gateway import principal
 from kubeflow_charm.problems import Problem, flattened, statuses
 from kubeflow_charm.watch import watcher
 
@@ -189,13 +190,18 @@ class ComponentCharm(ops.CharmBase, Generic[Facts]):
         return self._outcome.summary if self._outcome else ""
 
     def render(self, **values: Any) -> list[Manifest]:
-        """Render the charm's templates with `values`, `app`, `namespace` and `images`.
+        """Render the charm's templates with `values` and with what every template has.
+
+        That is `app`, `namespace`, `images`, `principal` (a function), and `instance`: the value of the label
+        `app.kubernetes.io/instance`, which all pods of the application and no others have.
 
         Where a registry asks for credentials, the pull secret and its mention in every pod come along.
         """
         common = {
             "app": self.app.name,
             "namespace": self.namespace,
+            "instance": self.cluster.own.instance,
+            "principal": principal,
             "images": self.images.references,
         }
         documents = manifests.render(self._templates, common | values)

@@ -114,13 +114,14 @@ KINDS: tuple[Kind, ...] = (
     Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims", DATA),
     Kind("v1", "Service", "services", NETWORK),
     Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", NETWORK),
+    # Before the pods it guards, which believe the headers of whoever reaches them.
+    Kind("security.istio.io/v1", "AuthorizationPolicy", "authorizationpolicies", NETWORK),
     Kind("apps/v1", "Deployment", "deployments", WORKLOAD, replaceable=True, status=True),
     Kind("apps/v1", "StatefulSet", "statefulsets", WORKLOAD, status=True),
     Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", WORKLOAD),
     Kind("networking.istio.io/v1", "Gateway", "gateways", CUSTOM),
     Kind("networking.istio.io/v1", "VirtualService", "virtualservices", CUSTOM),
     Kind("networking.istio.io/v1", "DestinationRule", "destinationrules", CUSTOM),
-    Kind("security.istio.io/v1", "AuthorizationPolicy", "authorizationpolicies", CUSTOM),
     Kind("kubeflow.org/v1alpha1", "PodDefault", "poddefaults", CUSTOM),
     Kind(
         "admissionregistration.k8s.io/v1",
