@@ -7,10 +7,12 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import yaml
 from bench import CHARMS, NEIGHBOURS, SECRETS
-from charm_harness import Harness, unwatched
+from charm_harness import Harness, charm_type, unwatched
 from ops import testing
 
+from kubeflow_charm import config
 from kubeflow_charm.cluster.ownership import ApplySet
 from kubeflow_charm.cluster.resources import Manifest
 
@@ -27,6 +29,11 @@ COMPONENTS = [path for path in CHARMS if (path / "src" / "templates").is_dir()]
 class Related(Harness):
     """A charm that is related by all its endpoints."""
 
+    @staticmethod
+    def metadata(source: Path) -> dict[str, Any]:
+        """Return what `charmcraft.yaml` says."""
+        return yaml.safe_load((source / "charmcraft.yaml").read_text())
+
     @property
     def name(self) -> str:
         """The charm's name, which the application has as well."""
@@ -36,6 +43,15 @@ class Related(Harness):
     def options(self) -> dict[str, dict[str, Any]]:
         """The options as `charmcraft.yaml` has them."""
         return self._metadata["config"]["options"]
+
+    def takes(self, options: dict[str, Any]) -> bool:
+        """Return whether the options may be so, the others being as they are at first."""
+        usual = {name: option["default"] for name, option in self.options.items() if "default" in option}
+        try:
+            config.read(usual | options, charm_type(self.source).config_type)
+        except ExceptionGroup:
+            return False
+        return True
 
     def relations(self, *, gateway_namespace: str = MODEL) -> list[testing.Relation]:
         """Return the relations; the gateway runs in `gateway_namespace`."""
@@ -57,9 +73,11 @@ class Related(Harness):
 
     def state(self, model: str, config: dict[str, Any] | None = None, **options: Any) -> testing.State:
         """Return the state before a hook that asks no cluster for its nodes."""
-        config = {**({"gpu-discovery": False} if "gpu-discovery" in self.options else {}), **(config or {})}
+        discovery = {"gpu-discovery": False} if "gpu-discovery" in self.options else {}
         secrets = frozenset(testing.Secret(content, id=_uri(key)) for key, content in SECRETS.items())
-        return dataclasses.replace(super().state(model, config, **options), secrets=secrets)
+        return dataclasses.replace(
+            super().state(model, discovery | (config or {}), **options), secrets=secrets
+        )
 
     def objects(self, config: dict[str, Any] | None = None, **options: Any) -> list[Manifest]:
         """Return all that the charm wants, as it is written to the cluster."""
