@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from access import ANY, CALLERS, NO_USER, TOKEN, USER, Platform, Port, pod_of
@@ -295,3 +296,32 @@ def test_the_table_notices_what_somebody_opens_in_the_network(make: Make, name: 
         "spec": ours["spec"] | {"ingress": [{"ports": [{"port": 8888}, {"port": 8082}, {"port": 1}]}]}
     }
     assert table(Platform(platform.objects, root=MODEL, gateway=MODEL, theirs=[more])) != TABLE
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "who-can-read-what.md"
+
+
+def row(answers: dict[str, str]) -> list[str]:
+    """Return the cells of the page's table for a port: callers with and without a sidecar share one."""
+    cells = []
+    for column in ("gateway", "", "platform", "profile", "elsewhere", "API server"):
+        if not column:
+            cells.append(", ".join(sorted(answers.keys() - CALLERS.keys())))
+            continue
+        found = {answers.get(name, "") for name in CALLERS if name.partition(",")[0] == column}
+        (one,) = found
+        cells.append({ANY: "yes"}.get(one, one))
+    return cells
+
+
+def test_the_page_about_who_can_read_what_is_true(make: Make) -> None:
+    lines = [
+        line.strip().strip("|").split("|") for line in PAGE.read_text().splitlines() if line.startswith("|")
+    ]
+    shown = {cells[0].strip(): [cell.strip() for cell in cells[1:-1]] for cells in lines[2:]}
+    platform = make("kubernetes")
+    found = {
+        port.name: row(platform.both(port)) for port in platform.ports() if not port.name.startswith("pod ")
+    }
+    assert shown == found
+    assert all(cells[-1].strip() for cells in lines)
