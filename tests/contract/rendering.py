@@ -18,7 +18,7 @@ from kubeflow_charm.cluster.resources import Manifest
 
 MODEL = "kubeflow"
 """The model, which is Istio's root namespace where istio-pilot's charm installs it."""
-CALLERS = {"kubeflow-profiles": "kubeflow-dashboard"}
+RELATED = {"kubeflow-profiles": "kubeflow-dashboard"}
 """Endpoint to the application there, where its name says who may call."""
 EXCLUDED = {"s3-credentials"}
 """Endpoints that exclude one that is related."""
@@ -62,7 +62,7 @@ class Related(Harness):
                 if "gateway_namespace" in written:
                     written["gateway_namespace"] = gateway_namespace
                 written |= {key: _uri(key) for key in SECRETS.keys() & written.keys()}
-                other = CALLERS.get(endpoint) if side == "provides" else None
+                other = RELATED.get(endpoint) if side == "provides" else None
                 if endpoint not in EXCLUDED:
                     relations.append(
                         testing.Relation(

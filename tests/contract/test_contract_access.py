@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from access import ANY, CALLERS, NO_USER, TOKEN, USER, Platform, Port, pod_of
 from policy_evaluator import Pod, Request
-from rendering import MODEL, everything
+from rendering import MODEL, RELATED, everything
 
 from kubeflow_charm.cluster.ownership import INSTANCE
 from kubeflow_charm.cluster.resources import Manifest, kind_of
@@ -190,6 +191,17 @@ def test_no_policy_lets_everybody_in(make: Make) -> None:
             rules = document["spec"].get("rules", [])
             assert all(rules), document["metadata"]["name"]
             assert '"principals": ["*"]' not in json.dumps(rules)
+
+
+def test_every_identity_in_a_policy_is_that_of_somebody(make: Make) -> None:
+    """One that nobody has yet could be taken by whoever makes an account of that name."""
+    platform = make("kubernetes")
+    known = {pod.principal for pod in (*platform.pods.values(), platform.gateway)}
+    known.add(
+        principal(MODEL, RELATED["kubeflow-profiles"])
+    )  # Charmhub's dashboard runs as Juju's own account
+    policies = [d for d in platform.objects if d["kind"] == "AuthorizationPolicy"]
+    assert set(re.findall(r"cluster\.local/ns/[^\"]*", json.dumps(policies))) <= known
 
 
 def owner_policy() -> Manifest:
