@@ -32,3 +32,8 @@ def test_a_hook_in_trouble_says_once_what_is_not_ready(bench: Bench) -> None:
     assert len(plain) <= 1, plain
     assert len(plain) == bool(bench.required)
     assert all(endpoint in plain[0] for endpoint in bench.required)
+
+
+def test_a_hook_that_finds_the_same_trouble_logs_nothing_more(bench: Bench) -> None:
+    _logged(bench, "install")
+    assert not [line for line in _logged(bench) if not line.startswith("DEBUG")]

@@ -72,7 +72,7 @@ def test_access_management_is_found_where_its_charm_says(dashboard, name, expect
         ({"istio-gateway-service-account": "edge"}, ["AuthorizationPolicy/central-dashboard"]),
         (
             {"istio-gateway-namespace": "edge"},
-            ["AuthorizationPolicy/central-dashboard", "NetworkPolicy/centraldashboard"],
+            ["AuthorizationPolicy/central-dashboard", "NetworkPolicy/kubeflow-dashboard-default"],
         ),
     ],
 )
@@ -121,7 +121,12 @@ def test_nobody_but_the_gateway_reaches_the_dashboard(dashboard, config, expecte
     policy = dashboard.render(config)["AuthorizationPolicy/central-dashboard"]["spec"]
     assert policy == {
         "action": "ALLOW",
-        "selector": {"matchLabels": {"app": "centraldashboard"}},
+        "selector": {
+            "matchLabels": {
+                "app": "centraldashboard",
+                "app.kubernetes.io/instance": "mlops.kubeflow-dashboard",
+            }
+        },
         "rules": [{"from": [{"source": {"principals": [expected]}}]}],
     }
 
@@ -131,7 +136,7 @@ def test_nobody_but_the_gateway_reaches_the_dashboard(dashboard, config, expecte
     [({}, ["mlops", "istio"]), ({"istio-gateway-namespace": "mlops"}, ["mlops"])],
 )
 def test_no_other_namespace_reaches_the_pod(dashboard, config, expected):
-    (rule,) = dashboard.render(config)["NetworkPolicy/centraldashboard"]["spec"]["ingress"]
+    (rule,) = dashboard.render(config)["NetworkPolicy/kubeflow-dashboard-default"]["spec"]["ingress"]
     found = [peer["namespaceSelector"]["matchLabels"] for peer in rule["from"]]
     assert found == [{"kubernetes.io/metadata.name": name} for name in expected]
 

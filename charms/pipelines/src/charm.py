@@ -74,7 +74,7 @@ class Pipelines(ComponentCharm[Facts]):
 
     def converge(self, facts: Facts) -> Outcome:
         """Do nothing while another Argo acts on the cluster's Workflows."""
-        other_controllers.refuse(self.cluster, self.app.name)
+        other_controllers.refuse(self.cluster)
         return super().converge(facts)
 
     def manifests(self, facts: Facts) -> list[Manifest]:

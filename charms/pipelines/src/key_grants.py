@@ -20,15 +20,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import store_keys
-from lightkube.resources.core_v1 import Secret
 from minio_admin import Administration, Denied, Refused, explained
 from pipelines_config import PipelinesConfig
 from profile_manifests import STORE_KEY
 from store_keys import PLATFORM, Key, Keys, PerProfile, Shared
 
 from kubeflow_charm import Problem
-from kubeflow_charm.cluster import reading
 from kubeflow_charm.cluster.executor import Cluster
+from kubeflow_charm.cluster.resources import KINDS
 from kubeflow_charm.relations.object_store import ObjectStore
 
 logger = logging.getLogger(__name__)
@@ -37,6 +36,7 @@ PROFILE = "user.kubeflow.org/enabled"
 """What the namespaces of profiles are labelled with, as the resource dispatcher has it at first."""
 _SHARED = "shared"
 """The value of the option by which the operator says that profiles may share a key."""
+_SECRET = next(kind for kind in KINDS if kind.group_kind == "Secret")
 _WISH = "make keys"
 _AT_ONCE = 4
 """Requests in flight: MinIO takes 64 MiB for what is encrypted in each."""
@@ -134,7 +134,7 @@ class Decision:
 
     def _recorded(self) -> tuple[str, str]:
         """Return who had which keys, empty if not ours, and the name of our programs' key."""
-        secret = reading.found(self._cluster, Secret, STORE_KEY, self._application) or {}
+        secret = self._cluster.found(_SECRET, STORE_KEY) or {}
         who = (secret.get("metadata", {}).get("annotations") or {}).get(store_keys.RECORD, "")
         encoded = (secret.get("data") or {}).get("accesskey", "")
         return who, base64.b64decode(encoded).decode(errors="replace")

@@ -14,19 +14,18 @@ from __future__ import annotations
 
 import datetime
 
-from lightkube.resources.coordination_v1 import Lease
-
-from kubeflow_charm import blocked
-from kubeflow_charm.cluster import reading
+from kubeflow_charm import Manifest, blocked
 from kubeflow_charm.cluster.executor import Cluster
+from kubeflow_charm.cluster.resources import DATA, Kind
 
 LEASE = "workflow-controller"
+_LEASES = Kind("coordination.k8s.io/v1", "Lease", "leases", DATA)
 STALE_AFTER = datetime.timedelta(minutes=5)
 """Since a Lease was renewed. Controllers renew theirs every few seconds, and leave them behind when they go;
 clocks may differ by less than this."""
 
 
-def refuse(cluster: Cluster, application: str) -> None:
+def refuse(cluster: Cluster) -> None:
     """Look for a workflow controller in another namespace.
 
     Raises:
@@ -34,7 +33,7 @@ def refuse(cluster: Cluster, application: str) -> None:
     """
     namespace = cluster.own.namespace
     now = datetime.datetime.now(datetime.UTC)
-    for lease in reading.everywhere(cluster, Lease, LEASE, application):
+    for lease in cluster.everywhere(_LEASES, LEASE):
         where = lease["metadata"]["namespace"]
         if where != namespace and now - _renewed(lease) < STALE_AFTER:
             raise blocked(
@@ -42,7 +41,7 @@ def refuse(cluster: Cluster, application: str) -> None:
             )
 
 
-def _renewed(lease: reading.Manifest) -> datetime.datetime:
+def _renewed(lease: Manifest) -> datetime.datetime:
     """Return when a Lease was renewed last; long ago if nobody ever did."""
     renewed = (lease.get("spec") or {}).get("renewTime")
     if isinstance(renewed, str):

@@ -17,6 +17,7 @@ from kubeflow_charm import config, images, manifests
 from kubeflow_charm.cluster import readiness
 from kubeflow_charm.cluster.executor import Cluster
 from kubeflow_charm.cluster.resources import Manifest
+from kubeflow_charm.gateway import principal
 from kubeflow_charm.problems import Problem, flattened, statuses
 from kubeflow_charm.watch import watcher
 
@@ -149,9 +150,10 @@ class ComponentCharm(ops.CharmBase, Generic[Facts]):
 
     def converge(self, facts: Facts) -> Outcome:
         """Make the cluster what it should be, tell others, and return what is not ready yet."""
-        live = self.cluster.converge(self.manifests(facts))
+        converged = self.cluster.converge(self.manifests(facts))
         summary = self.publish(facts)
-        return Outcome(readiness.problems(live, self.cluster.pods), summary)
+        problems = readiness.problems(converged.live, self.cluster.pods)
+        return Outcome([*problems, *converged.problems], summary)
 
     # What it describes it with
 
@@ -188,13 +190,18 @@ class ComponentCharm(ops.CharmBase, Generic[Facts]):
         return self._outcome.summary if self._outcome else ""
 
     def render(self, **values: Any) -> list[Manifest]:
-        """Render the charm's templates with `values`, `app`, `namespace` and `images`.
+        """Render the charm's templates with `values` and with what every template has.
+
+        That is `app`, `namespace`, `images`, `principal` (a function), and `instance`: the value of the label
+        `app.kubernetes.io/instance`, which all pods of the application and no others have.
 
         Where a registry asks for credentials, the pull secret and its mention in every pod come along.
         """
         common = {
             "app": self.app.name,
             "namespace": self.namespace,
+            "instance": self.cluster.own.instance,
+            "principal": principal,
             "images": self.images.references,
         }
         documents = manifests.render(self._templates, common | values)
@@ -231,9 +238,13 @@ class ComponentCharm(ops.CharmBase, Generic[Facts]):
             self._outcome = Outcome(flattened(group))
         finally:
             self.cluster.close()
-        if self._outcome.problems:
-            logger.info("not ready: %s", "; ".join(map(str, self._outcome.problems[:_LOGGED_PROBLEMS])))
+        self._log(self._outcome)
         self._watch(self._outcome)
+
+    def _log(self, outcome: Outcome) -> None:
+        """Log the problems, unless the status has shown them since an earlier hook."""
+        if outcome.problems and self.unit.status not in statuses(outcome.problems):
+            logger.info("not ready: %s", "; ".join(map(str, outcome.problems[:_LOGGED_PROBLEMS])))
 
     def _disconnect(self, relation: ops.Relation) -> None:
         try:

@@ -1,40 +1,125 @@
-"""Reads single objects back from the cluster, for charms that remember something on one."""
+"""What a charm reads from the cluster, each by one request."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lightkube import ALL_NS
 from lightkube.core.exceptions import ApiError
 
-from kubeflow_charm.cluster import errors
-from kubeflow_charm.cluster.executor import Cluster
-from kubeflow_charm.cluster.resources import Manifest
+from kubeflow_charm.cluster import connection, errors, metadata_only, ownership
+from kubeflow_charm.cluster.resources import KINDS, WORKLOAD, Kind, Manifest
+from kubeflow_charm.problems import Problem
+
+Labels = Mapping[str, str | None]
+"""A label selector; a value of None asks for the label only."""
+
+_NAMESPACE = next(kind for kind in KINDS if kind.group_kind == "Namespace")
+_POD = Kind("v1", "Pod", "pods", WORKLOAD)
+_NODE = Kind("v1", "Node", "nodes", WORKLOAD, namespaced=False)
 
 
-def found(cluster: Cluster, resource: Any, name: str, application: str) -> Manifest | None:
-    """Return an object of the application's namespace, or None if there is none.
+class Reader:
+    """Reads objects with the application's own rights.
+
+    One request follows the other, so a hook that only reads opens one connection.
 
     Args:
-        cluster: the application's.
-        resource: lightkube's class of the kind, such as `lightkube.resources.core_v1.Secret`.
-        name: the object's.
-        application: ours, for the problem.
-
-    Raises:
-        Problem: if Kubernetes does not tell.
+        application: name of the Juju application.
+        namespace: name of the Juju model, which is the namespace.
     """
-    with errors.explained(f"{resource.__name__} {name}", application):
+
+    def __init__(self, application: str, namespace: str):
+        self.application = application
+        self.own = ownership.ApplySet(application, namespace)
+
+    @functools.cached_property
+    def client(self) -> Any:  # its overloads do not know generic resources made at run time
+        """The API server, with the application's own rights and under its field manager."""
+        return connection.client(self.own.namespace, self.own.field_manager)
+
+    def close(self) -> None:
+        """Close the connections to the API server, if there are any."""
+        if "client" in self.__dict__:
+            self.__dict__.pop("client").close()
+
+    def pods(self) -> list[Manifest]:
+        """Return the application's pods in its namespace.
+
+        Raises:
+            Problem: if the API server does not answer or refuses; all the readers below raise the same.
+        """
+        with errors.explained("pods", self.application):
+            return self._list(_POD, self.own.namespace, self.own.selector)
+
+    def all_pods(self) -> list[Manifest]:
+        """Return the pods of the whole cluster, whoever owns them; not for a hook."""
+        with errors.explained("pods", self.application):
+            return self._list(_POD, ALL_NS, None)
+
+    def namespaces(self, label: str) -> list[Manifest]:
+        """Return the namespaces that have a label, whatever its value, and are not going away."""
+        with errors.explained("namespaces", self.application):
+            found = self._list(_NAMESPACE, "", {label: None})
+        return [item for item in found if "deletionTimestamp" not in item["metadata"]]
+
+    def nodes(self) -> list[Manifest]:
+        """Return the cluster's nodes."""
+        with errors.explained("nodes", self.application):
+            return self._list(_NODE, "", None)
+
+    def labelled(self, kinds: Iterable[Kind]) -> list[Manifest]:
+        """Return the objects of some kinds that carry our label, the parent of our set included."""
+        return [
+            item
+            for kind in sorted(kinds, key=str)
+            for item in self.of_kind(kind, ALL_NS, self.own.selector, whole=kind.status)
+        ]
+
+    def of_kind(self, kind: Kind, namespace: str, labels: Labels | None, *, whole: bool) -> list[Manifest]:
+        """Return the objects of a kind, none if the type is absent.
+
+        Args:
+            kind: the kind.
+            namespace: where to look; ignored for kinds without namespaces.
+            labels: which to return; None for all.
+            whole: whether more than their metadata is read.
+        """
+        content = contextlib.nullcontext() if whole else metadata_only.requested()
         try:
-            return cluster.client.get(resource, name, namespace=cluster.own.namespace).to_dict()
-        except ApiError as error:
-            if error.status.code != 404:
-                raise
-            return None
+            with errors.explained(kind.group_kind, self.application), content:
+                return self._list(kind, namespace, labels)
+        except Problem as problem:
+            if errors.is_missing(problem.__cause__):
+                return []
+            raise
 
+    def found(self, kind: Kind, name: str) -> Manifest | None:
+        """Return one object of the application's namespace, or None if the API server says there is none."""
+        with errors.explained(f"{kind.kind} {name}", self.application):
+            try:
+                return self.client.get(kind.resource, name, namespace=self.own.namespace)
+            except ApiError as error:  # an answer without a Status is somebody else's, and says nothing
+                if error.status.code != 404:
+                    raise
+                return None
 
-def everywhere(cluster: Cluster, resource: Any, name: str, application: str) -> list[Manifest]:
-    """Return the objects of one name, of all namespaces; arguments and problems are those of `found`."""
-    with errors.explained(f"{resource.__name__} {name}", application):
-        items = cluster.client.list(resource, namespace=ALL_NS, fields={"metadata.name": name})
-        return [item.to_dict() for item in items]
+    def everywhere(self, kind: Kind, name: str) -> list[Manifest]:
+        """Return the objects of one name in all namespaces."""
+        with errors.explained(f"{kind.kind} {name}", self.application):
+            items = self.client.list(kind.resource, namespace=ALL_NS, fields={"metadata.name": name})
+            return list(items)
+
+    def whole(self, kind: Kind, name: str) -> Manifest:
+        """Return one object of a kind without namespaces."""
+        with errors.explained(f"{kind.kind} {name}", self.application):
+            return {**self.client.get(kind.resource, name), "apiVersion": kind.api_version, "kind": kind.kind}
+
+    def _list(self, kind: Kind, namespace: str, labels: Labels | None) -> list[Manifest]:
+        where = {"namespace": namespace} if kind.namespaced else {}
+        items = self.client.list(kind.resource, labels=labels, **where)
+        # Items of a list come without the two fields that say what they are, or as mere metadata.
+        return [{**item, "apiVersion": kind.api_version, "kind": kind.kind} for item in items]
