@@ -18,8 +18,7 @@ from pipelines_crds import definitions
 from pipelines_facts import Facts
 from store_keys import Shared
 
-from kubeflow_charm import ComponentCharm, Manifest, gather
-from kubeflow_charm.charm import Outcome
+from kubeflow_charm import ComponentCharm, Manifest, Outcome, gather
 from kubeflow_charm.gpu import pools as gpu
 from kubeflow_charm.relations import (
     dashboard_links,

@@ -27,7 +27,7 @@ from store_keys import PLATFORM, Key, Keys, PerProfile, Shared
 
 from kubeflow_charm import Problem
 from kubeflow_charm.cluster.executor import Cluster
-from kubeflow_charm.cluster.resources import KINDS
+from kubeflow_charm.cluster.resources import kind_of
 from kubeflow_charm.relations.object_store import ObjectStore
 
 logger = logging.getLogger(__name__)
@@ -36,8 +36,8 @@ PROFILE = "user.kubeflow.org/enabled"
 """What the namespaces of profiles are labelled with, as the resource dispatcher has it at first."""
 _SHARED = "shared"
 """The value of the option by which the operator says that profiles may share a key."""
-_SECRET = next(kind for kind in KINDS if kind.group_kind == "Secret")
 _WISH = "make keys"
+_SECRET = kind_of({"apiVersion": "v1", "kind": "Secret"})
 _AT_ONCE = 4
 """Requests in flight: MinIO takes 64 MiB for what is encrypted in each."""
 
@@ -83,8 +83,7 @@ class Decision:
 
         Raises:
             Problem: if the store cannot be asked and never knew a key of ours, or refuses; or if profiles
-            would
-                come to share a key although nobody said so.
+                would come to share a key although nobody said so.
         """
         own = self._config.own_keys(self._store)
         if not own:
@@ -134,7 +133,8 @@ class Decision:
 
     def _recorded(self) -> tuple[str, str]:
         """Return who had which keys, empty if not ours, and the name of our programs' key."""
-        secret = self._cluster.found(_SECRET, STORE_KEY) or {}
+        found = self._cluster.named(_SECRET, STORE_KEY)
+        secret = found[0] if found else {}
         who = (secret.get("metadata", {}).get("annotations") or {}).get(store_keys.RECORD, "")
         encoded = (secret.get("data") or {}).get("accesskey", "")
         return who, base64.b64decode(encoded).decode(errors="replace")

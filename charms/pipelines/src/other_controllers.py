@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import datetime
 
-from kubeflow_charm import Manifest, blocked
+from kubeflow_charm import blocked
 from kubeflow_charm.cluster.executor import Cluster
-from kubeflow_charm.cluster.resources import DATA, Kind
+from kubeflow_charm.cluster.resources import WORKLOAD, Kind, Manifest
 
 LEASE = "workflow-controller"
-_LEASES = Kind("coordination.k8s.io/v1", "Lease", "leases", DATA)
+_KIND = Kind("coordination.k8s.io/v1", "Lease", "leases", WORKLOAD)
 STALE_AFTER = datetime.timedelta(minutes=5)
 """Since a Lease was renewed. Controllers renew theirs every few seconds, and leave them behind when they go;
 clocks may differ by less than this."""
@@ -33,7 +33,7 @@ def refuse(cluster: Cluster) -> None:
     """
     namespace = cluster.own.namespace
     now = datetime.datetime.now(datetime.UTC)
-    for lease in cluster.everywhere(_LEASES, LEASE):
+    for lease in cluster.named(_KIND, LEASE, everywhere=True):
         where = lease["metadata"]["namespace"]
         if where != namespace and now - _renewed(lease) < STALE_AFTER:
             raise blocked(
@@ -44,6 +44,4 @@ def refuse(cluster: Cluster) -> None:
 def _renewed(lease: Manifest) -> datetime.datetime:
     """Return when a Lease was renewed last; long ago if nobody ever did."""
     renewed = (lease.get("spec") or {}).get("renewTime")
-    if isinstance(renewed, str):
-        return datetime.datetime.fromisoformat(renewed)
-    return renewed or datetime.datetime.min.replace(tzinfo=datetime.UTC)
+    return datetime.datetime.fromisoformat(renewed or "0001-01-01T00:00:00+00:00")

@@ -61,8 +61,8 @@ def _environment(folder: Path) -> jinja2.Environment:
 def _fingerprint(value: Any) -> str:
     """Return 16 characters: a fingerprint of the value, which does not reveal a strong password.
 
-    The first one is no digit. One in two thousand fingerprints has digits only, and YAML takes it for a
-    number, which the API server refuses as an annotation.
+    The first is not a digit: one in two thousand fingerprints would have digits only, which YAML takes for a
+    number, and the API server refuses that as an annotation.
     """
     return "f" + hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:15]
 

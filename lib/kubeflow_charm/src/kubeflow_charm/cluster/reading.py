@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lightkube import ALL_NS
-from lightkube.core.exceptions import ApiError
 
 from kubeflow_charm.cluster import connection, errors, metadata_only, ownership
 from kubeflow_charm.cluster.resources import KINDS, WORKLOAD, Kind, Manifest
@@ -97,29 +96,21 @@ class Reader:
                 return []
             raise
 
-    def found(self, kind: Kind, name: str) -> Manifest | None:
-        """Return one object of the application's namespace, or None if the API server says there is none."""
-        with errors.explained(f"{kind.kind} {name}", self.application):
-            try:
-                return self.client.get(kind.resource, name, namespace=self.own.namespace)
-            except ApiError as error:  # an answer without a Status is somebody else's, and says nothing
-                if error.status.code != 404:
-                    raise
-                return None
-
-    def everywhere(self, kind: Kind, name: str) -> list[Manifest]:
-        """Return the objects of one name in all namespaces."""
-        with errors.explained(f"{kind.kind} {name}", self.application):
-            items = self.client.list(kind.resource, namespace=ALL_NS, fields={"metadata.name": name})
-            return list(items)
-
     def whole(self, kind: Kind, name: str) -> Manifest:
         """Return one object of a kind without namespaces."""
         with errors.explained(f"{kind.kind} {name}", self.application):
             return {**self.client.get(kind.resource, name), "apiVersion": kind.api_version, "kind": kind.kind}
 
-    def _list(self, kind: Kind, namespace: str, labels: Labels | None) -> list[Manifest]:
+    def named(self, kind: Kind, name: str, *, everywhere: bool = False) -> list[Manifest]:
+        """Return the objects of one name: those in our namespace, or those in all."""
+        with errors.explained(f"{kind.kind} {name}", self.application):
+            where = ALL_NS if everywhere else self.own.namespace
+            return self._list(kind, where, None, fields={"metadata.name": name})
+
+    def _list(
+        self, kind: Kind, namespace: str, labels: Labels | None, fields: Mapping[str, str] | None = None
+    ) -> list[Manifest]:
         where = {"namespace": namespace} if kind.namespaced else {}
-        items = self.client.list(kind.resource, labels=labels, **where)
+        items = self.client.list(kind.resource, labels=labels, fields=fields, **where)
         # Items of a list come without the two fields that say what they are, or as mere metadata.
         return [{**item, "apiVersion": kind.api_version, "kind": kind.kind} for item in items]
