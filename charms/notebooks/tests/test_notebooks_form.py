@@ -221,11 +221,6 @@ WRONG = [
     ("affinity-options", affinity([]), "[0].affinity: Input should be a valid dictionary"),
     ("affinity-options", affinity({"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{}]}}),
      "[0].affinity.podAffinity.requiredDuringSchedulingIgnored"),
-    ("affinity-options", affinity(on_product("NVIDIA A100-SXM4-40GB")),
-     "[0].affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution"),
-    ("affinity-options", affinity({"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
-        {"weight": 1, "preference": {"matchExpressions": [{"key": "a", "operator": "Gt", "values": ["b"]}]}}]}}),
-     "[0].affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution"),
     ("gpu-taints", "some", "Input should be 'all', 'devices' or 'none'"),
     ("affinity-options-default", "nowhere", "'nowhere' is not offered: prefer-cpu-nodes, nvidia-h100"),
     ("tolerations-options", tolerations({"value": "b"}), "[0].tolerations[0]: without a key, the operator h"),
@@ -251,6 +246,24 @@ def test_a_wrong_option_is_blocked_with_its_place(notebooks, on_nodes, option, v
     on_nodes("default")
     text = notebooks.blocked({option: value})
     assert text.removesuffix("...").startswith(f"option {option}: {reason}"[: len(text) - 3])
+
+
+PREFERRED = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
+    {"weight": 1, "preference": {"matchExpressions": [{"key": "a", "operator": "Gt", "values": ["b"]}]}}]}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wrong", "place"),
+    [
+        (on_product("NVIDIA A100-SXM4-40GB"), "values[0]: 'NVIDIA A100-SXM4-40GB' is not a label's value"),
+        (PREFERRED, "matchExpressions[0]: Gt takes one value, a whole number"),
+    ],
+)
+def test_a_wrong_affinity_is_blocked_with_entry_field_and_reason(notebooks, on_nodes, wrong, place):
+    on_nodes("default")
+    text = notebooks.blocked({"affinity-options": affinity(wrong)})
+    assert text.startswith("option affinity-options: [0].affinity.nodeAff")
+    assert text.endswith(f"….{place}")
 
 
 @pytest.mark.parametrize("field", ["affinity-options", "tolerations-options", "gpu-vendors"])
