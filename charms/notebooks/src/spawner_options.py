@@ -12,8 +12,8 @@ import notebook_images
 import pydantic
 
 from kubeflow_charm import YAML, if_empty
-from kubeflow_charm.gpu.options import GpuConfig, differing
 from kubeflow_charm.gpu.pod_scheduling import Affinity, Toleration
+from kubeflow_charm.gpu_options import GpuConfig, differing
 from kubeflow_charm.images import ImageReference
 from kubeflow_charm.relations.kubernetes_names import DnsName
 

@@ -14,7 +14,7 @@ from bucket_retention import Rules
 
 from kubeflow_charm import YAML, Problem, blocked, if_empty
 from kubeflow_charm.gateway import GatewayConfig
-from kubeflow_charm.gpu.options import GpuConfig
+from kubeflow_charm.gpu_options import GpuConfig
 from kubeflow_charm.images import ImageReference, redirected
 from kubeflow_charm.relations.kubernetes_names import DnsName
 from kubeflow_charm.relations.object_store import ObjectStore

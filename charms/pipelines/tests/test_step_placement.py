@@ -25,8 +25,9 @@ def defaults(pipelines: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
         found[0]["status"]["capacity"]["example.com/tpu"] = "1"
         found[0]["spec"]["taints"] = [{"key": "tpus", "value": "only", "effect": "NoSchedule"}]
         monkeypatch.setattr(Cluster, "nodes", lambda _: found)
-        said = pipelines.render({key.replace("_", "-"): value for key, value in options.items()})
-        data = said["ConfigMap/workflow-controller-configmap"]["data"]
+        given = {key.replace("_", "-"): value for key, value in options.items()}
+        documents = pipelines.render({"object-store-keys": "shared"} | given)
+        data = documents["ConfigMap/workflow-controller-configmap"]["data"]
         return yaml.safe_load(data.get("workflowDefaults", "{}")).get("spec", {})
 
     return rendered

@@ -1,7 +1,7 @@
 """Label keys, label values and extended resources, by the rules of Kubernetes.
 
-From Kubernetes v1.36: apimachinery/pkg/util/validation (IsQualifiedName, IsValidLabelValue) and
-pkg/apis/core/v1/helper (IsExtendedResourceName).
+From Kubernetes v1.36: apimachinery/pkg/util/validation (IsQualifiedName, IsValidLabelValue,
+IsDNS1123Subdomain, IsDNS1123Label) and pkg/apis/core/v1/helper (IsExtendedResourceName).
 """
 
 from __future__ import annotations
@@ -34,6 +34,12 @@ def _domain_name(value: str) -> str:
     return value
 
 
+def _namespace(value: str) -> str:
+    if len(value) > 63 or "." in value or not _DOMAIN.fullmatch(value):
+        raise ValueError(f"{value[:70]!r} is not a namespace")
+    return value
+
+
 def _extended_resource(value: str) -> str:
     prefix, _, name = value.partition("/")
     domain_is_free = prefix and _DOMAIN.fullmatch(prefix) and not re.search(r"(^|\.)kubernetes\.io$", prefix)
@@ -45,5 +51,6 @@ def _extended_resource(value: str) -> str:
 LabelKey = Annotated[str, pydantic.AfterValidator(_label_key)]
 LabelValue = Annotated[str, pydantic.AfterValidator(_label_value)]
 DomainName = Annotated[str, pydantic.AfterValidator(_domain_name)]
+Namespace = Annotated[str, pydantic.AfterValidator(_namespace)]
 ExtendedResource = Annotated[str, pydantic.AfterValidator(_extended_resource)]
 """`<domain>/<name>`: the name that a device plugin gives its devices."""

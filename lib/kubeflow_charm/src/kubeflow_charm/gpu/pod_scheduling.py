@@ -16,8 +16,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic.alias_generators import to_camel
 
-from kubeflow_charm.gpu.kubernetes_labels import DomainName, LabelKey, LabelValue
-from kubeflow_charm.relations.kubernetes_names import Namespace
+from kubeflow_charm.gpu.kubernetes_labels import DomainName, LabelKey, LabelValue, Namespace
 
 _WITH_VALUES = {"In", "NotIn"}  # codespell:ignore
 _INT64 = 2**63

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import pydantic
 
-from kubeflow_charm import YAML, Config, if_empty
 from kubeflow_charm.cluster.resources import Manifest
+from kubeflow_charm.config import YAML, Config, if_empty
 from kubeflow_charm.gpu.kubernetes_labels import ExtendedResource
 from kubeflow_charm.gpu.pools import Gpus, discover
 from kubeflow_charm.gpu.tolerations import ByDefault
