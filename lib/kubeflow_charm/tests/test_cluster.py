@@ -212,6 +212,15 @@ class TestTypesOfOthers:
         assert {entry["manager"] for entry in left["metadata"]["managedFields"]} == {"ada", "kube-apiserver"}
         site.api.request("DELETE", site.path(site.crd()))
 
+    def test_one_that_is_given_back_is_ours_again(self, site: Site) -> None:
+        site.create(site.crd())
+        site.ours.converge([site.crd()])
+        site.patch(site.crd(), {"metadata": {"managedFields": [{}]}})
+        site.ours.converge([site.crd()])
+        assert not [r for r in site.requests(lambda: site.ours.converge([site.crd()])) if r.writes]
+        site.ours.clear()
+        _until_gone(site, site.crd())
+
     def test_an_annotation_of_somebody_s_does_not_make_it_theirs(self, site: Site) -> None:
         site.ours.converge([site.crd()])
         site.patch(site.crd(), {"metadata": {"annotations": {"team": "ada"}, "labels": {"team": "ada"}}})
