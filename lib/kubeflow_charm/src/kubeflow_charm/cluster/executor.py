@@ -169,8 +169,8 @@ class Cluster(Reader):
             raise ExceptionGroup("Kubernetes", [problem for _, problem in plan.blocked])
         if plan.record is not None:
             self._write_parent(plan.record)
-        for name, managers in plan.shared.items():
-            logger.info("CRD %s is managed by %s and serves us: used as it is", name, ", ".join(managers))
+        for name in sorted(plan.newly_shared):
+            logger.info("CRD %s is managed by %s: used as it is", name, ", ".join(plan.shared[name]))
         live = {key: existing.live[key] for key in wanted.core if key in existing.live}
         for rank in plan.ranks:
             live |= _by_identity(self._write_rank(rank))

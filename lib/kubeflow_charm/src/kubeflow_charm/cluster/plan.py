@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from kubeflow_charm.cluster import settled, sharing
 from kubeflow_charm.cluster.ownership import ApplySet, Record
 from kubeflow_charm.cluster.resources import KINDS, WEBHOOK, Key, Kind, Manifest, described, identity, kind_of
-from kubeflow_charm.problems import Problem, blocked
+from kubeflow_charm.problems import Problem, blocked, waiting
 
 PARENT_KIND = next(kind for kind in KINDS if kind.group_kind == "ConfigMap")
 
@@ -109,7 +109,8 @@ class Plan:
         spread: objects to apply whatever becomes of one of them.
         refused: objects of `Wanted.spread` that are not written, and why.
         removals: groups of objects to let go one group after the other.
-        shared: name of a CRD that is newly shared, to its managers.
+        shared: names of the CRDs that are used and somebody else manages, to their managers.
+        newly_shared: the names that the parent does not say yet.
         stale: recorded kinds of which nothing is wanted any more.
         final: what the parent must say once the objects of stale kinds are gone.
     """
@@ -121,6 +122,7 @@ class Plan:
     refused: tuple[Refusal, ...] = ()
     removals: tuple[tuple[Removal, ...], ...] = ()
     shared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    newly_shared: frozenset[str] = frozenset()
     stale: frozenset[Kind] = frozenset()
     final: Record = field(default_factory=Record)
 
@@ -149,7 +151,7 @@ def plan(own: ApplySet, wanted: Wanted, existing: Existing) -> Plan:
     delete it. CRDs follow the rules of `sharing.py`.
     """
     record = own.recorded(existing.live.values())
-    judge = _Judge(own, existing, record or Record())
+    judge = _Judge(own, existing)
     core = [judge.verdict(key, item) for key, item in wanted.core.items()]
     spread = [judge.verdict(key, item) for key, item in wanted.spread.items()]
     stopped = [found for found in core if isinstance(found, tuple)] + judge.parent_conflicts(wanted)
@@ -167,7 +169,8 @@ def plan(own: ApplySet, wanted: Wanted, existing: Existing) -> Plan:
         spread=tuple(found for found in spread if isinstance(found, Write)),
         refused=tuple(found for found in spread if isinstance(found, tuple)),
         removals=_removals(own, gone),
-        shared={name: who for name, who in judge.shared.items() if name not in judge.known},
+        shared=judge.shared,
+        newly_shared=before.shared - (record.shared if record else frozenset()),
         final=replace(before, names=before.names - {kind.group_kind for kind in stale}),
         stale=frozenset(stale),
     )
@@ -176,11 +179,10 @@ def plan(own: ApplySet, wanted: Wanted, existing: Existing) -> Plan:
 class _Judge:
     """Decides about one wanted object after the other, and notes the CRDs that are shared."""
 
-    def __init__(self, own: ApplySet, existing: Existing, record: Record):
+    def __init__(self, own: ApplySet, existing: Existing):
         self._own = own
         self._existing = existing
         self._settled = settled.Settled(own.field_manager)
-        self.known = record.shared
         self.shared: dict[str, tuple[str, ...]] = {}
 
     def verdict(self, key: Key, item: Manifest) -> Write | Refusal | None:
@@ -190,6 +192,8 @@ class _Judge:
         if there is None:
             return Write(item, force=False)
         if kind_of(item).shared:
+            if "deletionTimestamp" in there["metadata"]:  # with its objects: nothing can be built on it
+                return item, waiting(described(item), "is being removed")
             managers = sharing.other_managers(there, self._own.field_manager)
             if managers and not sharing.is_our_schema(there, self._own.field_manager):
                 return self._of_shared(item, there, managers)
