@@ -367,6 +367,14 @@ class TestRemoval:
         assert site.gate.faults[0].times == 0
         _until_gone(site, *site.everything())
 
+    def test_a_type_whose_names_were_never_accepted(self, site: Site) -> None:
+        twin = site.crd(names={"kind": "Thing", "plural": "twins"})
+        twin["metadata"]["name"] = f"twins.{site.group}"
+        site.ours.converge([site.crd()])
+        site.ours.converge([site.crd(), twin])
+        site.ours.clear()
+        _until_gone(site, site.crd(), twin)
+
     def test_what_cannot_be_deleted_is_named_and_recorded_until_it_is_gone(
         self, site: Site, caplog: Any
     ) -> None:

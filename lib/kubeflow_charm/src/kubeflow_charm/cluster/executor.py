@@ -272,18 +272,25 @@ class Cluster(Reader):
         self.client.patch(kind_of(crd).resource, name, patch, patch_type=PatchType.MERGE)
 
     def _has_objects(self, crd: Manifest) -> bool:
-        """Whether any object of a type exists."""
+        """Whether any object of a type exists, or may exist in a version that nobody serves."""
         spec = crd["spec"]
+        served = [version["name"] for version in spec["versions"] if version["served"]]
+        if not served:
+            return True
         kind = Kind(
-            f"{spec['group']}/{next(v['name'] for v in spec['versions'] if v['served'])}",
+            f"{spec['group']}/{served[0]}",
             spec["names"]["kind"],
             spec["names"]["plural"],
             rank=WORKLOAD,
             namespaced=spec["scope"] == "Namespaced",
         )
         where = {"namespace": ALL_NS} if kind.namespaced else {}
-        items = self.client.list(kind.resource, chunk_size=1, **where)
-        return next(iter(items), None) is not None
+        try:
+            return any(True for _ in self.client.list(kind.resource, chunk_size=1, **where))
+        except httpx2.HTTPStatusError as error:
+            if errors.is_missing(error):  # its names were never accepted
+                return False
+            raise
 
     def _clear_once(self, *, insist: bool = False) -> list[Problem]:
         """Let go of all that is ours, the record last; return what was in the way."""
