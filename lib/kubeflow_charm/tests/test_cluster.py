@@ -395,6 +395,15 @@ class TestRemoval:
         remaining = {"ValidatingWebhookConfiguration", "ConfigMap"}
         _until(lambda: site.left(*site.everything()) == remaining)
 
+    def test_what_waits_for_its_webhook_is_not_forgotten(self, site: Site) -> None:
+        site.ours.converge(site.everything())
+        site.gate.faults.append(Fault(lambda r: _is_delete(r) and "webhook" in r.resource, 500, times=1))
+        first = site.ours.converge([site.here("v1", "ConfigMap")])
+        assert any("webhook is gone" in str(problem) for problem in first.problems)
+        assert site.get(site.deployment())
+        assert not site.ours.converge([site.here("v1", "ConfigMap")]).problems
+        _until(lambda: site.left(*site.everything()) == {"ConfigMap"})
+
     def test_kinds_of_a_newer_revision_are_named_and_stay_recorded(self, site: Site, caplog: Any) -> None:
         site.ours.converge(site.everything())
         record = site.ours.own.recorded(site.ours.labelled({kind_of(site.parent())}))

@@ -175,11 +175,11 @@ class Cluster(Reader):
         for rank in plan.ranks:
             live |= _by_identity(self._write_rank(rank))
         _, refused = _each(self._write_spread, plan.spread, _manifest_of)
-        left = self._remove(plan.removals)
-        final = plan.record_after(item for item, _ in left)
+        remaining = self._remove(plan.removals)
+        final = plan.record_after(item for item, _ in remaining)
         if final is not None:
             self._write_parent(final)
-        return Converged(tuple(live.values()), (*plan.refused, *refused, *left))
+        return Converged(tuple(live.values()), (*plan.refused, *refused, *remaining))
 
     def _write_rank(self, rank: Iterable[Write]) -> list[Manifest]:
         written, failed = _each(self._write, rank, _manifest_of)
@@ -233,16 +233,22 @@ class Cluster(Reader):
     # Removing
 
     def _remove(self, groups: Iterable[Iterable[Removal]], *, insist: bool = False) -> list[Refusal]:
-        """Let go of objects group by group; return those that are left, and why.
+        """Let go of objects group by group; return those that remain, and why.
 
-        While a webhook is left, the workload behind it stays, unless `insist`.
+        While a webhook remains, the workload behind it stays, unless `insist`.
         """
-        left: list[Refusal] = []
+        remaining: list[Refusal] = []
+        calling = False
         for group in groups:
-            left += _each(self._let_go, group, _manifest_of)[1]
-            if not insist and any(kind_of(item).rank == WEBHOOK for item, _ in left):
-                return left
-        return left
+            if calling and not insist:
+                items = map(_manifest_of, group)
+                remaining += [
+                    (item, waiting(described(item), "stays until its webhook is gone")) for item in items
+                ]
+                continue
+            remaining += _each(self._let_go, group, _manifest_of)[1]
+            calling = any(kind_of(item).rank == WEBHOOK for item, _ in remaining)
+        return remaining
 
     def _let_go(self, removal: Removal) -> None:
         item = removal.manifest
