@@ -136,7 +136,7 @@ class Bench:
         assert len(self.unit.workload.message) <= 120
         return self.unit.workload.current, self.unit.workload.message
 
-    def converge(self, within: float = 30.0) -> None:
+    def converge(self, within: float = 90.0) -> None:
         """Relate everything, and run hooks until the unit is active, as the watcher would have it."""
         self.relate()
         deadline = time.monotonic() + within

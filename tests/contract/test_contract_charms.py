@@ -324,7 +324,7 @@ def _at(item: dict[str, Any], place: tuple[str, ...]) -> Any:
     return item
 
 
-def _until(condition: Callable[[], bool], within: float = 30.0) -> None:
+def _until(condition: Callable[[], bool], within: float = 90.0) -> None:
     deadline = time.monotonic() + within
     while not condition():
         assert time.monotonic() < deadline
