@@ -266,6 +266,17 @@ def test_a_service_leads_to_our_pods_and_to_none_of_another_application(make: Ma
             assert not selector.items() <= labels.items()
 
 
+def test_webhooks_about_pods_are_called_for_profiles_only(make: Make) -> None:
+    found = 0
+    for document in make("kubernetes").objects:
+        for webhook in document.get("webhooks", ()):
+            if any("pods" in rule["resources"] for rule in webhook["rules"]):
+                selector = webhook["namespaceSelector"]["matchLabels"]
+                assert selector == {"app.kubernetes.io/part-of": "kubeflow-profile"}, webhook["name"]
+                found += 1
+    assert found == 2
+
+
 ADDED = {
     "everybody": {},
     "a profile's accounts": {"from": [{"source": {"namespaces": ["alice"]}}]},
