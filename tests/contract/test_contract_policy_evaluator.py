@@ -129,6 +129,8 @@ def test_a_pod_without_a_sidecar_and_ports_left_to_the_program_refuse_nobody() -
         ({"values": ["*"]}, {"user": "bob"}, True),
         ({"notValues": ["*"]}, {}, True),
         ({"notValues": ["*"]}, {"user": "bob"}, False),
+        ({"notValues": ["*"]}, {"user": ""}, False),
+        ({"values": ["*"]}, {"user": ""}, True),
         ({"values": ["bob", "ada"]}, {"user": "ada"}, True),
         ({"values": ["b*"]}, {"user": "bob"}, True),
         ({"values": ["*"], "notValues": ["bob"]}, {"user": "bob"}, False),
