@@ -111,3 +111,16 @@ def test_a_pool_without_taints_has_a_poddefault_that_only_marks_its_pods():
             "selector": {"matchLabels": {"gpu-nvidia-tesla-t4": "true"}},
         },
     }
+
+
+def test_pods_without_a_gpu_prefer_the_nodes_that_have_none():
+    gpus = discover(nodes.load(FILES[0].with_name("default.yaml")))
+    expression = {
+        "key": "nvidia.com/gpu.product",
+        "operator": "NotIn",
+        "values": ["NVIDIA-H100-80GB-HBM3"],
+    }
+    preference = {"weight": 100, "preference": {"matchExpressions": [expression]}}
+    assert placement.away_from(gpus) == {
+        "nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [preference]}
+    }
