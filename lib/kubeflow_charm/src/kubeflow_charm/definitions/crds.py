@@ -8,43 +8,20 @@ document.
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import pydantic
-from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 from kubeflow_charm.cluster.resources import Manifest
 from kubeflow_charm.definitions import schemas
 
-Embedded = Annotated[
-    dict[str, Any],
-    pydantic.WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
-]
-"""A piece of another API, kept whole and not checked here: an affinity, a volume."""
+Embedded = Annotated[dict[str, Any], pydantic.WithJsonSchema({"type": "object"} | schemas.ANYTHING)]
+"""A piece that upstream's own definition keeps whole and does not check; the rest is in `embedded.py`."""
 
-PodTemplate = Annotated[
-    dict[str, Any],
-    pydantic.WithJsonSchema(
-        {
-            "type": "object",
-            "properties": {
-                "metadata": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
-                "spec": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
-            },
-        }
-    ),
-]
-"""A core/v1 PodTemplateSpec, the two halves of which are kept whole; the API server checks the pod itself."""
-
-IntOrString = Annotated[
-    int | str,
-    pydantic.WithJsonSchema(
-        {"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]}
-    ),
-]
-"""`80` or `http`, `1` or `500m`."""
+_SELF = re.compile(r"\bself\b")
 
 
 def keyed(*keys: str) -> FieldInfo:
@@ -62,18 +39,43 @@ def atomic() -> FieldInfo:
     return pydantic.Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})
 
 
-def rules(*said: tuple[str, str]) -> dict[str, Any]:
-    """Return validations in CEL, as pairs of rule and message, for the `json_schema_extra` of field or model.
+def rules(*checks: tuple[str, str]) -> dict[str, Any]:
+    """Return validations in CEL, as pairs of rule and message, for `keywords` or a `json_schema_extra`.
 
-    `self` is the field or the model, `oldSelf` what it was before an update.
+    `self` is the field or the object, `oldSelf` what it was before an update. A rule without `oldSelf` is not
+    asked about a field that an update does not change, so objects that break a new rule stay usable. For the
+    whole object, which any update changes, take `fresh`.
     """
-    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in said]}
+    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in checks]}
 
 
-class Schema(pydantic.BaseModel):
-    """Base of the models: the field `pod_template` is `podTemplate` in the resource."""
+def object_rules(*checks: tuple[str, str]) -> dict[str, Any]:
+    """Return validations of a whole object, for the `keywords` of its model.
 
-    model_config = pydantic.ConfigDict(alias_generator=to_camel, populate_by_name=True)
+    Any update changes the object, a finalizer's removal as well, so such a rule is not asked about one that
+    broke it before the update. That takes `optionalOldSelf`, which Kubernetes has since 1.30.
+    """
+    return {
+        "x-kubernetes-validations": [
+            {
+                "rule": f"oldSelf.hasValue() && !({_SELF.sub('oldSelf.value()', rule)}) || ({rule})",
+                "message": message,
+                "optionalOldSelf": True,
+            }
+            for rule, message in checks
+        ]
+    }
+
+
+def short_name(limit: int) -> tuple[str, str]:
+    """Return the check that an object's name is a DNS label of at most `limit` characters.
+
+    The API server itself checks that it is made of labels with dots between them.
+    """
+    return (
+        f"self.metadata.name.size() <= {limit} && !self.metadata.name.contains('.')",
+        f"the name must have no dot and at most {limit} characters",
+    )
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ class Version:
     """
 
     name: str
-    model: type[pydantic.BaseModel]
+    model: type[schemas.Schema]
     served: bool = True
     storage: bool = False
     columns: tuple[Column, ...] = ()
