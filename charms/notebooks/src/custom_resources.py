@@ -21,7 +21,7 @@ import pydantic
 from lightkube.models import core_v1
 
 from kubeflow_charm import Manifest
-from kubeflow_charm.definitions.crds import Names, Version, definition, object_rules, rules, short_name
+from kubeflow_charm.definitions.crds import Names, Version, at_most, definition, object_rules, rules
 from kubeflow_charm.definitions.embedded import Int32, IntOrString, Kubernetes, PodSpec
 from kubeflow_charm.definitions.schemas import Schema
 
@@ -111,7 +111,7 @@ class NotebookStatus(Schema):
     container_state: ContainerState
 
 
-class Notebook(Schema, keywords=object_rules(short_name(52), _HAS_POD)):
+class Notebook(Schema, keywords=object_rules(_HAS_POD)):
     """A server in a pod of its own that a user works in by the browser."""
 
     spec: NotebookSpec | None = None
@@ -155,7 +155,7 @@ class PvcViewerStatus(Schema):
     url: str | None = None
 
 
-class PvcViewer(Schema, keywords=object_rules(short_name(53), _HAS_SPEC)):
+class PvcViewer(Schema, keywords=object_rules(_HAS_SPEC)):
     """A file browser on a volume."""
 
     spec: PvcViewerSpec | None = None
@@ -193,7 +193,7 @@ class TensorboardStatus(Schema):
     ready_replicas: Int32
 
 
-class Tensorboard(Schema, keywords=object_rules(short_name(58), _HAS_SPEC)):
+class Tensorboard(Schema, keywords=object_rules(_HAS_SPEC)):
     """A TensorBoard server on some logs."""
 
     spec: TensorboardSpec | None = None
@@ -208,12 +208,13 @@ def definitions() -> list[Manifest]:
         Version("v1alpha1", Notebook),
     ]
     return [
-        definition(Names("Notebook", "notebooks", "kubeflow.org"), notebook),
+        definition(Names("Notebook", "notebooks", "kubeflow.org", objects=at_most(52)), notebook),
         definition(
-            Names("PVCViewer", "pvcviewers", "kubeflow.org"), [Version("v1alpha1", PvcViewer, storage=True)]
+            Names("PVCViewer", "pvcviewers", "kubeflow.org", objects=at_most(53)),
+            [Version("v1alpha1", PvcViewer, storage=True)],
         ),
         definition(
-            Names("Tensorboard", "tensorboards", "tensorboard.kubeflow.org"),
+            Names("Tensorboard", "tensorboards", "tensorboard.kubeflow.org", objects=at_most(58)),
             [Version("v1alpha1", Tensorboard, storage=True)],
         ),
     ]

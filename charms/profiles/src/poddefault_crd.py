@@ -9,7 +9,7 @@ every pod that the labels select.
 from __future__ import annotations
 
 from kubeflow_charm import Manifest
-from kubeflow_charm.definitions.crds import Embedded, Names, Version, definition, object_rules
+from kubeflow_charm.definitions.crds import Embedded, Names, Version, at_most, definition
 from kubeflow_charm.definitions.embedded import (
     Container,
     EnvFrom,
@@ -21,9 +21,6 @@ from kubeflow_charm.definitions.embedded import (
     VolumeMount,
 )
 from kubeflow_charm.definitions.schemas import Schema
-
-# The webhook annotates pods with `<group>/poddefault-<name>`, and 63 characters may follow the slash.
-_NAME = ("self.metadata.name.size() <= 52", "the name must have at most 52 characters")
 
 
 class PodDefaultSpec(Schema):
@@ -47,7 +44,7 @@ class PodDefaultSpec(Schema):
     volumes: list[Volume] | None = None
 
 
-class PodDefault(Schema, keywords=object_rules(_NAME)):
+class PodDefault(Schema):
     """What pods with certain labels get; users tick it when they make a notebook."""
 
     spec: PodDefaultSpec | None = None
@@ -56,5 +53,6 @@ class PodDefault(Schema, keywords=object_rules(_NAME)):
 
 def poddefault_definition() -> Manifest:
     """Return the CustomResourceDefinition of PodDefault."""
-    names = Names("PodDefault", "poddefaults", "kubeflow.org")
+    # The webhook annotates pods with `<group>/poddefault-<name>`, and 63 characters may follow the slash.
+    names = Names("PodDefault", "poddefaults", "kubeflow.org", objects=at_most(52, dots=True))
     return definition(names, [Version("v1alpha1", PodDefault, storage=True, status=False)])

@@ -28,11 +28,11 @@ from kubeflow_charm.definitions.crds import (
     Embedded,
     Names,
     Version,
+    at_most,
     atomic,
     definition,
     object_rules,
     rules,
-    short_name,
 )
 from kubeflow_charm.definitions.embedded import QUANTITY
 from kubeflow_charm.definitions.schemas import Schema
@@ -113,6 +113,8 @@ class Plugin(Schema):
     spec: Embedded | None = None
 
 
+_FEW = pydantic.Field(max_length=16)
+
 _SCOPED = rules(
     (
         "self.operator in ['In', 'NotIn'] ? (has(self.values) && self.values.size() > 0) "
@@ -137,7 +139,7 @@ class ScopeRequirement(Schema, keywords=_SCOPED):
 class ScopeSelector(Schema, keywords=_ATOMIC):
     """All conditions on the scope of the objects that a quota counts."""
 
-    match_expressions: Annotated[list[ScopeRequirement], atomic()] | None = None
+    match_expressions: Annotated[list[ScopeRequirement], atomic(), _FEW] | None = None
 
 
 def _listed(names: tuple[str, ...]) -> str:
@@ -157,7 +159,8 @@ _RESOURCES = rules(
         "a resource has letters, digits, dots and dashes, and at most one slash, after its domain",
     ),
     (
-        f"{_listed(_COUNTS)}.all(k, !(k in self) || quantity(string(self[k])).isInteger())",
+        f"{_listed(_COUNTS)}.all(k, !(k in self) || [quantity(string(self[k])).asApproximateFloat()]"
+        ".all(n, n == double(int(n))))",
         "objects are counted in whole numbers",
     ),
 )
@@ -165,12 +168,36 @@ Hard = Annotated[dict[str, Amount], pydantic.Field(max_length=128, json_schema_e
 """Resources and how much there may be of each."""
 
 
-class ResourceQuotaSpec(Schema):
+_ALL_SCOPES = (
+    "((has(self.scopes) ? self.scopes : []) + (has(self.scopeSelector) "
+    "&& has(self.scopeSelector.matchExpressions) "
+    "? self.scopeSelector.matchExpressions.map(e, e.scopeName) : []))"
+)
+_QUOTA = rules(
+    (
+        f"!has(self.hard) || {_ALL_SCOPES}.all(s, self.hard.all(k, "
+        f"!(k in {_listed((*_COMPUTE, *_STORAGE, *_COUNTS))}) || k in ("
+        "s == 'BestEffort' ? ['pods'] : s == 'VolumeAttributesClass' "
+        "? ['persistentvolumeclaims', 'requests.storage'] "
+        f": {_listed((*_COMPUTE, 'pods'))})))",
+        "scopes of pods limit pods, cpu and memory, BestEffort only pods, VolumeAttributesClass claims",
+    ),
+    *(
+        (
+            f"!({_ALL_SCOPES}.exists(s, s == '{scope}') && {_ALL_SCOPES}.exists(s, s == 'Not{scope}'))",
+            f"{scope} and Not{scope} exclude each other",
+        )
+        for scope in ("BestEffort", "Terminating")
+    ),
+)
+
+
+class ResourceQuotaSpec(Schema, keywords=_QUOTA):
     """The quota of the profile's namespace (core/v1 ResourceQuotaSpec)."""
 
     hard: Hard | None = None
     scope_selector: ScopeSelector | None = None
-    scopes: Annotated[list[Scope], atomic()] | None = None
+    scopes: Annotated[list[Scope], atomic(), _FEW] | None = None
 
 
 class ProfileSpec(Schema):
@@ -199,17 +226,16 @@ class ProfileStatus(Schema):
 
 
 _OWNED = "has(self.spec) && has(self.spec.owner)"
-_RULES = object_rules(short_name(63), (_OWNED, "spec.owner must be there"))
-_RULES["x-kubernetes-validations"].append(
-    {
-        "rule": "!oldSelf.hasValue() || !has(oldSelf.value().spec) || !has(oldSelf.value().spec.owner) "
-        f"|| {_OWNED} && self.spec.owner.name == oldSelf.value().spec.owner.name "
-        "|| has(oldSelf.value().status) && has(oldSelf.value().status.conditions) "
-        "&& oldSelf.value().status.conditions.exists(c, has(c.type) && c.type == 'Failed')",
-        "message": "the owner cannot change, since the namespace was made for it: make another profile",
-        "optionalOldSelf": True,
-    }
-)
+_RULES = object_rules((_OWNED, "spec.owner must be there"))
+_RULES["x-kubernetes-validations"] += rules(
+    (
+        "!has(oldSelf.spec) || !has(oldSelf.spec.owner) "
+        f"|| {_OWNED} && self.spec.owner.name == oldSelf.spec.owner.name "
+        "|| has(oldSelf.status) && has(oldSelf.status.conditions) "
+        "&& oldSelf.status.conditions.exists(c, has(c.type) && c.type == 'Failed')",
+        "the owner cannot change, since the namespace was made for it: make another profile",
+    )
+)["x-kubernetes-validations"]
 """A profile that has failed may change its owner, so that an earlier change can be taken back."""
 
 
@@ -226,4 +252,5 @@ def profile_definition() -> Manifest:
         Version("v1", Profile, storage=True, status=False),
         Version("v1beta1", Profile, status=False),
     ]
-    return definition(Names("Profile", "profiles", "kubeflow.org"), versions, namespaced=False)
+    names = Names("Profile", "profiles", "kubeflow.org", objects=at_most(63))
+    return definition(names, versions, namespaced=False)

@@ -67,17 +67,6 @@ def object_rules(*checks: tuple[str, str]) -> dict[str, Any]:
     }
 
 
-def short_name(limit: int) -> tuple[str, str]:
-    """Return the check that an object's name is a DNS label of at most `limit` characters.
-
-    The API server itself checks that it is made of labels with dots between them.
-    """
-    return (
-        f"self.metadata.name.size() <= {limit} && !self.metadata.name.contains('.')",
-        f"the name must have no dot and at most {limit} characters",
-    )
-
-
 @dataclass(frozen=True)
 class Column:
     """What `kubectl get` prints beside the name.
@@ -144,15 +133,15 @@ class Version:
     status: bool = True
     scale: Scale | None = None
 
-    def document(self) -> dict[str, Any]:
+    def document(self, names: Names) -> dict[str, Any]:
         """Return the entry of `spec.versions`."""
         schema = schemas.structural(self.model)
         common = {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
-            "metadata": {"type": "object"},
+            "metadata": {"type": "object"} | _given(properties=names.objects and {"name": names.objects}),
         }
-        schema["properties"] = common | schema.get("properties", {})
+        schema = schema | {"properties": common | schema["properties"]}
         subresources = _given(status={} if self.status else None, scale=self.scale and self.scale.document())
         entry = {
             "name": self.name,
@@ -166,6 +155,14 @@ class Version:
         )
 
 
+def at_most(length: int, *, dots: bool = False) -> dict[str, Any]:
+    """Return the schema of names that have a limit, and dots if they may.
+
+    Pods, Services and namespaces have no dot in their names; custom resources may, unless it is said.
+    """
+    return {"type": "string", "maxLength": length} | ({} if dots else {"pattern": "^[^.]*$"})
+
+
 @dataclass(frozen=True)
 class Names:
     """What a kind is called.
@@ -176,6 +173,8 @@ class Names:
         group: `kubeflow.org`.
         short: what people type instead, such as `pd`.
         categories: what `kubectl get` takes for several kinds at once, such as `all`.
+        objects: what the names of objects must be, beyond lower-case letters, digits, dashes and dots, as a
+            schema: see `at_most`. An update does not change a name, so the API server does not ask again.
     """
 
     kind: str
@@ -183,6 +182,7 @@ class Names:
     group: str
     short: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
+    objects: dict[str, Any] | None = None
 
     def document(self) -> dict[str, Any]:
         """Return it as the API has it."""
@@ -253,7 +253,7 @@ def definition(
         "group": names.group,
         "names": names.document(),
         "scope": "Namespaced" if namespaced else "Cluster",
-        "versions": [version.document() for version in versions],
+        "versions": [version.document(names) for version in versions],
     }
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
