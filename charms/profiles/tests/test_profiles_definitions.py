@@ -8,9 +8,9 @@ from typing import Any
 import lightkube
 import pytest
 from lightkube.core.exceptions import ApiError
-from lightkube.generic_resource import create_global_resource
 
 from kubeflow_charm.cluster.resources import CUSTOM, Kind
+from rehearsal import documents
 
 PROFILES = {
     version: Kind(f"kubeflow.org/{version}", "Profile", "profiles", CUSTOM, namespaced=False)
@@ -206,7 +206,7 @@ def test_a_profile_of_one_version_is_read_in_the_other(client, submit):
 
 def test_what_the_controller_says_of_a_profile_is_kept_once(client, submit):
     """Upstream's controller adds the condition by an ordinary update, whenever it looks at the profile."""
-    kind = create_global_resource("kubeflow.org", "v1", "Profile", "profiles")
+    kind = documents.cluster_wide("kubeflow.org", "v1", "Profile", "profiles")
     condition = {"type": "Failed", "message": "namespace already exist, but not owned by profile creator"}
     base = {"apiVersion": "kubeflow.org/v1", "kind": "Profile", "metadata": {"name": "joan"}}
     client.apply(kind(base | {"spec": {"owner": OWNER}}), field_manager="test")

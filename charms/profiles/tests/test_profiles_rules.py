@@ -6,20 +6,21 @@ from collections.abc import Callable
 from typing import Any
 
 import lightkube
+import older_objects
 import pytest
 from lightkube.core.exceptions import ApiError
-from lightkube.generic_resource import create_global_resource, create_namespaced_resource
 
 from kubeflow_charm.cluster.resources import CUSTOM, Kind
+from rehearsal import documents
 
 PROFILE = Kind("kubeflow.org/v1", "Profile", "profiles", CUSTOM, namespaced=False)
 PODDEFAULT = Kind("kubeflow.org/v1alpha1", "PodDefault", "poddefaults", CUSTOM)
-PROFILES = create_global_resource("kubeflow.org", "v1", "Profile", "profiles")
-PODDEFAULTS = create_namespaced_resource("kubeflow.org", "v1alpha1", "PodDefault", "poddefaults")
-NAMESPACE = create_global_resource("", "v1", "Namespace", "namespaces")
-QUOTA = create_namespaced_resource("", "v1", "ResourceQuota", "resourcequotas")
-POD = create_namespaced_resource("", "v1", "Pod", "pods")
-BINDING = create_namespaced_resource("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings")
+PROFILES = documents.cluster_wide("kubeflow.org", "v1", "Profile", "profiles")
+PODDEFAULTS = documents.namespaced("kubeflow.org", "v1alpha1", "PodDefault", "poddefaults")
+NAMESPACE = documents.cluster_wide("", "v1", "Namespace", "namespaces")
+QUOTA = documents.namespaced("", "v1", "ResourceQuota", "resourcequotas")
+POD = documents.namespaced("", "v1", "Pod", "pods")
+BINDING = documents.namespaced("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings")
 OWNER = {"kind": "User", "name": "ada@example.com"}
 
 Taken = Callable[..., str]
@@ -224,3 +225,40 @@ def test_a_profile_that_failed_may_be_given_back(client: lightkube.Client, taken
     live = client.replace(live)
     live["spec"]["owner"] = OWNER
     assert client.replace(live)["spec"]["owner"] == OWNER
+
+
+OLD = [
+    {"metadata": {"name": "kind-admin"}, "spec": {"owner": OWNER | {"kind": "Admin"}}},
+    {"metadata": {"name": "b" * 64}, "spec": {"owner": OWNER}},
+    {"metadata": {"name": "team.vision"}, "spec": {"owner": OWNER}},
+    {"metadata": {"name": "nobodys"}, "spec": {}},
+    {
+        "metadata": {"name": "quota-bad"},
+        "spec": {"owner": OWNER, "resourceQuotaSpec": {"hard": {"requestsGpu": "1", "cpu": "10"}}},
+    },
+    {
+        "metadata": {"name": "scope-bad"},
+        "spec": {"owner": OWNER, "resourceQuotaSpec": {"hard": {"cpu": "1"}, "scopes": ["BestEffort", "No"]}},
+    },
+]
+
+
+def test_profiles_from_before_the_rules_stay_usable(client: lightkube.Client, profiles: Any, namespace: str):
+    definition = profiles.render()["CustomResourceDefinition/profiles.kubeflow.org"]
+    with older_objects.kept(client, definition, OLD, namespace) as kind:
+        for old in OLD:
+            name = old["metadata"]["name"]
+            live = client.get(kind, name)
+            live["metadata"].update(labels={"a": "b"}, finalizers=["profile-finalizer"])
+            live = client.replace(live)
+            live["status"] = {"conditions": [{"type": "Failed", "message": "x"}]}
+            live = client.replace(live)
+            live["spec"]["plugins"] = [{"kind": "AwsIamForServiceAccount", "spec": {"awsIamRole": "r"}}]
+            live = client.replace(live)
+            live["spec"]["owner"] = OWNER
+            live["spec"]["resourceQuotaSpec"] = {"hard": {"requests.nvidia.com/gpu": "1"}}
+            live = client.replace(live)
+            live["metadata"]["finalizers"] = []
+            client.replace(live)
+            client.delete(kind, name)
+            assert name not in {each["metadata"]["name"] for each in client.list(kind)}
