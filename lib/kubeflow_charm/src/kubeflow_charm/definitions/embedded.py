@@ -34,9 +34,9 @@ INT_OR_STRING: Node = {
     "anyOf": [{"type": "integer"}, {"type": "string"}],
 }
 QUANTITY: Node = INT_OR_STRING | {
-    "pattern": rf"^(\+|-)?{_NUMBER}(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?{_NUMBER}))?$"
+    "pattern": rf"^(\+|-)?{_NUMBER}(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?[0-9]+))?$"
 }
-"""The schema that controller-gen gives `resource.Quantity`."""
+"""The schema that controller-gen gives `resource.Quantity`, without `1e1.5`, which Go cannot read."""
 TIME: Node = {"type": "string", "format": "date-time"}
 TEXTS: Node = {"type": "object", "additionalProperties": {"type": "string"}}
 METADATA: Node = {
