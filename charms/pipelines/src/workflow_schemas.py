@@ -359,10 +359,16 @@ class Metrics(Schema):
     prometheus: list[Metric]
 
 
+KeylessConfigMap = Annotated[
+    dict[str, Any], Kubernetes(core_v1.ConfigMapKeySelector, ((("required",), None),))
+]
+"""Upstream's full definition requires a key, and upstream's example memoize-simple.yaml has none."""
+
+
 class CacheMap(Schema):
     """The ConfigMap with remembered outputs."""
 
-    config_map: ConfigMapKey
+    config_map: KeylessConfigMap
 
 
 class Memoize(Schema):
