@@ -11,7 +11,6 @@ import pytest
 import tenacity
 from charm_harness import deployed as deploy
 from lightkube.core.exceptions import ApiError
-from lightkube.core.resource import NamespacedResource
 
 from rehearsal import documents
 from rehearsal.cluster.controlplane import ControlPlane
@@ -50,7 +49,7 @@ def _await_served(client: lightkube.Client, kind: Any) -> None:
 def refusal(client: lightkube.Client, deployed: object, model: str) -> Refusal:
     """Create an object as a dry run, every field checked; return what the API server says against it."""
 
-    def refusal(kind: type[NamespacedResource], name: str, **body: Any) -> str:
+    def refusal(kind: Any, name: str, **body: Any) -> str:
         item = kind({"metadata": {"name": name, **body.pop("metadata", {})}, **body})
         try:
             client.create(item, dry_run=True, namespace=model, field_manager="test")

@@ -25,6 +25,7 @@ import pydantic
 
 from kubeflow_charm import Manifest
 from kubeflow_charm.definitions.crds import (
+    Column,
     Embedded,
     Names,
     Version,
@@ -248,9 +249,14 @@ class Profile(Schema, keywords=_RULES):
 
 def profile_definition() -> Manifest:
     """Return the CustomResourceDefinition of Profile: v1 is stored, v1beta1 has the same fields."""
+    columns = (
+        Column("Owner", "string", ".spec.owner.name", "Whom it belongs to"),
+        Column("Failed", "string", '.status.conditions[?(@.type=="Failed")].message', "Why it is not made"),
+        Column("Age", "date", ".metadata.creationTimestamp"),
+    )
     versions = [
-        Version("v1", Profile, storage=True, status=False),
-        Version("v1beta1", Profile, status=False),
+        Version("v1", Profile, storage=True, status=False, columns=columns),
+        Version("v1beta1", Profile, status=False, columns=columns),
     ]
     names = Names("Profile", "profiles", "kubeflow.org", objects=at_most(63))
     return definition(names, versions, namespaced=False)

@@ -202,6 +202,7 @@ def test_a_profile_of_one_version_is_read_in_the_other(client, submit):
     }
     client.apply(old.resource(document), "grace")
     assert client.get(new.resource, "grace")["spec"] == {"owner": OWNER}
+    client.delete(new.resource, "grace")
 
 
 def test_what_the_controller_says_of_a_profile_is_kept_once(client, submit):
@@ -221,3 +222,4 @@ def test_what_the_controller_says_of_a_profile_is_kept_once(client, submit):
     with pytest.raises(ApiError, match="Duplicate value"):
         add()
     assert client.get(kind, "joan")["status"] == {"conditions": [condition]}
+    client.delete(kind, "joan")

@@ -9,6 +9,7 @@ import lightkube
 import older_objects
 import pytest
 from lightkube.core.exceptions import ApiError
+from lightkube.core.resource import NamespacedResource
 
 from kubeflow_charm.cluster.resources import CUSTOM, Kind
 from rehearsal import documents
@@ -36,9 +37,7 @@ def taken(
 
     def taken(kind: Any, name: str, **body: Any) -> str:
         item = kind({"metadata": {"name": name}, **body})
-        where: dict[str, Any] = (
-            {"namespace": model} if issubclass(kind, lightkube.core.resource.NamespacedResource) else {}
-        )
+        where: dict[str, Any] = {"namespace": model} if issubclass(kind, NamespacedResource) else {}
         try:
             client.create(item, dry_run=True, **where)
         except ApiError as error:
@@ -210,11 +209,14 @@ def test_the_owner_stays(client: lightkube.Client, taken: Taken, change: Any, ke
     client.apply(PROFILES({"metadata": {"name": name}, "spec": {"owner": OWNER}}), field_manager="x")
     live = client.get(PROFILES, name)
     live["spec"] = change
-    if kept:
-        client.replace(live, dry_run=True)
-        return
-    with pytest.raises(ApiError) as refused:
-        client.replace(live, dry_run=True)
+    try:
+        if kept:
+            client.replace(live, dry_run=True)
+            return
+        with pytest.raises(ApiError) as refused:
+            client.replace(live, dry_run=True)
+    finally:
+        client.delete(PROFILES, name)
     assert "the owner cannot change" in str(refused.value) or "must be there" in str(refused.value)
 
 
@@ -227,6 +229,7 @@ def test_a_profile_that_failed_may_be_given_back(client: lightkube.Client, taken
     live = client.replace(live)
     live["spec"]["owner"] = OWNER
     assert client.replace(live)["spec"]["owner"] == OWNER
+    client.delete(PROFILES, "failed")
 
 
 OLD = [
