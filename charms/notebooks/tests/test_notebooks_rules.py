@@ -157,7 +157,7 @@ def volume(**fields: Any) -> dict[str, Any]:
         ),
         (POD_SPEC | {"tolerations": {"key": "a"}}, "tolerations"),
         (POD_SPEC | {"tolerations": [{"key": "a", "tolerationSeconds": "5"}]}, "tolerationSeconds"),
-        (POD_SPEC | {"tolerations": [{"key": "a", "operater": "Exists"}]}, "field not declared"),
+        (POD_SPEC | {"tolerations": [{"key": "a", "operators": "Exists"}]}, "field not declared"),
         (POD_SPEC | {"nodeSelector": {"gpu": True}}, "nodeSelector.gpu"),
         (POD_SPEC | {"nodeSelector": ["gpu"]}, "nodeSelector"),
         (POD_SPEC | {"affinity": {"nodeAffinty": {}}}, "field not declared"),
