@@ -1,6 +1,6 @@
 """Where Argo's artifacts are: one model for each kind of store.
 
-Names and types are those of argo-workflows v3.7.3, pkg/apis/workflow/v1alpha1/workflow_types.go and
+Names and types are those of argo-workflows v3.7.14, pkg/apis/workflow/v1alpha1/workflow_types.go and
 manifests/base/crds/full.
 """
 

@@ -220,7 +220,7 @@ ViewerPod = Annotated[
     ),
 ]
 """A pod whose container need not be there, or is nameless: the web app writes `containers: [{}]`
-(kubeflow/pipelines 2.16.0, frontend/server/k8s-helper.ts), and the controller fills it in."""
+(kubeflow/pipelines 2.17.0, frontend/server/k8s-helper.ts), and the controller fills it in."""
 
 
 class TensorboardSpec(Schema):

@@ -1,10 +1,10 @@
 """Argo's custom resources: WorkflowSpec, Template, and what they are made of.
 
-Names and types of all fields are those of argo-workflows v3.7.3, pkg/apis/workflow/v1alpha1/workflow_types.go
-and manifests/base/crds/full. Upstream installs small definitions instead, which keep whatever is written: a
-misspelled field goes unnoticed, and one Workflow that Go cannot decode stops the typed list of KFP's
-persistence agent for all profiles. Open are, as in upstream's full definitions, a `plugin`, the items of
-`withItems`, and an `inline` template: a template within a template has no end.
+Names and types of all fields are those of argo-workflows v3.7.14, manifests/base/crds/full and
+pkg/apis/workflow/v1alpha1/workflow_types.go. Upstream installs small definitions instead, which keep whatever
+is written: a misspelled field goes unnoticed, and one Workflow that Go cannot decode stops the typed list of
+KFP's persistence agent for all profiles. Open are, as in upstream's full definitions, a `plugin`, the items
+of `withItems`, and an `inline` template: a template within a template has no end.
 """
 
 from __future__ import annotations

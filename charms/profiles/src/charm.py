@@ -104,7 +104,7 @@ class Profiles(ComponentCharm[Facts]):
         return [principal(self.namespace, account) for account in accounts]
 
     def publish(self, facts: Facts) -> str:
-        """Tell dashboards where access management is, old profiles the policy, and how many profiles failed."""
+        """Tell dashboards where access management is, old profiles the policy; count failed profiles."""
         self.kfam.send(KFAM)
         namespace_labels.enforce(facts.config.security_policy, self.app.name, self.cluster)
         return failed_profiles.message(self.cluster, self.app.name)

@@ -51,7 +51,7 @@ def profile(**spec: Any) -> Any:
             )
         ),
         (kinds.NOTEBOOK, notebook(ports=[{"containerPort": 8888}, {}])),
-        (kinds.NOTEBOOK, notebook(ports=None, env=[], mispelt=[1], volumeMounts=[{}])),
+        (kinds.NOTEBOOK, notebook(ports=None, env=[], misspelt=[1], volumeMounts=[{}])),
         (kinds.NOTEBOOK, notebook(livenessProbe={"httpGet": {"port": "http"}})),
         (kinds.NOTEBOOK, notebook(livenessProbe={"httpGet": {"port": 80}})),
         (kinds.NOTEBOOK, notebook(securityContext={"runAsUser": 2**40})),

@@ -53,7 +53,7 @@ METADATA: Node = {
     },
 }
 """The metadata of a template: the fields of controller-gen's `generateEmbeddedObjectMeta`, and two that are
-written in practice: argo-workflows adds `generateName` to its CRDs (v3.7.3, hack/manifests/crds.go)."""
+written in practice: argo-workflows adds `generateName` to its CRDs (v3.7.14, hack/manifests/crds.go)."""
 
 _NAMED: Mapping[str, Node] = {
     "str": {"type": "string"},

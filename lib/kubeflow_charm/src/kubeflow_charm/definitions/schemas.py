@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import datetime
 import enum
+import functools
 import inspect
+import sys
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from typing import (
@@ -24,7 +26,6 @@ from typing import (
     Union,
     get_args,
     get_origin,
-    get_type_hints,
 )
 
 import annotated_types
@@ -110,9 +111,7 @@ def _object(model: type[Schema], place: str, within: frozenset[type]) -> Node:
         raise TypeError(f"{place}: {model.__name__} is within itself, without end")
     properties: Node = {}
     required: list[str] = []
-    for name, annotation in get_type_hints(model, include_extras=True).items():
-        if get_origin(annotation) is ClassVar:
-            continue
+    for name, annotation in _annotations(model).items():
         field = _field_info(model, name, annotation)
         alias = field.alias or to_camel(name)
         node = _annotated(
@@ -128,6 +127,22 @@ def _object(model: type[Schema], place: str, within: frozenset[type]) -> Node:
         node["required"] = required
     _cache[model] = node | _extra(model.keywords, place)
     return _cache[model]
+
+
+def _annotations(model: type[Schema]) -> dict[str, Any]:
+    """Return the annotations of a model's fields, those of its bases first."""
+    found: dict[str, Any] = {}
+    for each in reversed(model.__mro__):
+        if each not in (object, Schema):
+            for name, annotation in inspect.get_annotations(each).items():
+                found[name] = _evaluated(annotation, each.__module__)
+    return found
+
+
+@functools.cache
+def _evaluated(annotation: Any, module: str) -> Any:
+    """Return what an annotation means in a module: a name that many fields have is looked up once."""
+    return eval(annotation, vars(sys.modules[module])) if isinstance(annotation, str) else annotation  # noqa: S307
 
 
 def _field_info(model: type[Schema], name: str, annotation: Any) -> FieldInfo:
