@@ -20,24 +20,6 @@ from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.existing import Connection, ExistingCluster, Refused
 
 NOTEBOOK_API = "kubeflow.org/v1beta1"
-UPSTREAMS_TEMPLATE = """
-apiVersion: kubeflow.org/v1beta1
-kind: Notebook
-metadata: {name: "{name}", namespace: "{namespace}", labels: {app: "{name}"}, annotations: {}}
-spec:
-  template:
-    spec:
-      serviceAccountName: "{serviceAccount}"
-      containers:
-        - name: "{name}"
-          image: ""
-          volumeMounts: []
-          env: []
-          resources: {requests: {cpu: "0.1", memory: 0.1Gi}}
-      volumes: []
-      tolerations: []
-"""
-"""What upstream's web app begins with where the charm gives it nothing else."""
 
 
 def until(found: Callable[[], Any], within: float = 30.0) -> Any:
@@ -177,11 +159,9 @@ class JupyterWebApp:
 
     def _begun(self, name: str, namespace: str, creator: str) -> Manifest:
         own = self._mounted("jupyter-web-app-notebook-template")
-        template = own["notebook_template.yaml"] if own else UPSTREAMS_TEMPLATE
+        assert own is not None
         words = {"name": name, "namespace": namespace, "creator": creator, "serviceAccount": "default-editor"}
-        for word, value in words.items():
-            template = template.replace(f"{{{word}}}", value)
-        return yaml.safe_load(template)
+        return yaml.safe_load(own["notebook_template.yaml"].format(**words))
 
     @staticmethod
     def _resources(container: Manifest, form: dict[str, Any], chosen: dict[str, Any]) -> None:

@@ -139,7 +139,12 @@ def test_notebooks_and_viewers_pass_the_security_policy_of_profiles(
             )
         )
         template = "/api/v1/namespaces/mlops/configmaps/jupyter-web-app-notebook-template"
-        until(lambda: (platform.admin.find(template) is not None) == (policy == "restricted"))
+        until(
+            lambda: (
+                ("runAsNonRoot" in platform.admin.get(template)["data"]["notebook_template.yaml"])
+                == (policy == "restricted")
+            )
+        )
         platform.jupyter.post(ada, "ada", "mine")
         if policy == "privileged":
             assert 'violates PodSecurity "restricted' in warnings(ada, "ada", "mine")

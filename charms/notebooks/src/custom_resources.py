@@ -2,42 +2,49 @@
 
 Fields and validations are those of kubeflow/kubeflow v1.10.0, config/crd of components/notebook-controller,
 components/pvcviewer-controller and components/tensorboard-controller, as kubeflow/manifests 26.03 has them.
-Where upstream freezes the pods of the Kubernetes of its day, what it requires of a container is required, and
-the rest is kept as it is: the API server checks it when the pod is made.
+Upstream froze the pods of the Kubernetes of its day; here they are those of the newest one.
+
+Beyond upstream, a name is refused that its controller can make nothing of. A Notebook becomes a StatefulSet,
+whose pods carry `<name>-<ten characters>` in a label of 63, and a Service. A Tensorboard becomes a Service
+with a port `http-<name>`, a PVCViewer a Service `pvcviewer-<name>`. A Service's name has no dot and at most
+63 characters. Kubernetes before 1.36 also wants it to begin with a letter; 1.36 does not
+(kubernetes/kubernetes v1.36.3, feature RelaxedServiceNameValidation), so no rule here forbids it. Objects
+that were there before the rule stay usable. The notebook controller crashes on a Notebook without containers.
 """
 
 from __future__ import annotations
 
 import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import pydantic
+from lightkube.models import core_v1
 
 from kubeflow_charm import Manifest
-from kubeflow_charm.definitions.crds import IntOrString, Names, Schema, Version, definition
+from kubeflow_charm.definitions.crds import Names, Version, at_most, definition, object_rules, rules
+from kubeflow_charm.definitions.embedded import Int32, IntOrString, Kubernetes, PodSpec
+from kubeflow_charm.definitions.schemas import Schema
 
-_REST_KEPT = pydantic.ConfigDict(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})
-
-Int32 = Annotated[int, pydantic.WithJsonSchema({"type": "integer", "format": "int32"})]
 FalseAtFirst = Annotated[bool, pydantic.WithJsonSchema({"type": "boolean", "default": False})]
 """A field that is required, and false where it is not given: the API server's default comes first."""
+_HAS_SPEC = ("has(self.spec)", "spec must be there")
+_HAS_POD = (
+    "has(self.spec) && has(self.spec.template) && has(self.spec.template.spec)",
+    "spec.template.spec, the notebook's pod, must be there",
+)
 
-
-class Container(Schema):
-    """A container, with all else that core/v1 gives it."""
-
-    model_config = _REST_KEPT
-
-    name: str
-    image: str
-
-
-class NotebookPod(Schema):
-    """The notebook's pod (core/v1 PodSpec); its first container is the notebook."""
-
-    model_config = _REST_KEPT
-
-    containers: Annotated[list[Container], pydantic.Field(min_length=1)]
+_CONTAINERS = ("properties", "containers")
+NotebookPod = Annotated[
+    dict[str, Any],
+    Kubernetes(
+        core_v1.PodSpec,
+        (
+            ((*_CONTAINERS, "minItems"), 1),
+            ((*_CONTAINERS, "items", "required"), ["name", "image"]),
+        ),
+    ),
+]
+"""The notebook's pod; its first container is the notebook (config/crd/patches/validation_patches.yaml)."""
 
 
 class NotebookTemplate(Schema):
@@ -104,7 +111,7 @@ class NotebookStatus(Schema):
     container_state: ContainerState
 
 
-class Notebook(Schema):
+class Notebook(Schema, keywords=object_rules(_HAS_POD)):
     """A server in a pod of its own that a user works in by the browser."""
 
     spec: NotebookSpec | None = None
@@ -120,27 +127,11 @@ class Networking(Schema):
     timeout: str | None = None
 
 
-class ViewerContainer(Schema):
-    """A container of a viewer, with all else that core/v1 gives it."""
-
-    model_config = _REST_KEPT
-
-    name: str
-
-
-class ViewerPod(Schema):
-    """The viewer's pod (core/v1 PodSpec)."""
-
-    model_config = _REST_KEPT
-
-    containers: list[ViewerContainer]
-
-
 class PvcViewerSpec(Schema):
     """What is to be viewed, and by what; the webhook fills in a pod that is not given."""
 
     networking: Networking | None = None
-    pod_spec: ViewerPod | None = None
+    pod_spec: PodSpec | None = None
     pvc: str
     rwo_scheduling: FalseAtFirst
 
@@ -164,7 +155,7 @@ class PvcViewerStatus(Schema):
     url: str | None = None
 
 
-class PvcViewer(Schema):
+class PvcViewer(Schema, keywords=object_rules(_HAS_SPEC)):
     """A file browser on a volume."""
 
     spec: PvcViewerSpec | None = None
@@ -174,7 +165,18 @@ class PvcViewer(Schema):
 class TensorboardSpec(Schema):
     """Where the logs are: `pvc://<claim>/<path>`, or the address of a bucket."""
 
-    logspath: str
+    logspath: Annotated[
+        str,
+        pydantic.Field(
+            max_length=4096,
+            json_schema_extra=rules(
+                (
+                    "!self.startsWith('pvc://') || self.matches('^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/|$)')",
+                    "pvc:// must be followed by the name of a claim",
+                )
+            ),
+        ),
+    ]
 
 
 class TensorboardCondition(Schema):
@@ -191,7 +193,7 @@ class TensorboardStatus(Schema):
     ready_replicas: Int32
 
 
-class Tensorboard(Schema):
+class Tensorboard(Schema, keywords=object_rules(_HAS_SPEC)):
     """A TensorBoard server on some logs."""
 
     spec: TensorboardSpec | None = None
@@ -206,12 +208,13 @@ def definitions() -> list[Manifest]:
         Version("v1alpha1", Notebook),
     ]
     return [
-        definition(Names("Notebook", "notebooks", "kubeflow.org"), notebook),
+        definition(Names("Notebook", "notebooks", "kubeflow.org", objects=at_most(52)), notebook),
         definition(
-            Names("PVCViewer", "pvcviewers", "kubeflow.org"), [Version("v1alpha1", PvcViewer, storage=True)]
+            Names("PVCViewer", "pvcviewers", "kubeflow.org", objects=at_most(53)),
+            [Version("v1alpha1", PvcViewer, storage=True)],
         ),
         definition(
-            Names("Tensorboard", "tensorboards", "tensorboard.kubeflow.org"),
+            Names("Tensorboard", "tensorboards", "tensorboard.kubeflow.org", objects=at_most(58)),
             [Version("v1alpha1", Tensorboard, storage=True)],
         ),
     ]

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 
 SERVERS = "ghcr.io/kubeflow/kubeflow/notebook-servers"
 GPU_TOLERATION = {"key": "nvidia.com/gpu", "operator": "Equal", "value": "present", "effect": "NoSchedule"}
@@ -282,3 +283,122 @@ def test_an_empty_list_is_written_in_any_way(notebooks, on_nodes, empty):
     on_nodes("no-gpu")
     config = dict.fromkeys(("gpu-vendors", "affinity-options", "tolerations-options", "data-volumes"), empty)
     assert notebooks.form(config) == notebooks.form()
+
+
+NAMES = [
+    *(
+        "nb",
+        "yes",
+        "no",
+        "on",
+        "y",
+        "n",
+        "null",
+        "true",
+        "1e3",
+        "1",
+        "0x1f",
+        "0o17",
+        "12",
+        "1-2-3",
+        "2026-11-29",
+    ),
+    *("nan", "inf", "nb-1"),
+]
+CREATORS = [
+    *("ada@example.com", "O'Hara@example.com", 'the "boss"', "CORP\\ada", "a\\nb", 'it\'s "both"', "\\"),
+    *(
+        "yes",
+        "null",
+        "~",
+        "1e3",
+        "1_000",
+        "0x1f",
+        "2026-11-29",
+        "# ada",
+        "ada # x",
+        "a: b",
+        "a:",
+        ": a",
+        "- a",
+    ),
+    *(
+        "{ada}",
+        "{0}",
+        "{creator}",
+        "[ada]",
+        "*ada",
+        "&ada",
+        "!ada",
+        "!!int 3",
+        "%ada",
+        "@ada",
+        "`ada`",
+        "|",
+        ">",
+    ),
+    *(
+        "?",
+        "? a",
+        "---",
+        "...",
+        "<<",
+        "=",
+        " ada",
+        "ada ",
+        "a\tb",
+        "",
+        "Zo\u00eb",
+        "\u65e5\u672c",
+        "'",
+        "''",
+        '"',
+    ),
+    *(
+        "uid=ada,ou=people,dc=example,dc=com",
+        "https://id.example.com/u/1#ada",
+        "'; drop",
+        "${ada}",
+        "{{ada}}",
+    ),
+]
+
+
+def begun(notebooks: Any, **words: str) -> Any:
+    """Return what the web app begins a notebook with, as its load_param_yaml does (crud_backend/helpers.py)."""
+    data = notebooks.render()["ConfigMap/jupyter-web-app-notebook-template"]["data"]
+    return yaml.safe_load(data["notebook_template.yaml"].format(serviceAccount="default-editor", **words))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_is_called_as_the_user_says(notebooks, on_nodes, name):
+    on_nodes("no-gpu")
+    notebook = begun(notebooks, name=name, namespace=name, creator="ada")
+    metadata = notebook["metadata"]
+    assert (metadata["name"], metadata["namespace"], metadata["labels"]) == (name, name, {"app": name})
+    assert notebook["spec"]["template"]["spec"]["containers"][0]["name"] == name
+
+
+@pytest.mark.parametrize("creator", CREATORS)
+def test_a_notebook_says_who_made_it_whoever_it_is(notebooks, on_nodes, creator):
+    on_nodes("no-gpu")
+    metadata = begun(notebooks, name="nb", namespace="team", creator=creator)["metadata"]
+    assert metadata["annotations"]["notebooks.kubeflow.org/creator"] == creator
+    assert metadata["labels"] == {"app": "nb"}
+
+
+@pytest.mark.parametrize("policy", ["privileged", "restricted"])
+def test_a_notebook_begins_as_upstreams_and_as_safe_as_the_option_says(notebooks, on_nodes, policy):
+    on_nodes("no-gpu")
+    config = {"notebook-security-policy": policy}
+    data = notebooks.render(config)["ConfigMap/jupyter-web-app-notebook-template"]["data"]
+    pod = yaml.safe_load(data["notebook_template.yaml"])["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    assert ("securityContext" in container) == (policy == "restricted")
+    assert (pod["volumes"], pod["tolerations"], container["env"], container["volumeMounts"]) == (
+        [],
+        [],
+        [],
+        [],
+    )
+    assert container["resources"] == {"requests": {"cpu": "0.1", "memory": "0.1Gi"}}

@@ -11,23 +11,23 @@ import datetime
 from typing import Annotated, Any
 
 import pydantic
+from artifact_schemas import ArtifactLocation, Flag, Text
+from lightkube.models import core_v1
 from workflow_schemas import (
     Anything,
     Arguments,
-    ArtifactLocation,
-    Flag,
-    Number,
     Outputs,
     Template,
-    Text,
     WorkflowSpec,
     WorkflowTemplateRef,
 )
 from workflow_schemas import Artifact as ArgoArtifact
 
 from kubeflow_charm import Manifest
-from kubeflow_charm.definitions import schemas
-from kubeflow_charm.definitions.crds import Column, Embedded, Names, Schema, Version, definition
+from kubeflow_charm.definitions import embedded
+from kubeflow_charm.definitions.crds import Column, Embedded, Names, Version, definition
+from kubeflow_charm.definitions.embedded import Int32, Int64
+from kubeflow_charm.definitions.schemas import Schema
 
 ARGO = "argoproj.io"
 Moment = datetime.datetime | None
@@ -60,11 +60,11 @@ class CronWorkflowSpec(Schema):
     schedules: list[str] | None = None
     concurrency_policy: Text = None
     suspend: Flag = None
-    starting_deadline_seconds: Number = None
-    successful_jobs_history_limit: Number = None
-    failed_jobs_history_limit: Number = None
+    starting_deadline_seconds: Int64 | None = None
+    successful_jobs_history_limit: Int32 | None = None
+    failed_jobs_history_limit: Int32 | None = None
     timezone: Text = None
-    workflow_metadata: Embedded | None = None
+    workflow_metadata: embedded.Metadata | None = None
     stop_strategy: StopStrategy | None = None
     when: Text = None
 
@@ -128,7 +128,7 @@ class Submit(Schema):
     """What to run then."""
 
     workflow_template_ref: WorkflowTemplateRef
-    metadata: Embedded | None = None
+    metadata: embedded.Metadata | None = None
     arguments: Arguments | None = None
 
 
@@ -158,7 +158,7 @@ class PeriodicSchedule(Schema):
 
     start_time: Moment = None
     end_time: Moment = None
-    interval_second: Number = None
+    interval_second: Int64 | None = None
 
 
 class Trigger(Schema):
@@ -187,9 +187,9 @@ class ScheduledWorkflowSpec(Schema):
     """A recurring run."""
 
     enabled: Flag = None
-    max_concurrency: Number = None
+    max_concurrency: Int64 | None = None
     no_catchup: Flag = None
-    max_history: Number = None
+    max_history: Int64 | None = None
     trigger: Trigger | None = None
     workflow: WorkflowResource | None = None
     experiment_id: Text = None
@@ -206,6 +206,23 @@ class ScheduledWorkflow(Schema):
     status: Embedded | None = None
 
 
+_CONTAINERS = ("properties", "spec", "properties", "containers")
+ViewerPod = Annotated[
+    dict[str, Any],
+    embedded.Kubernetes(
+        core_v1.PodTemplateSpec,
+        (
+            (("properties", "spec", "required"), None),
+            ((*_CONTAINERS, "items", "required"), None),
+            ((*_CONTAINERS, "x-kubernetes-list-type"), None),
+            ((*_CONTAINERS, "x-kubernetes-list-map-keys"), None),
+        ),
+    ),
+]
+"""A pod whose container need not be there, or is nameless: the web app writes `containers: [{}]`
+(kubeflow/pipelines 2.17.0, frontend/server/k8s-helper.ts), and the controller fills it in."""
+
+
 class TensorboardSpec(Schema):
     """What the viewer shows."""
 
@@ -218,7 +235,7 @@ class ViewerSpec(Schema):
 
     type: str
     tensorboard_spec: TensorboardSpec | None = None
-    pod_template_spec: Embedded | None = None
+    pod_template_spec: ViewerPod | None = None
 
 
 class Viewer(Schema):
@@ -270,10 +287,6 @@ def definitions(*, kubernetes_native: bool = False) -> list[Manifest]:
     Args:
         kubernetes_native: whether pipelines are Kubernetes objects; otherwise those two are left out.
     """
-    schemas.look_at(
-        *(Workflow, WorkflowTemplate, CronWorkflow, WorkflowTaskSet, WorkflowTaskResult),
-        *(WorkflowEventBinding, WorkflowArtifactGcTask, ScheduledWorkflow, Viewer, Pipeline, PipelineVersion),
-    )
     columns = (
         Column("Status", "string", ".status.phase", "Status of the run"),
         Column("Age", "date", ".status.startedAt", "When it began"),

@@ -1,29 +1,64 @@
-"""What Argo's custom resources say: WorkflowSpec, Template, and what they are made of.
+"""Argo's custom resources: WorkflowSpec, Template, and what they are made of.
 
-Every field of argo-workflows v3.7.14, pkg/apis/workflow/v1alpha1/workflow_types.go, is here by its name.
-Upstream's small definitions keep whatever is written, so that a misspelled field is found when nothing
-happens; with these, `kubectl` and the API server say so. What belongs to another API (volumes, containers,
-affinities) is kept whole, and checked when the pod is made; so is what has a form for each kind of store. A
-template within a template has no end, so an `inline` one is kept whole as well.
+Names and types of all fields are those of argo-workflows v3.7.14, manifests/base/crds/full and
+pkg/apis/workflow/v1alpha1/workflow_types.go. Upstream installs small definitions instead, which keep whatever
+is written: a misspelled field goes unnoticed, and one Workflow that Go cannot decode stops the typed list of
+KFP's persistence agent for all profiles. Open are, as in upstream's full definitions, a `plugin`, the items
+of `withItems`, and an `inline` template: a template within a template has no end.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pydantic
+from artifact_schemas import ArtifactLocation, Flag, Labels, Text
+from lightkube.models import core_v1, policy_v1
 
-from kubeflow_charm.definitions.crds import Embedded, IntOrString, Schema
+from kubeflow_charm.definitions.crds import Embedded
+from kubeflow_charm.definitions.embedded import (
+    Affinity,
+    ConfigMapKey,
+    HostAlias,
+    Int32,
+    Int64,
+    IntOrString,
+    Kubernetes,
+    LabelSelector,
+    ObjectName,
+    PodDnsConfig,
+    PodSecurityContext,
+    SecretKey,
+    Toleration,
+    Volume,
+    VolumeClaim,
+    VolumeMount,
+)
+from kubeflow_charm.definitions.schemas import Schema
 
-Text = str | None
-Flag = bool | None
-Number = int | None
-Embeddeds = list[Embedded] | None
-Labels = dict[str, str] | None
 Anything = Annotated[Any, pydantic.WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True})]
 """A scalar of any type: Argo takes `1` and `true` for their text."""
 
-_ATOMIC = pydantic.ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
+NamelessContainer = Annotated[dict[str, Any], Kubernetes(core_v1.Container, ((("required",), None),))]
+"""The container of a template, which Argo names itself."""
+Script = Annotated[
+    dict[str, Any],
+    Kubernetes(core_v1.Container, ((("required",), None), (("properties", "source"), {"type": "string"}))),
+]
+UserContainer = Annotated[
+    dict[str, Any],
+    Kubernetes(core_v1.Container, ((("properties", "mirrorVolumeMounts"), {"type": "boolean"}),)),
+]
+"""An init container or a sidecar."""
+ContainerNode = Annotated[
+    dict[str, Any],
+    Kubernetes(
+        core_v1.Container,
+        ((("properties", "dependencies"), {"type": "array", "items": {"type": "string"}}),),
+    ),
+]
+"""A container of a container set."""
+DisruptionBudget = Annotated[dict[str, Any], Kubernetes(policy_v1.PodDisruptionBudgetSpec)]
 
 
 class ValueFrom(Schema):
@@ -35,7 +70,7 @@ class ValueFrom(Schema):
     event: Text = None
     parameter: Text = None
     supplied: Embedded | None = None
-    config_map_key_ref: Embedded | None = None
+    config_map_key_ref: ConfigMapKey | None = None
     default: Anything = None
     expression: Text = None
 
@@ -52,28 +87,37 @@ class Parameter(Schema):
     description: Anything = None
 
 
+class Metadata(Schema):
+    """Labels and annotations of pods."""
+
+    annotations: Labels = None
+    labels: Labels = None
+
+
 class ArtifactGc(Schema):
     """When an artifact goes, and by whose hand."""
 
-    strategy: Text = None
-    pod_metadata: Embedded | None = None
+    strategy: Literal["", "OnWorkflowCompletion", "OnWorkflowDeletion", "Never"] | None = None
+    pod_metadata: Metadata | None = None
     service_account_name: Text = None
 
 
-class ArtifactLocation(Schema):
-    """Where an artifact is: one of these stores."""
+class NoArchive(Schema):
+    """An artifact that is stored as it is, or zipped with no choice."""
 
-    archive_logs: Flag = None
-    s3: Embedded | None = None
-    git: Embedded | None = None
-    http: Embedded | None = None
-    artifactory: Embedded | None = None
-    hdfs: Embedded | None = None
-    raw: Embedded | None = None
-    oss: Embedded | None = None
-    gcs: Embedded | None = None
-    azure: Embedded | None = None
-    plugin: Embedded | None = None
+
+class Tar(Schema):
+    """A tar file, compressed by gzip."""
+
+    compression_level: Int32 | None = None
+
+
+class Archive(Schema):
+    """How an artifact is packed: one of three."""
+
+    none: NoArchive | None = None
+    tar: Tar | None = None
+    zip: NoArchive | None = None
 
 
 class Artifact(ArtifactLocation):
@@ -81,10 +125,10 @@ class Artifact(ArtifactLocation):
 
     name: str
     path: Text = None
-    mode: Number = None
+    mode: Int32 | None = None
     from_: Annotated[Text, pydantic.Field(alias="from")] = None
     global_name: Text = None
-    archive: Embedded | None = None
+    archive: Archive | None = None
     optional: Flag = None
     sub_path: Text = None
     recurse_mode: Flag = None
@@ -178,13 +222,6 @@ class Dag(Schema):
     fail_fast: Flag = None
 
 
-class Metadata(Schema):
-    """Labels and annotations of pods."""
-
-    annotations: Labels = None
-    labels: Labels = None
-
-
 class Executor(Schema):
     """Who the executor is."""
 
@@ -200,14 +237,30 @@ class Backoff(Schema):
     cap: Text = None
 
 
+class NodeAntiAffinity(Schema):
+    """Present, it says yes; it has no fields."""
+
+
+class RetryAffinity(Schema):
+    """Whether a retry avoids the node of the failure."""
+
+    node_anti_affinity: NodeAntiAffinity | None = None
+
+
 class RetryStrategy(Schema):
     """How often and when a template is tried again."""
 
     limit: IntOrString | None = None
     retry_policy: Text = None
     backoff: Backoff | None = None
-    affinity: Embedded | None = None
+    affinity: RetryAffinity | None = None
     expression: Text = None
+
+
+class ManifestFrom(Schema):
+    """An artifact that holds a manifest."""
+
+    artifact: Artifact
 
 
 class ResourceTemplate(Schema):
@@ -216,7 +269,7 @@ class ResourceTemplate(Schema):
     action: str
     merge_strategy: Text = None
     manifest: Text = None
-    manifest_from: Embedded | None = None
+    manifest_from: ManifestFrom | None = None
     set_owner_reference: Flag = None
     success_condition: Text = None
     failure_condition: Text = None
@@ -229,13 +282,172 @@ class Suspend(Schema):
     duration: Text = None
 
 
+class SemaphoreDatabase(Schema):
+    """A limit in the database."""
+
+    key: str
+
+
+class Semaphore(Schema):
+    """A limit for several at once."""
+
+    config_map_key_ref: ConfigMapKey | None = None
+    namespace: Text = None
+    database: SemaphoreDatabase | None = None
+
+
+class Mutex(Schema):
+    """A lock for one at a time."""
+
+    name: Text = None
+    namespace: Text = None
+    database: Flag = None
+
+
 class Synchronization(Schema):
     """What only so many may do at once."""
 
-    semaphore: Embedded | None = None
-    mutex: Embedded | None = None
-    semaphores: Embeddeds = None
-    mutexes: Embeddeds = None
+    semaphore: Semaphore | None = None
+    mutex: Mutex | None = None
+    semaphores: list[Semaphore] | None = None
+    mutexes: list[Mutex] | None = None
+
+
+class MetricLabel(Schema):
+    """A label of a metric."""
+
+    key: str
+    value: str
+
+
+class Gauge(Schema):
+    """A metric that goes up and down."""
+
+    value: str
+    realtime: bool
+    operation: Text = None
+
+
+class Histogram(Schema):
+    """A metric of a distribution."""
+
+    value: str
+    buckets: list[float]
+
+
+class Counter(Schema):
+    """A metric that goes up."""
+
+    value: str
+
+
+class Metric(Schema):
+    """A metric that a workflow or a template adds to those of the controller."""
+
+    name: str
+    help: str
+    labels: list[MetricLabel] | None = None
+    when: Text = None
+    gauge: Gauge | None = None
+    histogram: Histogram | None = None
+    counter: Counter | None = None
+
+
+class Metrics(Schema):
+    """The metrics for Prometheus."""
+
+    prometheus: list[Metric]
+
+
+KeylessConfigMap = Annotated[
+    dict[str, Any], Kubernetes(core_v1.ConfigMapKeySelector, ((("required",), None),))
+]
+"""Upstream's full definition requires a key, and upstream's example memoize-simple.yaml has none."""
+
+
+class CacheMap(Schema):
+    """The ConfigMap with remembered outputs."""
+
+    config_map: KeylessConfigMap
+
+
+class Memoize(Schema):
+    """Whether outputs are remembered, and by which key."""
+
+    key: str
+    cache: CacheMap
+    max_age: str
+
+
+class ContainerSetRetry(Schema):
+    """How often a container of a set is tried again."""
+
+    duration: Text = None
+    retries: IntOrString
+
+
+class ContainerSet(Schema):
+    """Several containers in one pod, in an order."""
+
+    containers: list[ContainerNode]
+    volume_mounts: list[VolumeMount] | None = None
+    retry_strategy: ContainerSetRetry | None = None
+
+
+class ArtifactPaths(Artifact):
+    """The files of an artifact."""
+
+
+class DataSource(Schema):
+    """Where a data template gets its list from."""
+
+    artifact_paths: ArtifactPaths | None = None
+
+
+class Transformation(Schema):
+    """One expression on a list."""
+
+    expression: str
+
+
+class Data(Schema):
+    """A list of files, transformed."""
+
+    source: DataSource
+    transformation: list[Transformation]
+
+
+class HttpHeaderSource(Schema):
+    """Where the value of a header comes from."""
+
+    secret_key_ref: SecretKey | None = None
+
+
+class HttpHeader(Schema):
+    """A header of a request that a template makes."""
+
+    name: str
+    value: Text = None
+    value_from: HttpHeaderSource | None = None
+
+
+class HttpBody(Schema):
+    """The body of a request, in base64."""
+
+    bytes: Annotated[Text, pydantic.Field(json_schema_extra={"format": "byte"})] = None
+
+
+class Http(Schema):
+    """A request that a template makes."""
+
+    method: Text = None
+    url: str
+    headers: list[HttpHeader] | None = None
+    timeout_seconds: Int64 | None = None
+    success_condition: Text = None
+    body: Text = None
+    body_from: HttpBody | None = None
+    insecure_skip_verify: Annotated[Flag, pydantic.Field(alias="insecureSkipVerify")] = None
 
 
 class Placed(Schema):
@@ -244,16 +456,16 @@ class Placed(Schema):
     service_account_name: Text = None
     automount_service_account_token: Flag = None
     executor: Executor | None = None
-    volumes: Embeddeds = None
-    parallelism: Number = None
+    volumes: list[Volume] | None = None
+    parallelism: Int64 | None = None
     node_selector: Labels = None
-    affinity: Embedded | None = None
-    tolerations: Embeddeds = None
+    affinity: Affinity | None = None
+    tolerations: list[Toleration] | None = None
     scheduler_name: Text = None
-    host_aliases: Embeddeds = None
-    security_context: Embedded | None = None
+    host_aliases: list[HostAlias] | None = None
+    security_context: PodSecurityContext | None = None
     pod_spec_patch: Text = None
-    metrics: Embedded | None = None
+    metrics: Metrics | None = None
     synchronization: Synchronization | None = None
     retry_strategy: RetryStrategy | None = None
 
@@ -267,22 +479,22 @@ class Template(Placed):
     metadata: Metadata | None = None
     daemon: Flag = None
     steps: list[list[WorkflowStep]] | None = None
-    container: Embedded | None = None
-    container_set: Embedded | None = None
-    script: Embedded | None = None
+    container: NamelessContainer | None = None
+    container_set: ContainerSet | None = None
+    script: Script | None = None
     resource: ResourceTemplate | None = None
     dag: Dag | None = None
     suspend: Suspend | None = None
-    data: Embedded | None = None
-    http: Embedded | None = None
+    data: Data | None = None
+    http: Http | None = None
     plugin: Embedded | None = None
-    init_containers: Embeddeds = None
-    sidecars: Embeddeds = None
+    init_containers: list[UserContainer] | None = None
+    sidecars: list[UserContainer] | None = None
     archive_location: ArtifactLocation | None = None
     active_deadline_seconds: IntOrString | None = None
     fail_fast: Flag = None
     priority_class_name: Text = None
-    memoize: Embedded | None = None
+    memoize: Memoize | None = None
     timeout: Text = None
     annotations: Labels = None
 
@@ -290,16 +502,16 @@ class Template(Placed):
 class TtlStrategy(Schema):
     """How long an ended workflow stays."""
 
-    seconds_after_completion: Number = None
-    seconds_after_success: Number = None
-    seconds_after_failure: Number = None
+    seconds_after_completion: Int32 | None = None
+    seconds_after_success: Int32 | None = None
+    seconds_after_failure: Int32 | None = None
 
 
 class PodGc(Schema):
     """When pods go."""
 
     strategy: Text = None
-    label_selector: Embedded | None = None
+    label_selector: LabelSelector | None = None
     delete_delay_duration: Text = None
 
 
@@ -323,34 +535,45 @@ class WorkflowTemplateRef(Schema):
     cluster_scope: Flag = None
 
 
+class LabelSource(Schema):
+    """An expression whose value becomes a label."""
+
+    expression: str
+
+
 class WorkflowMetadata(Metadata):
     """Labels and annotations of workflows."""
 
-    labels_from: dict[str, Embedded] | None = None
+    labels_from: dict[str, LabelSource] | None = None
 
 
-class WorkflowSpec(Placed):
+class ArtifactRepositoryRef(Schema):
+    """The ConfigMap, and the key in it, that describe the artifact repository."""
+
+    config_map: Text = None
+    key: Text = None
+
+
+class WorkflowSpec(Placed, keywords={"x-kubernetes-map-type": "atomic"}):
     """What a workflow is to do."""
-
-    model_config = _ATOMIC
 
     templates: list[Template] | None = None
     entrypoint: Text = None
     arguments: Arguments | None = None
-    volume_claim_templates: Embeddeds = None
-    artifact_repository_ref: Embedded | None = None
+    volume_claim_templates: list[VolumeClaim] | None = None
+    artifact_repository_ref: ArtifactRepositoryRef | None = None
     suspend: Flag = None
-    image_pull_secrets: Embeddeds = None
+    image_pull_secrets: list[ObjectName] | None = None
     host_network: Flag = None
     dns_policy: Text = None
-    dns_config: Embedded | None = None
+    dns_config: PodDnsConfig | None = None
     on_exit: Text = None
     ttl_strategy: TtlStrategy | None = None
-    active_deadline_seconds: Number = None
-    priority: Number = None
+    active_deadline_seconds: Int64 | None = None
+    priority: Int32 | None = None
     pod_gc: Annotated[PodGc | None, pydantic.Field(alias="podGC")] = None
     pod_priority_class_name: Text = None
-    pod_disruption_budget: Embedded | None = None
+    pod_disruption_budget: DisruptionBudget | None = None
     shutdown: Text = None
     workflow_template_ref: WorkflowTemplateRef | None = None
     volume_claim_gc: Annotated[VolumeClaimGc | None, pydantic.Field(alias="volumeClaimGC")] = None

@@ -245,7 +245,7 @@ OBJECTS: list[dict[str, Any]] = [
             "tensorboardSpec": {"logDir": "minio://b/x", "tensorflowImage": "tensorflow/tensorflow:2.5.1"},
             "podTemplateSpec": {
                 "spec": {
-                    "containers": [{"ports": [{"containerPort": 6006}]}],
+                    "containers": [{"ports": [{"containerPort": 6006, "protocol": "TCP"}]}],
                     "serviceAccountName": "default-editor",
                 }
             },
@@ -319,3 +319,94 @@ def test_a_graph_without_tasks_is_refused(write):
     del document["spec"]["templates"][0]["dag"]["tasks"]
     with pytest.raises(ApiError, match="tasks"):
         write(document)
+
+
+def _with_spec(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """Return an object of an Argo kind around the spec of a Workflow."""
+    if kind == "CronWorkflow":
+        spec = {"schedules": ["* * * * *"], "workflowSpec": spec}
+    if kind == "WorkflowTaskSet":
+        spec = {"tasks": {"a": spec["templates"][0]}}
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": "undecodable"},
+        "spec": spec,
+    }
+
+
+def _step(**fields: Any) -> dict[str, Any]:
+    return {"templates": [{"name": "a", "container": {"image": "a"}} | fields]}
+
+
+UNDECODABLE = [
+    (_step(container={"image": "a", "resources": {"limits": {"memory": "2.0GB"}}}), "limits.memory"),
+    (_step(container={"image": "a", "ports": [{"containerPort": "80"}]}), "containerPort"),
+    (_step(container={"image": "a", "env": [{"name": "A", "value": 1}]}), "value"),
+    (_step(container={"image": "a", "args": "-c"}), "args"),
+    (_step(container={"image": "a", "resource": {}}), "field not declared"),
+    (_step(script={"image": "a", "source": ["true"]}), "source"),
+    (_step(initContainers=[{"name": "i", "mirrorVolumeMounts": "true"}]), "mirrorVolumeMounts"),
+    (_step(sidecars=[{"name": "s", "tty": "no"}]), "tty"),
+    (_step(containerSet={"containers": [{"name": "a", "dependencies": "b"}]}), "dependencies"),
+    (_step(volumes=[{"name": "v", "emptyDir": {"sizeLimit": "1GB"}}]), "sizeLimit"),
+    (_step(affinity={"nodeAffinty": {}}), "field not declared"),
+    (_step(tolerations=[{"key": "a", "tolerationSeconds": "5"}]), "tolerationSeconds"),
+    (_step(securityContext={"runAsUser": "1000"}), "runAsUser"),
+    (_step(nodeSelector={"gpu": True}), "nodeSelector.gpu"),
+    (_step(parallelism="3"), "parallelism"),
+    (_step(memoize={"key": "k", "maxAge": 10, "cache": {"configMap": {"key": "k"}}}), "maxAge"),
+    (_step(synchronization={"mutex": "m"}), "mutex"),
+    (_step(http={"url": "http://a", "timeoutSeconds": "5"}), "timeoutSeconds"),
+    (_step(inputs={"artifacts": [{"name": "a", "s3": {"accessKeySecret": "s"}}]}), "accessKeySecret"),
+    (_step(inputs={"artifacts": [{"name": "a", "mode": "0644"}]}), "mode"),
+    (_step(metrics={"prometheus": [{"name": "m", "help": "h", "histogram": {"value": "1"}}]}), "buckets"),
+]
+
+
+@pytest.mark.parametrize("kind", ["Workflow", "WorkflowTemplate", "CronWorkflow", "WorkflowTaskSet"])
+@pytest.mark.parametrize(("spec", "where"), UNDECODABLE, ids=str)
+def test_what_a_typed_client_cannot_read_is_refused(write, kind, spec, where):
+    with pytest.raises((ApiError, httpx2.HTTPStatusError)) as error:
+        write(_with_spec(kind, spec))
+    assert where in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        (
+            "volumeClaimTemplates",
+            [{"metadata": {"name": "v"}, "spec": {"resources": {"requests": {"storage": "1GB"}}}}],
+        ),
+        ("podDisruptionBudget", {"minAvailable": 1.5}),
+        ("imagePullSecrets", ["regcred"]),
+        ("dnsConfig", {"nameservers": "1.1.1.1"}),
+        ("hostAliases", [{"ip": "1.1.1.1", "hostnames": "a"}]),
+        ("activeDeadlineSeconds", "60"),
+        ("priority", 2**40),
+        ("ttlStrategy", {"secondsAfterCompletion": "60"}),
+        ("podGC", {"labelSelector": {"matchLabel": {}}}),
+        ("artifactRepositoryRef", {"configMap": {"name": "a"}}),
+        ("workflowMetadata", {"labelsFrom": {"a": "b"}}),
+    ],
+)
+def test_what_a_workflow_says_of_its_pods_is_typed(write, field, value):
+    with pytest.raises((ApiError, httpx2.HTTPStatusError)) as error:
+        write(_with_spec("Workflow", _step() | {field: value}))
+    assert field in str(error.value)
+
+
+def test_what_go_programs_write_around_a_template_is_taken(write):
+    """Null for no time, and empty structs, as Go has written them up to Kubernetes 1.33."""
+    claim = {
+        "metadata": {"name": "v", "creationTimestamp": None},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+        "status": {},
+    }
+    step = {"name": "a", "inputs": {}, "outputs": {}, "metadata": {}}
+    step["container"] = {"name": "", "image": "a", "resources": {}}
+    kept = write(
+        _with_spec("Workflow", {"templates": [step], "volumeClaimTemplates": [claim], "arguments": {}})
+    )
+    assert kept["spec"]["volumeClaimTemplates"][0]["spec"] == claim["spec"]

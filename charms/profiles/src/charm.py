@@ -4,6 +4,7 @@
 import dataclasses
 from typing import Annotated, Literal
 
+import failed_profiles
 import finalizers
 import namespace_labels
 import ops
@@ -14,6 +15,7 @@ from profile_crd import profile_definition
 from kubeflow_charm import ComponentCharm, Manifest, gather
 from kubeflow_charm.gateway import GatewayConfig, principal
 from kubeflow_charm.relations import gateway_info, k8s_service
+from kubeflow_charm.watch import watcher
 from kubeflow_charm.webhooks.certificates import webhook_certificate
 
 KFAM = k8s_service.Service(service_name="profiles-kfam", service_port="8081")
@@ -102,10 +104,14 @@ class Profiles(ComponentCharm[Facts]):
         return [principal(self.namespace, account) for account in accounts]
 
     def publish(self, facts: Facts) -> str:
-        """Tell dashboards where access management is, and old profiles what the policy is."""
+        """Tell dashboards where access management is, old profiles the policy; count failed profiles."""
         self.kfam.send(KFAM)
         namespace_labels.enforce(facts.config.security_policy, self.app.name, self.cluster)
-        return ""
+        return failed_profiles.message(self.cluster, self.app.name)
+
+    def followed(self) -> tuple[watcher.Followed, ...]:
+        """Run a hook when profiles change."""
+        return (failed_profiles.FOLLOWED,)
 
     def after_removal(self) -> None:
         """Make it possible to delete the remaining profiles without their controller."""

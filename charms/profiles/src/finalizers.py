@@ -23,7 +23,7 @@ FINALIZER = "profile-finalizer"
 WITHIN = 30.0
 """Seconds that the controller's pod is given to end: while it runs, it would put the finalizer on again."""
 
-_PROFILE = Kind("kubeflow.org/v1", "Profile", "profiles", WORKLOAD, namespaced=False)
+PROFILE = Kind("kubeflow.org/v1", "Profile", "profiles", WORKLOAD, namespaced=False)
 
 
 def release(cluster: Cluster, application: str) -> None:
@@ -38,12 +38,12 @@ def release(cluster: Cluster, application: str) -> None:
     try:
         _await_the_last_pod(cluster)
         with errors.explained("profiles", application):
-            for profile in cluster.client.list(_PROFILE.resource):
+            for profile in cluster.client.list(PROFILE.resource):
                 name, held = profile["metadata"]["name"], profile["metadata"].get("finalizers") or []
                 if FINALIZER in held:
                     rest = [each for each in held if each != FINALIZER]
                     patch = {"metadata": {"finalizers": rest or None}}
-                    cluster.client.patch(_PROFILE.resource, name, patch, patch_type=PatchType.MERGE)
+                    cluster.client.patch(PROFILE.resource, name, patch, patch_type=PatchType.MERGE)
     except Problem as problem:
         if not errors.is_missing(problem.__cause__):  # with the last profile, the type has gone
             logger.error("profiles may not be deletable: %s", problem)

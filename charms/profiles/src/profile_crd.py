@@ -2,43 +2,107 @@
 
 Fields and validations are those of kubeflow/kubeflow v1.10.0,
 components/profile-controller/config/crd/bases/kubeflow.org_profiles.yaml, with the list and map types that
-kubeflow/dashboard has added since.
+kubeflow/dashboard has added since. Two things differ.
+
+A profile is refused that its controller could never make: one whose name is no namespace's, whose owner is no
+subject of a RoleBinding, whose quota is no ResourceQuota. The checks are those of Kubernetes
+(kubernetes/kubernetes v1.36.3, pkg/apis/core/validation and pkg/apis/rbac/validation). A namespace belongs
+to the owner it was made for, and the controller does nothing more for a profile that names another, so the
+owner stays. Profiles that were there before a rule stay usable.
+
+`status` is no subresource. The controller says that a profile has `Failed` by an ordinary update
+(controllers/profile_controller.go, appendErrorConditionAndReturn), of which the API server would drop the
+status, as it does with upstream's definition. The controller adds the condition at each attempt, without
+looking whether it is there, and hears of its own update. So the conditions are a set: the second one is
+refused, and the controller tries again with longer pauses.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pydantic
 
 from kubeflow_charm import Manifest
-from kubeflow_charm.definitions.crds import Embedded, Names, Schema, Version, definition
+from kubeflow_charm.definitions.crds import (
+    Column,
+    Embedded,
+    Names,
+    Version,
+    at_most,
+    atomic,
+    definition,
+    object_rules,
+    rules,
+)
+from kubeflow_charm.definitions.embedded import QUANTITY
+from kubeflow_charm.definitions.schemas import Schema
 
-_ATOMIC_LIST = pydantic.Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})
-_ATOMIC_MAP = pydantic.ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
-_NUMBER = r"(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))"
+_ATOMIC = {"x-kubernetes-map-type": "atomic"}
+_RBAC = "rbac.authorization.k8s.io"
 
-Quantity = Annotated[
+_COUNTS = (
+    "configmaps",
+    "persistentvolumeclaims",
+    "pods",
+    "replicationcontrollers",
+    "resourcequotas",
+    "secrets",
+    "services",
+    "services.loadbalancers",
+    "services.nodeports",
+)
+_COMPUTE = ("cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory")
+_STORAGE = (
+    "ephemeral-storage",
+    "requests.ephemeral-storage",
+    "limits.ephemeral-storage",
+    "requests.storage",
+)
+"""Resources that a quota may name as they are (standardQuotaResources)."""
+_QUALIFIED = (
+    r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
+    r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+)
+
+Amount = Annotated[
     int | str,
     pydantic.WithJsonSchema(
-        {
-            "x-kubernetes-int-or-string": True,
-            "anyOf": [{"type": "integer"}, {"type": "string"}],
-            "pattern": rf"^(\+|-)?{_NUMBER}(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?{_NUMBER}))?$",
-        }
+        QUANTITY | {"pattern": QUANTITY["pattern"].replace(r"(\+|-)?", r"\+?", 1), "minimum": 0}
     ),
 ]
-"""An amount of a resource, such as `4`, `500m` or `64Gi` (apimachinery's resource.Quantity)."""
+"""A quantity that is not negative."""
+Scope = Literal[
+    "BestEffort",
+    "CrossNamespacePodAffinity",
+    "NotBestEffort",
+    "NotTerminating",
+    "PriorityClass",
+    "Terminating",
+    "VolumeAttributesClass",
+]
 
 
-class Subject(Schema):
+_SUBJECT = _ATOMIC | rules(
+    (
+        "!has(self.apiGroup) || self.apiGroup == '' "
+        f"|| self.kind != 'ServiceAccount' && self.apiGroup == '{_RBAC}'",
+        f"the apiGroup of a User or a Group is {_RBAC}, that of a ServiceAccount is empty",
+    ),
+    (
+        "self.kind != 'ServiceAccount' || (self.name.size() <= 253 "
+        "&& self.name.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$'))",
+        "no service account can have that name",
+    ),
+)
+
+
+class Subject(Schema, keywords=_SUBJECT):
     """Whom the profile belongs to (rbac/v1 Subject)."""
 
-    model_config = _ATOMIC_MAP
-
-    api_group: str | None = None
-    kind: str
-    name: str
+    api_group: Annotated[str, pydantic.Field(max_length=253)] | None = None
+    kind: Literal["User", "Group", "ServiceAccount"]
+    name: Annotated[str, pydantic.Field(min_length=1, max_length=1024)]
     namespace: str | None = None
 
 
@@ -50,28 +114,91 @@ class Plugin(Schema):
     spec: Embedded | None = None
 
 
-class ScopeRequirement(Schema):
+_FEW = pydantic.Field(max_length=16)
+
+_SCOPED = rules(
+    (
+        "self.operator in ['In', 'NotIn'] ? (has(self.values) && self.values.size() > 0) "
+        ": (!has(self.values) || self.values.size() == 0)",
+        "In and NotIn want values, Exists and DoesNotExist have none",
+    ),
+    (
+        "self.operator == 'Exists' || self.scopeName in ['PriorityClass', 'VolumeAttributesClass']",
+        "the operator of this scope must be Exists",
+    ),
+)
+
+
+class ScopeRequirement(Schema, keywords=_SCOPED):
     """One condition on the scope of the objects that a quota counts."""
 
-    operator: str
-    scope_name: str
-    values: Annotated[list[str], _ATOMIC_LIST] | None = None
+    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
+    scope_name: Scope
+    values: Annotated[list[str], atomic()] | None = None
 
 
-class ScopeSelector(Schema):
+class ScopeSelector(Schema, keywords=_ATOMIC):
     """All conditions on the scope of the objects that a quota counts."""
 
-    model_config = _ATOMIC_MAP
-
-    match_expressions: Annotated[list[ScopeRequirement], _ATOMIC_LIST] | None = None
+    match_expressions: Annotated[list[ScopeRequirement], atomic(), _FEW] | None = None
 
 
-class ResourceQuotaSpec(Schema):
+def _listed(names: tuple[str, ...]) -> str:
+    """Return names as a list in CEL."""
+    return "[" + ", ".join(f"'{name}'" for name in names) + "]"
+
+
+_RESOURCES = rules(
+    (
+        "self.all(k, k.contains('/') || k.startsWith('hugepages-') || k.startsWith('requests.hugepages-') "
+        f"|| k in {_listed((*_COMPUTE, *_STORAGE, *_COUNTS))})",
+        "a quota takes names like cpu, requests.memory, limits.cpu, pods, requests.nvidia.com/gpu, "
+        "count/jobs.batch",
+    ),
+    (
+        f"self.all(k, k.size() <= 317 && k.matches('{_QUALIFIED}'))",
+        "a resource has letters, digits, dots and dashes, and at most one slash, after its domain",
+    ),
+    (
+        f"{_listed(_COUNTS)}.all(k, !(k in self) || [quantity(string(self[k])).asApproximateFloat()]"
+        ".all(n, n == double(int(n))))",
+        "objects are counted in whole numbers",
+    ),
+)
+Hard = Annotated[dict[str, Amount], pydantic.Field(max_length=128, json_schema_extra=_RESOURCES)]
+"""Resources and how much there may be of each."""
+
+
+_ALL_SCOPES = (
+    "((has(self.scopes) ? self.scopes : []) + (has(self.scopeSelector) "
+    "&& has(self.scopeSelector.matchExpressions) "
+    "? self.scopeSelector.matchExpressions.map(e, e.scopeName) : []))"
+)
+_QUOTA = rules(
+    (
+        f"!has(self.hard) || {_ALL_SCOPES}.all(s, self.hard.all(k, "
+        f"!(k in {_listed((*_COMPUTE, *_STORAGE, *_COUNTS))}) || k in ("
+        "s == 'BestEffort' ? ['pods'] : s == 'VolumeAttributesClass' "
+        "? ['persistentvolumeclaims', 'requests.storage'] "
+        f": {_listed((*_COMPUTE, 'pods'))})))",
+        "scopes of pods limit pods, cpu and memory, BestEffort only pods, VolumeAttributesClass claims",
+    ),
+    *(
+        (
+            f"!({_ALL_SCOPES}.exists(s, s == '{scope}') && {_ALL_SCOPES}.exists(s, s == 'Not{scope}'))",
+            f"{scope} and Not{scope} exclude each other",
+        )
+        for scope in ("BestEffort", "Terminating")
+    ),
+)
+
+
+class ResourceQuotaSpec(Schema, keywords=_QUOTA):
     """The quota of the profile's namespace (core/v1 ResourceQuotaSpec)."""
 
-    hard: dict[str, Quantity] | None = None
+    hard: Hard | None = None
     scope_selector: ScopeSelector | None = None
-    scopes: Annotated[list[str], _ATOMIC_LIST] | None = None
+    scopes: Annotated[list[Scope], atomic(), _FEW] | None = None
 
 
 class ProfileSpec(Schema):
@@ -82,21 +209,38 @@ class ProfileSpec(Schema):
     resource_quota_spec: ResourceQuotaSpec | None = None
 
 
-class ProfileCondition(Schema):
+class ProfileCondition(Schema, keywords=_ATOMIC):
     """One thing that the controller says of the profile."""
 
     message: str | None = None
     status: str | None = None
-    type: str | None = None
+    type: Annotated[str, pydantic.Field(max_length=64)] | None = None
+
+
+_SET = pydantic.Field(max_length=32, json_schema_extra={"x-kubernetes-list-type": "set"})
 
 
 class ProfileStatus(Schema):
     """What became of it."""
 
-    conditions: list[ProfileCondition] | None = None
+    conditions: Annotated[list[ProfileCondition], _SET] | None = None
 
 
-class Profile(Schema):
+_OWNED = "has(self.spec) && has(self.spec.owner)"
+_RULES = object_rules((_OWNED, "spec.owner must be there"))
+_RULES["x-kubernetes-validations"] += rules(
+    (
+        "!has(oldSelf.spec) || !has(oldSelf.spec.owner) "
+        f"|| {_OWNED} && self.spec.owner.name == oldSelf.spec.owner.name "
+        "|| has(oldSelf.status) && has(oldSelf.status.conditions) "
+        "&& oldSelf.status.conditions.exists(c, has(c.type) && c.type == 'Failed')",
+        "the owner cannot change, since the namespace was made for it: make another profile",
+    )
+)["x-kubernetes-validations"]
+"""A profile that has failed may change its owner, so that an earlier change can be taken back."""
+
+
+class Profile(Schema, keywords=_RULES):
     """A namespace that belongs to somebody."""
 
     spec: ProfileSpec | None = None
@@ -105,5 +249,14 @@ class Profile(Schema):
 
 def profile_definition() -> Manifest:
     """Return the CustomResourceDefinition of Profile: v1 is stored, v1beta1 has the same fields."""
-    versions = [Version("v1", Profile, storage=True), Version("v1beta1", Profile)]
-    return definition(Names("Profile", "profiles", "kubeflow.org"), versions, namespaced=False)
+    columns = (
+        Column("Owner", "string", ".spec.owner.name", "Whom it belongs to"),
+        Column("Failed", "string", '.status.conditions[?(@.type=="Failed")].message', "Why it is not made"),
+        Column("Age", "date", ".metadata.creationTimestamp"),
+    )
+    versions = [
+        Version("v1", Profile, storage=True, status=False, columns=columns),
+        Version("v1beta1", Profile, status=False, columns=columns),
+    ]
+    names = Names("Profile", "profiles", "kubeflow.org", objects=at_most(63))
+    return definition(names, versions, namespaced=False)

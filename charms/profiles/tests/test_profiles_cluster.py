@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,8 @@ from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.core_v1 import Namespace
 from lightkube.types import PatchType
+
+from rehearsal import documents as documents_of
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
 PROFILE = {"app.kubernetes.io/part-of": "kubeflow-profile"}
@@ -38,6 +41,56 @@ def test_it_becomes_active(profiles, deployed, model):
     for attempt in tenacity.Retrying(stop=tenacity.stop_after_delay(30), wait=tenacity.wait_fixed(0.5)):
         with attempt:
             assert profiles.run(model).unit_status == ops.ActiveStatus()
+
+
+OWNED = {"spec": {"owner": {"kind": "User", "name": "ada@example.com"}}}
+MADE = {"finalizers": ["profile-finalizer"]}
+FAILED = {"status": {"conditions": [{"type": "Failed", "message": "namespace already exist"}]}}
+ONE = (
+    "1 profile is not as asked for: kubectl get profiles; kubectl logs deploy/profiles-deployment -c manager"
+)
+
+
+@pytest.mark.parametrize(
+    ("documents", "owner", "message"),
+    [
+        ([{"metadata": {"name": "team-x", **MADE}, **OWNED}], None, ""),
+        ([{"metadata": {"name": "team-x"}, **OWNED}], None, ONE),
+        ([{"metadata": {"name": "of-grace", **MADE}, **OWNED, **FAILED}], "grace@example.com", ONE),
+        ([{"metadata": {"name": "team-x", **MADE}, **OWNED, **FAILED}], None, ONE),
+        ([{"metadata": {"name": "of-ada", **MADE}, **OWNED, **FAILED}], "ada@example.com", ""),
+        (
+            [
+                {"metadata": {"name": "team-x"}, **OWNED},
+                {"metadata": {"name": "team-y", **MADE}, **OWNED, **FAILED},
+                {"metadata": {"name": "team-z", **MADE}, **OWNED},
+            ],
+            None,
+            ONE.replace("1 profile is", "2 profiles are"),
+        ),
+    ],
+)
+def test_it_says_how_many_profiles_are_not_what_they_ask_for(
+    profiles, deployed, model, client, documents, owner, message
+):
+    kind = documents_of.cluster_wide("kubeflow.org", "v1", "Profile", "profiles")
+    namespace = documents[0]["metadata"]["name"]
+    if owner:
+        client.create(Namespace(metadata=ObjectMeta(name=namespace, annotations={"owner": owner})))
+    try:
+        for each in documents:
+            client.create(kind(copy.deepcopy(each)))
+        for attempt in tenacity.Retrying(stop=tenacity.stop_after_delay(60), wait=tenacity.wait_fixed(0.5)):
+            with attempt:
+                assert profiles.run(model).unit_status == ops.ActiveStatus(message)
+        assert len(message) <= 120
+    finally:
+        for each in documents:
+            name, patch = each["metadata"]["name"], {"metadata": {"finalizers": None}}
+            client.patch(kind, name, patch, patch_type=PatchType.MERGE)
+            client.delete(kind, name)
+        if owner:
+            client.delete(Namespace, namespace)
 
 
 def test_the_dashboard_is_told_the_services_name_and_port(deployed):

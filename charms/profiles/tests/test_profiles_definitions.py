@@ -8,9 +8,9 @@ from typing import Any
 import lightkube
 import pytest
 from lightkube.core.exceptions import ApiError
-from lightkube.types import PatchType
 
 from kubeflow_charm.cluster.resources import CUSTOM, Kind
+from rehearsal import documents
 
 PROFILES = {
     version: Kind(f"kubeflow.org/{version}", "Profile", "profiles", CUSTOM, namespaced=False)
@@ -37,7 +37,7 @@ def submit(
 
 
 QUOTA = {
-    "hard": {"cpu": "4", "memory": "2.5Gi", "requests.nvidia.com/gpu": 1, "persistentvolumeclaims": "1"},
+    "hard": {"cpu": "4", "memory": "2.5Gi", "requests.nvidia.com/gpu": 1, "pods": "1"},
     "scopes": ["NotTerminating"],
     "scopeSelector": {
         "matchExpressions": [{"scopeName": "PriorityClass", "operator": "In", "values": ["low"]}]
@@ -49,7 +49,6 @@ QUOTA = {
 @pytest.mark.parametrize(
     "spec",
     [
-        {},
         {"owner": OWNER},
         {"owner": {"kind": "ServiceAccount", "name": "robot", "namespace": "mlops", "apiGroup": ""}},
         {"owner": OWNER, "resourceQuotaSpec": {}},
@@ -82,6 +81,7 @@ def test_profile_is_taken_and_kept_whole(submit, version, spec):
         ({"owner": {"name": "ada"}}, "spec.owner.kind: Required value"),
         ({"owner": "ada"}, "spec.owner"),
         ({"owners": [OWNER]}, "field not declared in schema"),
+        ({}, "spec.owner must be there"),
         ({"plugins": [{"kind": "X", "spec": "text"}]}, "spec.plugins[0].spec"),
         ({"resourceQuotaSpec": {"hard": {"cpu": "four"}}}, "should match"),
         ({"resourceQuotaSpec": {"hard": {"cpu": True}}}, "spec.resourceQuotaSpec.hard.cpu"),
@@ -143,7 +143,9 @@ SELECTOR = {"matchLabels": {"access-ml-pipeline": "true"}}
                 {"key": "k", "operator": "Equal", "value": "v", "tolerationSeconds": 30},
             ],
             "initContainers": [{"name": "init", "image": "busybox", "restartPolicy": "Always"}],
-            "sidecars": [{"name": "proxy", "image": "proxy", "ports": [{"containerPort": 1}]}],
+            "sidecars": [
+                {"name": "proxy", "image": "proxy", "ports": [{"containerPort": 1, "protocol": "TCP"}]}
+            ],
         },
     ],
 )
@@ -162,6 +164,26 @@ def test_poddefault_is_taken_and_kept_whole(submit, spec):
         ({"selector": SELECTOR, "volumes": [{"emptyDir": {}}]}, "name: Required value"),
         ({"selector": SELECTOR, "volumeMounts": [{"name": "v"}]}, "mountPath: Required value"),
         ({"selector": SELECTOR, "tolerations": [{"tolerationSeconds": "1"}]}, "tolerationSeconds"),
+        ({"selector": SELECTOR, "volumes": [{"name": "v", "emptyDir": {"sizeLimit": "2.0GB"}}]}, "sizeLimit"),
+        (
+            {"selector": SELECTOR, "volumes": [{"name": "v", "secret": {"defaultMode": "0644"}}]},
+            "defaultMode",
+        ),
+        (
+            {"selector": SELECTOR, "volumes": [{"name": "v", "configmap": {"name": "x"}}]},
+            "field not declared",
+        ),
+        (
+            {"selector": SELECTOR, "sidecars": [{"name": "a", "ports": [{"containerPort": "8888"}]}]},
+            "containerPort",
+        ),
+        (
+            {
+                "selector": SELECTOR,
+                "initContainers": [{"name": "a", "resources": {"limits": {"cpu": "1 core"}}}],
+            },
+            "limits.cpu",
+        ),
     ],
 )
 def test_poddefault_is_refused(submit, spec, said):
@@ -180,13 +202,24 @@ def test_a_profile_of_one_version_is_read_in_the_other(client, submit):
     }
     client.apply(old.resource(document), "grace")
     assert client.get(new.resource, "grace")["spec"] == {"owner": OWNER}
+    client.delete(new.resource, "grace")
 
 
-def test_status_of_a_profile_is_written_by_the_controller_alone(client, submit):
-    kind = PROFILES["v1"]
-    condition = {"type": "Failed", "message": "namespace exists already", "status": "True"}
-    patch = {"status": {"conditions": [condition]}}
+def test_what_the_controller_says_of_a_profile_is_kept_once(client, submit):
+    """Upstream's controller adds the condition by an ordinary update, whenever it looks at the profile."""
+    kind = documents.cluster_wide("kubeflow.org", "v1", "Profile", "profiles")
+    condition = {"type": "Failed", "message": "namespace already exist, but not owned by profile creator"}
     base = {"apiVersion": "kubeflow.org/v1", "kind": "Profile", "metadata": {"name": "joan"}}
-    client.apply(kind.resource(base | {"spec": {"owner": OWNER}}), "joan")
-    client.patch(kind.resource, "joan", patch, patch_type=PatchType.MERGE)
-    assert not client.get(kind.resource, "joan").get("status")
+    client.apply(kind(base | {"spec": {"owner": OWNER}}), field_manager="test")
+
+    def add() -> None:
+        live = client.get(kind, "joan")
+        conditions = live.get("status", {}).get("conditions", [])
+        live["status"] = {"conditions": [*conditions, condition]}
+        client.replace(live)
+
+    add()
+    with pytest.raises(ApiError, match="Duplicate value"):
+        add()
+    assert client.get(kind, "joan")["status"] == {"conditions": [condition]}
+    client.delete(kind, "joan")

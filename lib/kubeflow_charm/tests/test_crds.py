@@ -22,18 +22,16 @@ from kubeflow_charm.definitions.crds import (
     Column,
     Converter,
     Embedded,
-    IntOrString,
     Names,
-    PodTemplate,
     Scale,
-    Schema,
     Version,
     atomic,
     definition,
     keyed,
     rules,
 )
-from kubeflow_charm.definitions.schemas import structural
+from kubeflow_charm.definitions.embedded import Affinity, IntOrString, PodTemplate, Quantity
+from kubeflow_charm.definitions.schemas import Schema, structural
 from kubeflow_charm.webhooks import issuing
 
 CRD = next(kind.resource for kind in KINDS if kind.kind == "CustomResourceDefinition")
@@ -52,10 +50,13 @@ class Inner(Schema):
     other: int | None = None
 
 
-class Open(Schema):
-    model_config = pydantic.ConfigDict(extra="allow")
-
-    known: int
+def model(default: Any = ..., /, **fields: Any) -> type[Schema]:
+    """Return a model with one field, called like the argument."""
+    (name,) = fields
+    body: dict[str, Any] = {"__annotations__": fields, "__module__": __name__, "__doc__": None}
+    if default is not ...:
+        body[name] = default
+    return type("Model", (Schema,), body)
 
 
 @pytest.mark.parametrize(
@@ -108,16 +109,6 @@ class Open(Schema):
         (Embedded, {"type": "object"} | ANYTHING),
         (Embedded | None, {"type": "object", "nullable": True} | ANYTHING),
         (
-            PodTemplate,
-            {
-                "type": "object",
-                "properties": {
-                    "metadata": {"type": "object"} | ANYTHING,
-                    "spec": {"type": "object"} | ANYTHING,
-                },
-            },
-        ),
-        (
             IntOrString,
             {"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]},
         ),
@@ -133,11 +124,6 @@ class Open(Schema):
             },
         ),
         (
-            Open,
-            {"type": "object", "required": ["known"], "properties": {"known": {"type": "integer"}}}
-            | ANYTHING,
-        ),
-        (
             Annotated[str, pydantic.Field(json_schema_extra=rules(("self != 'no'", "is no"), ("true", "")))],
             {
                 "type": "string",
@@ -151,8 +137,7 @@ class Open(Schema):
     ids=str,
 )
 def test_each_kind_of_field_has_its_structural_form(field, expected):
-    model = pydantic.create_model("Model", title=(field, ...))
-    schema = structural(model)
+    schema = structural(model(title=field))
     assert schema == {"type": "object", "required": ["title"], "properties": {"title": expected}}
 
 
@@ -170,18 +155,12 @@ def test_each_kind_of_field_has_its_structural_form(field, expected):
     ids=str,
 )
 def test_what_has_a_default_is_not_required(field, default, expected):
-    model = pydantic.create_model("Model", it=(field, default))
-    assert structural(model) == {"type": "object", "properties": {"it": expected}}
-
-
-def test_a_default_object_is_written_by_the_names_of_the_api_and_without_null():
-    model = pydantic.create_model("Model", inner=(Inner, Inner()))
-    assert structural(model)["properties"]["inner"]["default"] == {"hostPath": "/data"}
+    assert structural(model(default, it=field)) == {"type": "object", "properties": {"it": expected}}
 
 
 def test_a_default_that_is_made_when_it_is_needed_is_not_the_apis():
-    model = pydantic.create_model("Model", it=(list[str], pydantic.Field(default_factory=list)))
-    assert structural(model)["properties"]["it"] == {"type": "array", "items": {"type": "string"}}
+    made = model(pydantic.Field(default_factory=list), it=list[str])
+    assert structural(made)["properties"]["it"] == {"type": "array", "items": {"type": "string"}}
 
 
 class Endless(Schema):
@@ -192,10 +171,10 @@ class Endless(Schema):
     ("field", "said"),
     [
         (int | str, "Model.it: a choice of 2 types"),
-        (Inner | Open, "Model.it: a choice of 2 types"),
+        (Inner | Endless, "Model.it: a choice of 2 types"),
         (Literal["a", 1], "Model.it: values of several types"),
-        (tuple[int, str], "Model.it: prefixItems has no place in a structural schema"),
-        (dict[Mood, int], "Model.it: propertyNames has no place in a structural schema"),
+        (tuple[int, str], "Model.it: tuple has no place in a structural schema"),
+        (dict[Mood, int], "Model.it: a mapping's keys are plain text in a structural schema"),
         (list[dict[str, int | str]], r"Model.it\[\].\*: a choice of 2 types"),
         (Endless, r"Model.it.more\[\]: Endless is within itself, without end"),
         (
@@ -207,7 +186,7 @@ class Endless(Schema):
 )
 def test_what_no_structural_schema_can_say_is_an_error_with_its_place(field, said):
     with pytest.raises(TypeError, match=said):
-        structural(pydantic.create_model("Model", it=(field, ...)))
+        structural(model(it=field))
 
 
 @pytest.mark.parametrize("stored", [[], [True, True], [False]])
@@ -223,12 +202,8 @@ class Port(Schema):
     number: Annotated[int, pydantic.Field(ge=1, le=65535)]
 
 
-class PetSpec(Schema):
+class PetSpec(Schema, keywords=rules(("self.least <= self.replicas", "fewer than least"))):
     """What is asked for."""
-
-    model_config = pydantic.ConfigDict(
-        json_schema_extra=rules(("self.least <= self.replicas", "fewer than least"))
-    )
 
     replicas: Annotated[int, pydantic.Field(ge=0)] = 1
     least: int = 0
@@ -239,7 +214,9 @@ class PetSpec(Schema):
     ports: Annotated[list[Port], keyed("name", "protocol")] | None = None
     toys: set[str] | None = None
     template: PodTemplate | None = None
-    affinity: Embedded | None = None
+    affinity: Affinity | None = None
+    rest: Embedded | None = None
+    food: Quantity | None = None
     born: Annotated[str, pydantic.Field(json_schema_extra={"format": "date-time"})] | None = None
     mother: str | None = pydantic.Field(default="none")
     friend: Annotated[str, pydantic.Field(json_schema_extra=rules(("self != 'dog'", "no dogs")))] | None = (
@@ -353,19 +330,19 @@ def test_the_api_server_keeps_every_version_as_it_was_written(established):
         {"tags": {"a": "b"}},
         {"ports": [{"name": "a", "number": 1}, {"name": "a", "protocol": "UDP", "number": 1}]},
         {"toys": ["ball", "bone"]},
-        {"template": {"metadata": {"labels": {"a": "b"}}, "spec": {"anything": [1]}}},
-        {"affinity": {"nodeAffinity": {"deep": {"er": None}}}},
+        {"template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "a"}]}}},
+        {"affinity": {"nodeAffinity": {}}},
+        {"rest": {"any": {"depth": None}}},
+        {"food": "1.5Gi"},
         {"born": "2026-11-23T20:00:00Z"},
         {"friend": "cat"},
         {"replicas": 3, "least": 3},
     ],
     ids=str,
 )
-def test_what_the_model_takes_the_api_server_takes_and_keeps(create, spec):
-    model = PetSpec.model_validate(spec)
+def test_what_the_model_allows_the_api_server_takes_and_keeps(create, spec):
     kept = create(spec)
     assert spec.items() <= kept.items() or "ports" in spec
-    assert PetSpec.model_validate(kept) == model
 
 
 @pytest.mark.parametrize(
@@ -384,6 +361,8 @@ def test_what_the_model_takes_the_api_server_takes_and_keeps(create, spec):
         ({"ports": {"name": "a"}}, "spec.ports: Invalid value: "),
         ({"template": {"spec": "x"}}, "spec.template.spec: Invalid value: "),
         ({"affinity": "x"}, "spec.affinity: Invalid value: "),
+        ({"rest": "x"}, "spec.rest: Invalid value: "),
+        ({"food": "2.0GB"}, "spec.food: Invalid value: "),
         ({"born": "yesterday"}, "spec.born: Invalid value: "),
         ({"friend": "dog"}, "no dogs"),
         ({"replicas": 1, "least": 2}, "fewer than least"),
@@ -394,7 +373,7 @@ def test_what_the_model_takes_the_api_server_takes_and_keeps(create, spec):
     ],
     ids=str,
 )
-def test_what_the_model_does_not_take_the_api_server_refuses_and_says_where(create, spec, said):
+def test_what_the_model_does_not_allow_the_api_server_refuses_and_says_where(create, spec, said):
     with pytest.raises(ApiError) as error:
         create(spec)
     assert error.value.status.code == 422

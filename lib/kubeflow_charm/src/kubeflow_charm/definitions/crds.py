@@ -8,43 +8,20 @@ document.
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import pydantic
-from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 from kubeflow_charm.cluster.resources import Manifest
 from kubeflow_charm.definitions import schemas
 
-Embedded = Annotated[
-    dict[str, Any],
-    pydantic.WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
-]
-"""A piece of another API, kept whole and not checked here: an affinity, a volume."""
+Embedded = Annotated[dict[str, Any], pydantic.WithJsonSchema({"type": "object"} | schemas.ANYTHING)]
+"""A piece that upstream's own definition keeps whole and does not check; the rest is in `embedded.py`."""
 
-PodTemplate = Annotated[
-    dict[str, Any],
-    pydantic.WithJsonSchema(
-        {
-            "type": "object",
-            "properties": {
-                "metadata": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
-                "spec": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
-            },
-        }
-    ),
-]
-"""A core/v1 PodTemplateSpec, the two halves of which are kept whole; the API server checks the pod itself."""
-
-IntOrString = Annotated[
-    int | str,
-    pydantic.WithJsonSchema(
-        {"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]}
-    ),
-]
-"""`80` or `http`, `1` or `500m`."""
+_SELF = re.compile(r"\bself\b")
 
 
 def keyed(*keys: str) -> FieldInfo:
@@ -62,18 +39,32 @@ def atomic() -> FieldInfo:
     return pydantic.Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})
 
 
-def rules(*said: tuple[str, str]) -> dict[str, Any]:
-    """Return validations in CEL, as pairs of rule and message, for the `json_schema_extra` of field or model.
+def rules(*checks: tuple[str, str]) -> dict[str, Any]:
+    """Return validations in CEL, as pairs of rule and message, for `keywords` or a `json_schema_extra`.
 
-    `self` is the field or the model, `oldSelf` what it was before an update.
+    `self` is the field or the object, `oldSelf` what it was before an update. A rule without `oldSelf` is not
+    asked about a field that an update does not change, so objects that break a new rule stay usable. For the
+    whole object, which any update changes, take `fresh`.
     """
-    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in said]}
+    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in checks]}
 
 
-class Schema(pydantic.BaseModel):
-    """Base of the models: the field `pod_template` is `podTemplate` in the resource."""
+def object_rules(*checks: tuple[str, str]) -> dict[str, Any]:
+    """Return validations of a whole object, for the `keywords` of its model.
 
-    model_config = pydantic.ConfigDict(alias_generator=to_camel, populate_by_name=True)
+    Any update changes the object, a finalizer's removal as well, so such a rule is not asked about one that
+    broke it before the update. That takes `optionalOldSelf`, which Kubernetes has since 1.30.
+    """
+    return {
+        "x-kubernetes-validations": [
+            {
+                "rule": f"oldSelf.hasValue() && !({_SELF.sub('oldSelf.value()', rule)}) || ({rule})",
+                "message": message,
+                "optionalOldSelf": True,
+            }
+            for rule, message in checks
+        ]
+    }
 
 
 @dataclass(frozen=True)
@@ -135,22 +126,22 @@ class Version:
     """
 
     name: str
-    model: type[pydantic.BaseModel]
+    model: type[schemas.Schema]
     served: bool = True
     storage: bool = False
     columns: tuple[Column, ...] = ()
     status: bool = True
     scale: Scale | None = None
 
-    def document(self) -> dict[str, Any]:
+    def document(self, names: Names) -> dict[str, Any]:
         """Return the entry of `spec.versions`."""
         schema = schemas.structural(self.model)
         common = {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
-            "metadata": {"type": "object"},
+            "metadata": {"type": "object"} | _given(properties=names.objects and {"name": names.objects}),
         }
-        schema["properties"] = common | schema.get("properties", {})
+        schema = schema | {"properties": common | schema["properties"]}
         subresources = _given(status={} if self.status else None, scale=self.scale and self.scale.document())
         entry = {
             "name": self.name,
@@ -164,6 +155,14 @@ class Version:
         )
 
 
+def at_most(length: int, *, dots: bool = False) -> dict[str, Any]:
+    """Return the schema of names that have a limit, and dots if they may.
+
+    Pods, Services and namespaces have no dot in their names; custom resources may, unless it is said.
+    """
+    return {"type": "string", "maxLength": length} | ({} if dots else {"pattern": "^[^.]*$"})
+
+
 @dataclass(frozen=True)
 class Names:
     """What a kind is called.
@@ -174,6 +173,8 @@ class Names:
         group: `kubeflow.org`.
         short: what people type instead, such as `pd`.
         categories: what `kubectl get` takes for several kinds at once, such as `all`.
+        objects: what the names of objects must be, beyond lower-case letters, digits, dashes and dots, as a
+            schema: see `at_most`. An update does not change a name, so the API server does not ask again.
     """
 
     kind: str
@@ -181,6 +182,7 @@ class Names:
     group: str
     short: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
+    objects: dict[str, Any] | None = None
 
     def document(self) -> dict[str, Any]:
         """Return it as the API has it."""
@@ -251,7 +253,7 @@ def definition(
         "group": names.group,
         "names": names.document(),
         "scope": "Namespaced" if namespaced else "Cluster",
-        "versions": [version.document() for version in versions],
+        "versions": [version.document(names) for version in versions],
     }
     return {
         "apiVersion": "apiextensions.k8s.io/v1",

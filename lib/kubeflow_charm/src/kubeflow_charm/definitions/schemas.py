@@ -1,22 +1,53 @@
-"""From the JSON schema of a pydantic model to a structural schema of Kubernetes.
+"""From a model to a structural schema of Kubernetes.
 
 The rules are those of Kubernetes' documentation "Extend the Kubernetes API with CustomResourceDefinitions":
-every node has a type, a definition is written where it is used, and null is a matter of `nullable`. What no
-such schema can say is an error here, with its place: a CRD that checks less than its model says would be a
-lie.
+every node has a type, a definition is written out where it is used, and null is a matter of `nullable`. A
+field that no such schema can express is an error that names its place: a CRD must not check less than its
+model says.
+
+Nodes are shared between schemas, so nobody may change one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import datetime
+import enum
+import functools
+import inspect
+import sys
+import types
+from collections.abc import Iterable, Iterator, Mapping
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    TypeAlias,
+    Union,
+    get_args,
+    get_origin,
+)
 
+import annotated_types
 import pydantic
-import pydantic.json_schema
+from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
 
-Node = dict[str, Any]
+from kubeflow_charm.definitions import embedded
 
-_KEPT = {
+Node: TypeAlias = dict[str, Any]
+
+ANYTHING: Node = {"x-kubernetes-preserve-unknown-fields": True}
+
+_SCALARS: Mapping[Any, Node] = {
+    str: {"type": "string"},
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    bool: {"type": "boolean"},
+    datetime.datetime: {"type": "string", "format": "date-time"},
+    Any: ANYTHING,
+}
+_KEYWORDS = {
     "default",
     "description",
     "enum",
@@ -29,131 +60,221 @@ _KEPT = {
     "minItems",
     "minLength",
     "minProperties",
-    "multipleOf",
     "nullable",
     "pattern",
-    "required",
     "type",
 }
-_DROPPED = {"$defs", "deprecated", "examples", "readOnly", "title", "writeOnly"}
-"""Words for people that Kubernetes has no place for."""
+"""What `json_schema_extra` may say, besides keywords that begin with `x-kubernetes-`."""
+_LENGTHS = {
+    "string": ("minLength", "maxLength"),
+    "array": ("minItems", "maxItems"),
+    "object": ("minProperties", "maxProperties"),
+}
 
-_ANYTHING = {"x-kubernetes-preserve-unknown-fields": True}
-_NULL = {"type": "null"}
+
+class Schema:
+    """Base of the models: the field `pod_template` is `podTemplate` in the resource.
+
+    A model is read and never made, so it is a plain class: to define a pydantic model takes thirty times as
+    long, which counts for a hundred of them in every hook. Fields are written as in pydantic: a default, an
+    alias or a constraint (`pydantic.Field`), `Annotated`. `class Pet(Schema, keywords={...})` adds keywords
+    to the schema of the whole object.
+    """
+
+    keywords: ClassVar[Node] = {}
+
+    def __init_subclass__(cls, *, keywords: Node | None = None) -> None:
+        """Take the keywords; they are not inherited."""
+        cls.keywords = keywords or {}
 
 
-def structural(model: type[pydantic.BaseModel]) -> Node:
+_cache: dict[type[Schema], Node] = {}
+
+
+def structural(model: type[Schema]) -> Node:
     """Return the structural schema of a model.
 
-    A field that may be None and has a default is left out rather than null; one that must be there and may
-    be None is nullable. A default of None is none, and so is a `default_factory`: it is the charm's, and not
-    the API's.
+    A field that may be None and has a default is left out rather than null; one that must be present and may
+    be None is nullable. None and default factories do not become schema defaults.
 
     Raises:
-        TypeError: with the place, for a field that no structural schema can have.
+        TypeError: with the place, for a field that no structural schema can express.
     """
-    schema, definitions = _SEEN.get(model) or _seen([model])[model]
-    return _Converter(definitions).node(schema, model.__name__, frozenset())
+    return _object(model, model.__name__, frozenset())
 
 
-def look_at(*models: type[pydantic.BaseModel]) -> None:
-    """Make the JSON schemas of these models in one go: what they have in common is made once.
+def _object(model: type[Schema], place: str, within: frozenset[type]) -> Node:
+    """Return the schema of a model that is used at `place`, inside the models `within`."""
+    if model in _cache:
+        return _cache[model]
+    if model in within:
+        raise TypeError(f"{place}: {model.__name__} is within itself, without end")
+    properties: Node = {}
+    required: list[str] = []
+    for name, annotation in _annotations(model).items():
+        field = _field_info(model, name, annotation)
+        alias = field.alias or to_camel(name)
+        node = _annotated(
+            annotation, [field], f"{place}.{alias}", within | {model}, nullable=field.is_required()
+        )
+        properties[alias] = node | _default(field)
+        if field.is_required():
+            required.append(alias)
+    node: Node = {"type": "object", "properties": properties}
+    if model.__doc__:
+        node["description"] = inspect.cleandoc(model.__doc__)
+    if required:
+        node["required"] = required
+    _cache[model] = node | _extra(model.keywords, place)
+    return _cache[model]
 
-    That is most of the time that large definitions take, in every hook.
+
+def _annotations(model: type[Schema]) -> dict[str, Any]:
+    """Return the annotations of a model's fields, those of its bases first."""
+    found: dict[str, Any] = {}
+    for each in reversed(model.__mro__):
+        if each not in (object, Schema):
+            for name, annotation in inspect.get_annotations(each).items():
+                found[name] = _evaluated(annotation, each.__module__)
+    return found
+
+
+@functools.cache
+def _evaluated(annotation: Any, module: str) -> Any:
+    """Return what an annotation means in a module: a name that many fields have is looked up once."""
+    return eval(annotation, vars(sys.modules[module])) if isinstance(annotation, str) else annotation  # noqa: S307
+
+
+def _field_info(model: type[Schema], name: str, annotation: Any) -> FieldInfo:
+    """Return a field with its default and its alias."""
+    given = getattr(model, name, ...)
+    field = given if isinstance(given, FieldInfo) else FieldInfo(default=given)
+    if field.alias is None and get_origin(annotation) is Annotated:
+        field.alias = next(
+            (each.alias for each in get_args(annotation)[1:] if isinstance(each, FieldInfo)), None
+        )
+    return field
+
+
+def _default(field: FieldInfo) -> Node:
+    if field.is_required() or field.default_factory or field.default is None:
+        return {}
+    default = field.default
+    return {"default": default.value if isinstance(default, enum.Enum) else default}
+
+
+def _annotated(
+    annotation: Any, metadata: Iterable[Any], place: str, within: frozenset[type], *, nullable: bool = True
+) -> Node:
+    """Return the schema of an annotation, narrowed by what `Annotated` or a field adds to it."""
+    flat = [*_flattened(metadata)]
+    for each in flat:
+        if isinstance(each, pydantic.WithJsonSchema):
+            node: Node = dict(each.json_schema or {})
+            break
+        if isinstance(each, embedded.Kubernetes):
+            node = each.node()
+            break
+    else:
+        node = _type(annotation, place, within, nullable=nullable)
+    added: Node = {}
+    for each in flat:
+        added |= _constraint(each, node, place)
+    return node | added if added else node
+
+
+def _flattened(metadata: Iterable[Any]) -> Iterator[Any]:
+    """Yield each piece of metadata, and what a field holds besides itself."""
+    for each in metadata:
+        yield each
+        if isinstance(each, FieldInfo):
+            yield from each.metadata
+
+
+def _type(annotation: Any, place: str, within: frozenset[type], *, nullable: bool) -> Node:
+    """Return the schema of a plain annotation."""
+    if (scalar := _SCALARS.get(annotation)) is not None:
+        return scalar
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _annotated(arguments[0], arguments[1:], place, within, nullable=nullable)
+    if origin in (Union, types.UnionType):
+        return _union(arguments, place, within, nullable=nullable)
+    if origin is Literal:
+        return _enumeration(arguments, place)
+    kind = origin or annotation
+    if kind in (list, set):
+        items = _type(arguments[0] if arguments else Any, f"{place}[]", within, nullable=True)
+        node: Node = {"type": "array", "items": items}
+        return node | {"x-kubernetes-list-type": "set"} if kind is set else node
+    if kind is dict:
+        return _mapping(arguments, place, within)
+    if inspect.isclass(kind) and issubclass(kind, enum.Enum):
+        return _enumeration([member.value for member in kind], place)
+    if inspect.isclass(kind) and issubclass(kind, Schema):
+        return _object(kind, place, within)
+    raise TypeError(f"{place}: {getattr(kind, '__name__', kind)} has no place in a structural schema")
+
+
+def _union(arguments: tuple[Any, ...], place: str, within: frozenset[type], *, nullable: bool) -> Node:
+    kinds = [kind for kind in arguments if kind is not types.NoneType]
+    if len(kinds) != 1:
+        raise TypeError(f"{place}: a choice of {len(kinds)} types")
+    node = _type(kinds[0], place, within, nullable=True)
+    return node | {"nullable": True} if nullable and len(arguments) > 1 else node
+
+
+def _mapping(arguments: tuple[Any, ...], place: str, within: frozenset[type]) -> Node:
+    key, value = arguments or (str, Any)
+    if key is not str:
+        raise TypeError(f"{place}: a mapping's keys are plain text in a structural schema")
+    if value is Any:
+        return {"type": "object"} | ANYTHING
+    values = _type(value, f"{place}.*", within, nullable=True)
+    return {"type": "object", "additionalProperties": values}
+
+
+def _enumeration(values: Iterable[Any], place: str) -> Node:
+    values = list(values)
+    kinds = {type(value) for value in values}
+    if len(kinds) != 1 or (kind := kinds.pop()) not in _SCALARS:
+        raise TypeError(f"{place}: values of several types")
+    return {**_SCALARS[kind], "enum": values}
+
+
+def _constraint(constraint: Any, node: Node, place: str) -> Node:
+    """Return the keywords that one piece of metadata adds to a node."""
+    match constraint:
+        case FieldInfo():
+            described = {"description": constraint.description} if constraint.description else {}
+            return described | _extra(constraint.json_schema_extra, place)
+        case annotated_types.Ge():
+            return {"minimum": constraint.ge}
+        case annotated_types.Gt():
+            return {"minimum": constraint.gt, "exclusiveMinimum": True}
+        case annotated_types.Le():
+            return {"maximum": constraint.le}
+        case annotated_types.Lt():
+            return {"maximum": constraint.lt, "exclusiveMaximum": True}
+        case annotated_types.MultipleOf():
+            return {"multipleOf": constraint.multiple_of}
+        case annotated_types.MinLen():
+            return {_LENGTHS[node["type"]][0]: constraint.min_length}
+        case annotated_types.MaxLen():
+            return {_LENGTHS[node["type"]][1]: constraint.max_length}
+        case _ if pattern := getattr(constraint, "pattern", None):
+            return {"pattern": pattern}
+        case _:
+            return {}
+
+
+def _extra(extra: Any, place: str) -> Node:
+    """Return the keywords of a `json_schema_extra`.
+
+    Raises:
+        TypeError: for a keyword that structural schemas do not have.
     """
-    if not _SEEN.keys() >= set(models):
-        _SEEN.update(_seen(models))
-
-
-_SEEN: dict[type[pydantic.BaseModel], tuple[Node, dict[str, Node]]] = {}
-"""Model to its JSON schema, and to what that refers to."""
-
-
-def _seen(
-    models: Iterable[type[pydantic.BaseModel]],
-) -> dict[type[pydantic.BaseModel], tuple[Node, dict[str, Node]]]:
-    asked = [(model, "validation") for model in models]
-    nodes, shared = pydantic.json_schema.models_json_schema(asked, by_alias=True)  # pyright: ignore[reportArgumentType]
-    return {model: (node, shared.get("$defs", {})) for (model, _), node in nodes.items()}  # pyright: ignore[reportReturnType]
-
-
-class _Converter:
-    def __init__(self, definitions: dict[str, Node]):
-        self._definitions = definitions
-
-    def node(self, node: Node, place: str, within: frozenset[str], *, nullable: bool = True) -> Node:
-        """Convert one node.
-
-        Args:
-            node: of the JSON schema.
-            place: `Notebook.spec.template`, for an error.
-            within: the definitions that are being written out around it.
-            nullable: whether null is a value here, if the node says so.
-        """
-        if "$ref" in node:
-            name = node["$ref"].rpartition("/")[2]
-            if name in within:
-                raise TypeError(f"{place}: {name} is within itself, without end")
-            within |= {name}
-            node = self._definitions[name] | {key: value for key, value in node.items() if key != "$ref"}
-            return self.node(node, place, within, nullable=nullable)
-        if "anyOf" in node and "x-kubernetes-int-or-string" not in node:
-            return self._choice(node, place, within, nullable=nullable)
-        result: Node = {}
-        for key, value in node.items():
-            result |= self._word(key, value, node, place, within)
-        if not result.keys() & {"type", "x-kubernetes-int-or-string"}:
-            if "enum" in result:
-                raise TypeError(f"{place}: values of several types")
-            result |= _ANYTHING
-        return result
-
-    def _choice(self, node: Node, place: str, within: frozenset[str], *, nullable: bool) -> Node:
-        kinds = [kind for kind in node["anyOf"] if kind != _NULL]
-        if len(kinds) != 1:
-            raise TypeError(f"{place}: a choice of {len(kinds)} types")
-        rest = {key: value for key, value in node.items() if key != "anyOf"}
-        result = self.node(kinds[0] | rest, place, within)
-        return result | {"nullable": True} if nullable and _NULL in node["anyOf"] else result
-
-    def _word(self, key: str, value: Any, node: Node, place: str, within: frozenset[str]) -> Node:
-        """Return what becomes of one word of a node."""
-        match key:
-            case "properties":
-                return {key: self._properties(value, node.get("required", []), place, within)}
-            case "items":
-                return {key: self.node(value, f"{place}[]", within)}
-            case "additionalProperties" if isinstance(value, dict):
-                return {key: self.node(value, f"{place}.*", within)}
-            case "additionalProperties":  # what is not known is dropped, unless it is said that it is not
-                return _ANYTHING if value else {}
-            case "const":
-                return {"enum": [value]}
-            case "exclusiveMinimum" | "exclusiveMaximum":
-                return {key.removeprefix("exclusive").lower(): value, key: True}
-            case "uniqueItems":
-                return {"x-kubernetes-list-type": "set"}
-            case "default":
-                return {} if value is None else {key: _without_null(value)}
-            case "anyOf":  # an int or a string
-                return {key: value}
-            case _ if key in _KEPT or key.startswith("x-kubernetes-"):
-                return {key: value}
-            case _ if key in _DROPPED:
-                return {}
-        raise TypeError(f"{place}: {key} has no place in a structural schema")
-
-    def _properties(
-        self, properties: dict[str, Node], required: list[str], place: str, within: frozenset[str]
-    ) -> dict[str, Node]:
-        return {
-            name: self.node(value, f"{place}.{name}", within, nullable=name in required)
-            for name, value in properties.items()
-        }
-
-
-def _without_null(value: Any) -> Any:
-    """Return a default without what is left out in it."""
-    if isinstance(value, dict):
-        return {key: _without_null(each) for key, each in value.items() if each is not None}
-    return value
+    for keyword in extra or {}:
+        if keyword not in _KEYWORDS and not keyword.startswith("x-kubernetes-"):
+            raise TypeError(f"{place}: {keyword} has no place in a structural schema")
+    return dict(extra or {})

@@ -10,7 +10,7 @@ import httpx2
 import lightkube
 from lightkube.core.resource import api_info
 
-from rehearsal.players import kinds
+from rehearsal.players import decoding, kinds
 from rehearsal.players.kinds import Key, Kind, Object
 from rehearsal.players.refusals import Refusals
 
@@ -81,8 +81,9 @@ class Follower:
                 version = self._list()
                 pause = FIRST_PAUSE
                 self._watch(version)
-            except (httpx2.HTTPError, OSError) as error:
-                # It ends so whenever the server closes it, and when the server goes away.
+            except (httpx2.HTTPError, OSError, decoding.Undecodable) as error:
+                # It ends so whenever the server closes it, when the server goes away, and when there is an
+                # object that a typed client cannot read: nothing more is heard of any until that is mended.
                 if not self._stopped.is_set():
                     self._refusals.hear(self._thread.name, error)
             self._stopped.wait(pause)
@@ -90,7 +91,10 @@ class Follower:
 
     def _list(self) -> str:
         listing = self._client.list(self._kind, **self._scope)
-        found: dict[Key, Object] = {kinds.key(item): item for item in listing}
+        found: dict[Key, Object] = {}
+        for item in listing:
+            decoding.check(self._kind, item)
+            found[kinds.key(item)] = item
         for key in self._items.keys() | found.keys():
             self._put(key, found.get(key))
         self.synced.set()
@@ -100,6 +104,7 @@ class Follower:
         for what, item in self._client.watch(self._kind, resource_version=version, **self._scope):
             if self._stopped.is_set():
                 return
+            decoding.check(self._kind, item)
             self._put(kinds.key(item), None if what == "DELETED" else item)
 
     def _put(self, key: Key, new: Object | None) -> None:

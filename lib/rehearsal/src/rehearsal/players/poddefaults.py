@@ -20,7 +20,7 @@ import lightkube
 from rehearsal import documents
 from rehearsal.network.mounts import Mounts
 from rehearsal.network.playing import Answer, Visit
-from rehearsal.players import jsonpatch, podmerging, selectors, webhook
+from rehearsal.players import decoding, jsonpatch, podmerging, selectors, webhook
 
 IMAGE = "poddefaults-webhook"
 
@@ -97,11 +97,13 @@ def _listed(visit: Visit, namespace: str) -> list[Object]:
     """Return a namespace's PodDefaults, as far as the webhook's own account may see them."""
     try:
         found = list(visit.client().list(_PodDefault, namespace=namespace))
+        for each in found:
+            decoding.check(_PodDefault, each)
     except lightkube.ApiError as error:
         raise Denied(error.status.message or str(error)) from None
     except httpx2.HTTPStatusError as error:
         raise Denied(_unknown(visit) if error.response.status_code == 404 else str(error)) from None
-    except (httpx2.HTTPError, OSError) as error:
+    except (httpx2.HTTPError, OSError, decoding.Undecodable) as error:
         raise Denied(str(error)) from None
     return [{**each, "spec": each.get("spec") or {}} for each in found]
 

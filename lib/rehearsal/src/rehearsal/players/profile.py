@@ -123,14 +123,12 @@ class _Profiles:
     def _fail(self, profile: Object, message: str) -> None:
         """Say in the profile what is wrong with it.
 
-        As upstream, by an update of the profile: where `status` is a subresource of it, as in upstream's own
-        definition, the server takes the update and leaves the status out.
+        As upstream, by an update of the profile, once more at each attempt: where `status` is a subresource,
+        as in upstream's own definition, the server takes the update and leaves the status out.
         """
         condition = {"type": "Failed", "message": message}
         conditions = profile.get("status", {}).get("conditions", [])
         logger.info("profile %s: %s", profile["metadata"]["name"], message)
-        if condition in conditions:
-            return
         item = copy.deepcopy(profile)
         item["status"] = {**profile.get("status", {}), "conditions": [*conditions, condition]}
         self._api.replace(kinds.PROFILE, item, profile)

@@ -11,6 +11,7 @@ import httpx2
 from lightkube.core.exceptions import ApiError
 
 from rehearsal.cluster.existing import Refused
+from rehearsal.players.decoding import Undecodable
 
 logger = logging.getLogger("rehearsal.players")
 
@@ -49,7 +50,7 @@ class Refusals:
     def hear(self, subject: str, error: Exception) -> None:
         """Take note of an error, of whatever kind; `subject` says where it came up."""
         match error:
-            case Unstartable():
+            case Unstartable() | Undecodable():
                 self._refuse(f"{subject}: {error}")
             case httpx2.HTTPStatusError():
                 self._weigh(subject, *_answer(error))

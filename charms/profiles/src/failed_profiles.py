@@ -1,0 +1,80 @@
+"""Profiles that are not what they ask for: how many, for the status of the application.
+
+The controller puts its finalizer on a profile when it has made all of it, and adds the condition `Failed` to
+one whose namespace is another's; it never takes that off (kubeflow/kubeflow v1.10.0,
+components/profile-controller/controllers/profile_controller.go). So a profile without finalizer has not been
+made, and one that failed is as it should be once its namespace says that it is the owner's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import finalizers
+
+from kubeflow_charm.cluster import errors
+from kubeflow_charm.cluster.executor import Cluster
+from kubeflow_charm.cluster.resources import Kind, kind_of
+from kubeflow_charm.problems import Problem
+from kubeflow_charm.watch.watcher import Followed
+
+_NAMESPACE = kind_of({"apiVersion": "v1", "kind": "Namespace"})
+
+_WHERE = "kubectl get profiles; kubectl logs deploy/profiles-deployment -c manager"
+
+FOLLOWED = Followed("kubeflow.org/v1", "Profile", "profiles", matters="anything")
+"""A finalizer, too, which counts in no generation."""
+
+
+def message(cluster: Cluster, application: str) -> str:
+    """Return how many profiles are not what they ask for, and where to look; nothing if none.
+
+    That is one list; a second one, of namespaces, only while a profile has failed.
+
+    Raises:
+        Problem: if the API server does not answer or refuses.
+    """
+    profiles = _listed(cluster, finalizers.PROFILE, application)
+    failed = sum(not _made(each) for each in profiles)
+    suspects = [each for each in profiles if _made(each) and _says_failed(each)]
+    if suspects:
+        namespaces = _listed(cluster, _NAMESPACE, application)
+        owners = {
+            each["metadata"]["name"]: (each["metadata"].get("annotations") or {}).get("owner")
+            for each in namespaces
+        }
+        failed += sum(owners.get(each["metadata"]["name"]) != _owner(each) for each in suspects)
+    if not failed:
+        return ""
+    count = "1 profile is" if failed == 1 else f"{failed} profiles are"
+    return (
+        f"{count} not as asked for: kubectl get profiles; kubectl logs deploy/profiles-deployment -c manager"
+    )
+
+
+def _listed(cluster: Cluster, kind: Kind, application: str) -> list[Any]:
+    try:
+        with errors.explained(kind.plural, application):
+            return list(cluster.client.list(kind.resource))
+    except Problem as problem:
+        if errors.is_missing(problem.__cause__):  # the type is served in a moment
+            return []
+        raise
+
+
+def _made(profile: Any) -> bool:
+    """Whether the controller has been through with a profile, or need not any more."""
+    metadata = profile["metadata"]
+    return "deletionTimestamp" in metadata or finalizers.FINALIZER in (metadata.get("finalizers") or ())
+
+
+def _says_failed(profile: Any) -> bool:
+    conditions: Iterable[Any] = (profile.get("status") or {}).get("conditions") or ()
+    return "deletionTimestamp" not in profile["metadata"] and any(
+        each.get("type") == "Failed" for each in conditions
+    )
+
+
+def _owner(profile: Any) -> Any:
+    return ((profile.get("spec") or {}).get("owner") or {}).get("name")
