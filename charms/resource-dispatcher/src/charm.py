@@ -8,7 +8,6 @@ import ops
 import pydantic
 
 from kubeflow_charm import ComponentCharm, Config, Outcome
-from kubeflow_charm.cluster.resources import kind_of
 from kubeflow_charm.gpu.pod_scheduling import LabelKey
 from kubeflow_charm.relations import kubernetes_manifest
 from kubeflow_charm.watch import watcher
@@ -65,17 +64,9 @@ class ResourceDispatcher(ComponentCharm[DispatcherConfig]):
         return Outcome([*wrong, *problems, *refusals], summary)
 
     def followed(self) -> tuple[watcher.Followed, ...]:
-        """Have a hook when a profile comes, or one of the objects changes."""
+        """Have a hook when a profile comes or goes."""
         label = self.config["target_namespace_label"]
-        kinds = [kind_of({"apiVersion": version, "kind": kind}) for version, kind in ENDPOINTS.values()]
-        own = self.cluster.own.selector
-        return (
-            watcher.Followed("v1", "Namespace", "namespaces", {str(label): None}),
-            *(
-                watcher.Followed(kind.api_version, kind.kind, kind.plural, own, matters="anything")
-                for kind in kinds
-            ),
-        )
+        return (watcher.Followed("v1", "Namespace", "namespaces", {str(label): None}),)
 
 
 if __name__ == "__main__":  # pragma: no cover
