@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from kubeflow_charm.watch import process
+from kubeflow_charm.watch.apiserver import USER_AGENT
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.existing import Refused
 from rehearsal.cluster.gate import Gate, Request
@@ -123,7 +123,7 @@ class Bench:
         result = self._engine.run_now(self.model, self.unit, Hook(name, "lifecycle"))
         assert result["ok"], result["traceback"]
         made = self.gate.requests(caller=self.caller, since=since)
-        return [request for request in made if request.user_agent != process.USER_AGENT]
+        return [request for request in made if request.user_agent != USER_AGENT]
 
     @property
     def status(self) -> tuple[str, str]:

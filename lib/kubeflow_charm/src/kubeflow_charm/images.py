@@ -198,5 +198,5 @@ ImageReference = Annotated[str, pydantic.AfterValidator(_checked)]
 """`[host[:port]/]path[:tag][@sha256:digest]` (distribution/reference, the grammar of its documentation)."""
 
 Registry = Annotated[str, pydantic.AfterValidator(_checked_registry)]
-"""`host[:port][/path]`, or empty. The host has a dot or a port, or is `localhost`: otherwise it would be taken
+"""`host[:port][/path]`, or empty. The host has a dot or a port, or is `localhost`: any other would be taken
 for a user of Docker Hub. An IPv6 address stands in brackets."""

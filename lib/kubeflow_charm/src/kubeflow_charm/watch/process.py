@@ -9,22 +9,18 @@ import faulthandler
 import logging
 import os
 import shlex
-import ssl
 import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from kubeflow_charm.watch import state
-from kubeflow_charm.watch.apiserver import USER_AGENT, Access, ApiServer
-from kubeflow_charm.watch.digests import PASSING_TAINTS, Item
+from kubeflow_charm.watch.apiserver import Access, ApiServer
+from kubeflow_charm.watch.digests import Item
 from kubeflow_charm.watch.following import Changes, Follower
 from kubeflow_charm.watch.state import State
-
-__all__ = ["PASSING_TAINTS", "USER_AGENT", "connected", "decodable", "launch"]
 
 logger = logging.getLogger("watcher")
 
@@ -131,46 +127,3 @@ def _end(failure: threading.ExceptHookArgs) -> None:
     traceback.print_exception(failure.exc_type, failure.exc_value, failure.exc_traceback)
     sys.stderr.flush()
     os._exit(70)
-
-
-def decodable(kinds: Iterable[Any] = ()) -> None:
-    """Have everything that lightkube decodes known to msgspec before threads decode it at once.
-
-    What msgspec knows of a type it finds out at the first use, where another thread can see it half done; to
-    use that is a segmentation fault (msgspec 0.22, src/msgspec/_core.c: StructInfo_Convert).
-
-    Args:
-        kinds: classes of lightkube whose lists are read at once by several threads.
-    """
-    import msgspec
-    from lightkube.config import models
-    from lightkube.core import decoders
-    from lightkube.models import meta_v1
-
-    configuration = (models.Cluster, models.Context, models.User)
-    answers = (meta_v1.Status, decoders.ListMetadata, decoders.WatchEvent)
-    for each in (*configuration, *answers):
-        msgspec.json.Decoder(each)
-    for each in kinds:
-        decoders.decode_list(b'{"items": []}', each)
-
-
-def connected(namespace: str, transport: Callable[[ssl.SSLContext], Any]) -> Any:
-    """Return a client with the credentials of this moment.
-
-    Args:
-        namespace: the client's own.
-        transport: makes what requests go through, given whom to trust.
-
-    Raises:
-        lightkube.ConfigError: if no cluster is configured.
-    """
-    import lightkube
-    from lightkube.config.client_adapter import verify_cluster
-    from lightkube.config.models import User
-
-    config = lightkube.KubeConfig.from_env().get()
-    if config is None:
-        raise lightkube.ConfigError("no cluster is configured")
-    trusted = verify_cluster(config.cluster, config.user or User(), config.abs_file)
-    return lightkube.Client(config=config, namespace=namespace, transport=transport(trusted))
