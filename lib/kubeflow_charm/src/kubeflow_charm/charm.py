@@ -66,14 +66,18 @@ _RECONCILED = (
     ops.ConfigChangedEvent,
     ops.InstallEvent,
     ops.LeaderElectedEvent,
-    ops.RelationEvent,
+    ops.RelationBrokenEvent,
+    ops.RelationChangedEvent,
+    ops.RelationCreatedEvent,
     ops.SecretEvent,
     ops.StartEvent,
     ops.UpdateStatusEvent,
     ops.UpgradeCharmEvent,
     KubernetesChangedEvent,
 )
-"""All of them do the same. Actions ask, `stop` and `remove` take away."""
+"""All of them do the same. Actions ask, `stop` and `remove` take away. A unit that joins a relation or leaves it
+brings nothing new: charms read what applications write, and Juju always runs relation-changed after
+relation-joined (juju/juju 3.6, worker/uniter/relation/resolver.go)."""
 
 
 class ComponentCharm(ops.CharmBase, Generic[Facts]):
