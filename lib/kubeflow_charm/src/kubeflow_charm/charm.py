@@ -75,9 +75,9 @@ _RECONCILED = (
     ops.UpgradeCharmEvent,
     KubernetesChangedEvent,
 )
-"""All of them do the same. Actions ask, `stop` and `remove` take away. A unit that joins a relation or leaves it
-brings nothing new: charms read what applications write, and Juju always runs relation-changed after
-relation-joined (juju/juju 3.6, worker/uniter/relation/resolver.go)."""
+"""All of them do the same. Actions ask, `stop` and `remove` take away. Units that join a relation or leave it
+bring nothing new: charms read what applications write, and relation-changed follows every relation-joined
+(juju/juju 3.6, worker/uniter/relation/resolver.go)."""
 
 
 class ComponentCharm(ops.CharmBase, Generic[Facts]):

@@ -26,8 +26,8 @@ from lightkube.core.exceptions import ApiError
 from kubeflow_charm.problems import Problem, blocked, waiting
 
 _SCHEMA_ERRORS = ("failed to create typed patch object", "failed to convert new object")
-"""In a server-side apply the API server answers 500 to a field that its schema does not know, and to a value that
-its type cannot hold, such as text that is no Base64."""
+"""In a server-side apply the API server answers 500 to a field that its schema does not know, and to a value
+that its type cannot hold, such as text that is no Base64."""
 _DENIED = re.compile(
     r"""(?:admission webhook "(?P<webhook>[^"]+)"|ValidatingAdmissionPolicy '(?P<policy>[^']+)').*?"""
     r""" denied (?:the )?request:? (?P<why>.*)""",
