@@ -16,12 +16,13 @@ from pathlib import Path
 
 LIBRARY = "kubeflow_charm"
 ROOMS = (
-    {"problems", "foreign_yaml"},
+    {"problems", "foreign_yaml", "redaction"},
     {"cluster"},
     {"definitions", "watch", "webhooks"},
     {"gpu"},
     {"relations"},
-    {"config", "images", "manifests"},
+    {"images", "manifests"},
+    {"config"},
     {"gateway", "gpu_options"},
     {"charm"},
     {"__init__"},

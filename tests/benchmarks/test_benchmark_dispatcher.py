@@ -17,7 +17,7 @@ import pytest
 from kubeflow_users import Requests
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from kubeflow_charm.watch import process
+from kubeflow_charm.watch.apiserver import USER_AGENT
 from rehearsal.cluster import nodes
 from rehearsal.stage import Stage
 
@@ -193,7 +193,7 @@ def test_a_settled_hook(benchmark: BenchmarkFixture, platform: Platform) -> None
     since = time.monotonic()
     benchmark.pedantic(lambda: stage.juju("exec", "--unit", UNIT, event), rounds=3)
     every = stage.gate.requests(caller=":resource-dispatcher", since=since)
-    made = [request for request in every if request.user_agent != process.USER_AGENT]
+    made = [request for request in every if request.user_agent != USER_AGENT]
     benchmark.extra_info["requests"] = len(made) / 3
     assert [request for request in made if request.writes] == []
 

@@ -21,7 +21,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from kubeflow_charm.cluster.executor import Cluster
 from kubeflow_charm.gpu.pools import discover
-from kubeflow_charm.watch import process
+from kubeflow_charm.watch.apiserver import USER_AGENT
 from rehearsal.cluster import nodes
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.gate import Gate
@@ -159,7 +159,7 @@ def test_a_settled_hook(benchmark: BenchmarkFixture, deployed: tuple[Stage, floa
     since = time.monotonic()
     benchmark.pedantic(run, rounds=5)
     made = stage.gate.requests(caller=f":{application}", since=since)
-    benchmark.extra_info["requests"] = len([r for r in made if r.user_agent != process.USER_AGENT]) / 5
+    benchmark.extra_info["requests"] = len([r for r in made if r.user_agent != USER_AGENT]) / 5
     benchmark.extra_info["writes"] = len([r for r in made if r.writes]) / 5
 
 

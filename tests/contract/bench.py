@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from kubeflow_charm.watch import process
+from kubeflow_charm.watch.apiserver import USER_AGENT
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.existing import Refused
 from rehearsal.cluster.gate import Gate, Request
@@ -128,7 +128,7 @@ class Bench:
     @staticmethod
     def is_watcher(request: Request) -> bool:
         """Whether a request is the watcher's, which runs beside hooks."""
-        return request.user_agent == process.USER_AGENT
+        return request.user_agent == USER_AGENT
 
     @property
     def status(self) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Put what other applications offer into every profile."""
 
+import logging
 from typing import Annotated
 
 import offers
@@ -8,10 +9,12 @@ import ops
 import pydantic
 
 from kubeflow_charm import ComponentCharm, Config, Outcome
-from kubeflow_charm.cluster.resources import kind_of
+from kubeflow_charm.cluster.plan import Refusal
 from kubeflow_charm.gpu.pod_scheduling import LabelKey
 from kubeflow_charm.relations import kubernetes_manifest
 from kubeflow_charm.watch import watcher
+
+logger = logging.getLogger(__name__)
 
 ENDPOINTS = {
     "secrets": ("v1", "Secret"),
@@ -22,6 +25,8 @@ ENDPOINTS = {
     "role-bindings": ("rbac.authorization.k8s.io/v1", "RoleBinding"),
 }
 """Endpoint to version and kind of what it takes."""
+_LOGGED = 10
+"""Objects that one log record names."""
 
 
 def _counted(number: int, what: str) -> str:
@@ -52,30 +57,34 @@ class ResourceDispatcher(ComponentCharm[DispatcherConfig]):
         label = facts.target_namespace_label
         offered = [offer for endpoint in self.endpoints for offer in endpoint.get()]
         wrong = [problem for offer in offered for problem in offer.problems]
-        contested, problems = offers.conflicts(offered)
         unclear = {offer.application for offer in offered if offer.problems}
-        profiles = [item["metadata"]["name"] for item in self.cluster.namespaces(label)]
+        profiles = dict.fromkeys(item["metadata"]["name"] for item in self.cluster.namespaces(label))
+        contested, problems = offers.conflicts(offered, profiles)
         refused = self.cluster.distribute(
             offers.spread(offered, profiles, contested),
             keep=lambda item: offers.stays(item, unclear, contested),
         )
-        count = offers.count(offered)
-        summary = f"{_counted(count, 'manifest')} in {_counted(len(profiles), 'profile')}" if count else ""
-        refusals = [offers.named(item, problem) for item, problem in refused]
+        of_users = [each for each in refused if offers.is_users_doing(*each, self.cluster.own.is_member)]
+        refusals = [offers.named(*each) for each in refused if each not in of_users]
+        summary = self._summary(offers.count(offered), len(profiles), of_users)
         return Outcome([*wrong, *problems, *refusals], summary)
 
+    def _summary(self, count: int, profiles: int, of_users: list[Refusal]) -> str:
+        """Say what is where; log what users keep from their own profiles, when that becomes more or less."""
+        summary = f"{_counted(count, 'manifest')} in {_counted(profiles, 'profile')}" if count else ""
+        if of_users:
+            lacking = len({item["metadata"]["namespace"] for item, _ in of_users})
+            summary += f"; {_counted(lacking, 'profile')} without some of them by their users' doing"
+            if self.unit.status.message != summary:
+                logger.info(
+                    "by users' doing: %s", "; ".join(str(problem) for _, problem in of_users[:_LOGGED])
+                )
+        return summary
+
     def followed(self) -> tuple[watcher.Followed, ...]:
-        """Have a hook when a profile comes, or one of the objects changes."""
+        """Have a hook when a profile comes or goes."""
         label = self.config["target_namespace_label"]
-        kinds = [kind_of({"apiVersion": version, "kind": kind}) for version, kind in ENDPOINTS.values()]
-        own = self.cluster.own.selector
-        return (
-            watcher.Followed("v1", "Namespace", "namespaces", {str(label): None}),
-            *(
-                watcher.Followed(kind.api_version, kind.kind, kind.plural, own, matters="anything")
-                for kind in kinds
-            ),
-        )
+        return (watcher.Followed("v1", "Namespace", "namespaces", {str(label): None}),)
 
 
 if __name__ == "__main__":  # pragma: no cover

@@ -135,8 +135,8 @@ def test_a_users_own_object_is_reported_and_not_touched_and_the_others_go_on(pro
     own = secret(value="mine")
     profiles.admin.create(f"/api/v1/namespaces/{profiles.names[0]}/secrets?fieldManager=ada", own)
     state = profiles.dispatch(offer(secret(), secret("t")))
-    assert state.unit_status == testing.BlockedStatus(
-        f"Secret {profiles.names[0]}/s belongs to ada: remove or rename it"
+    assert state.unit_status == testing.ActiveStatus(
+        "2 manifests in 2 profiles; 1 profile without some of them by their users' doing"
     )
     assert profiles.data("ada", "s") == encoded("mine")
     assert profiles.data("bob", "s") == encoded("v")
@@ -154,6 +154,60 @@ def test_two_applications_with_one_object_are_both_named_and_what_is_there_stays
     )
     assert profiles.data("ada", "s") == encoded("first")
     assert isinstance(profiles.dispatch(offer(secret(value="first"))).unit_status, testing.ActiveStatus)
+
+
+def test_an_object_for_one_profile_is_in_the_way_there_only(profiles):
+    ada, bob = profiles.names
+    one = offer(secret(value="1", namespace=ada)) | offer(secret(value="2", namespace=bob), by="feast")
+    assert profiles.dispatch(one).unit_status == testing.ActiveStatus("1 manifest in 2 profiles")
+    assert [profiles.data("ada", "s"), profiles.data("bob", "s")] == [encoded("1"), encoded("2")]
+    everywhere = one | offer(secret(value="3"), by="feast")
+    state = profiles.dispatch(everywhere)
+    assert state.unit_status == testing.BlockedStatus(
+        "Secret s is offered by feast and mlflow: remove one of the relations"
+    )
+    assert [profiles.data("ada", "s"), profiles.data("bob", "s")] == [encoded("1"), encoded("3")]
+    elsewhere = offer(secret()) | offer(secret(namespace="kube-system"), by="feast")
+    assert isinstance(profiles.dispatch(elsewhere).unit_status, testing.ActiveStatus)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "content"),
+    [
+        ("secrets", {"spec": None}),
+        ("secrets", {"spec": "x"}),
+        ("secrets", {"spec": {"template": {"spec": {}, "metadata": None}}}),
+        ("secrets", {"data": None}),
+        ("secrets", {"data": "x"}),
+        ("secrets", {"data": {"k": 7}}),
+        ("secrets", {"data": {"k": "no Base64!"}}),
+        ("secrets", {"data": {"a/b": ""}}),
+        ("secrets", {"type": 7}),
+        ("secrets", {"immutable": "x"}),
+        ("secrets", {"type": "kubernetes.io/tls"}),
+        ("config-maps", {"data": []}),
+        ("config-maps", {"data": {"k": "\ud800"}}),
+        ("config-maps", {"data": {"k": {"deep": {}}}}),
+        ("config-maps", {"status": None}),
+        ("service-accounts", {"secrets": "x"}),
+        ("service-accounts", {"imagePullSecrets": [7]}),
+        ("roles", {"rules": 7}),
+        ("roles", {"rules": [{"verbs": ["get"]}]}),
+        ("roles", {"rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": "get"}]}),
+    ],
+    ids=repr,
+)
+def test_garbage_beside_the_metadata_is_its_authors_and_stops_no_other(profiles, endpoint, content):
+    version = "rbac.authorization.k8s.io/v1" if endpoint == "roles" else "v1"
+    kinds = {"secrets": "Secret", "config-maps": "ConfigMap", "service-accounts": "ServiceAccount"}
+    bad = {"apiVersion": version, "kind": kinds.get(endpoint, "Role"), "metadata": {"name": "bad"}, **content}
+    state = profiles.dispatch(offer(bad, endpoint=endpoint) | offer(secret("good"), by="feast"))
+    if isinstance(state.unit_status, testing.BlockedStatus):
+        assert state.unit_status.message.startswith("mlflow")
+    else:  # what Kubernetes takes for nothing
+        assert state.unit_status == testing.ActiveStatus("2 manifests in 2 profiles")
+    assert profiles.data("ada", "good") == encoded("v")
+    assert profiles.data("bob", "good") == encoded("v")
 
 
 @pytest.mark.parametrize("garbage", ["[{", [secret("s"), 7], [secret("s"), secret("b", uid="1")]])
@@ -174,14 +228,15 @@ def test_what_the_api_server_does_not_take_is_the_fault_of_who_offers_it(profile
     assert profiles.data("ada", "good")
 
 
-def test_a_full_quota_in_one_profile_is_said_and_the_others_go_on(profiles):
+def test_a_full_quota_in_one_profile_is_counted_and_the_others_go_on(profiles):
     quota = {"metadata": {"name": "none"}, "spec": {"hard": {"count/secrets": "0"}}}
     path = f"/api/v1/namespaces/{profiles.names[0]}/resourcequotas"
     profiles.admin.create(path, quota)
     until(lambda: profiles.admin.get(f"{path}/none").get("status", {}).get("hard"))
     state = profiles.dispatch(offer(secret()))
-    assert isinstance(state.unit_status, testing.BlockedStatus)
-    assert f"Secret {profiles.names[0]}/s: exceeded quota: none" in state.unit_status.message
+    assert state.unit_status == testing.ActiveStatus(
+        "1 manifest in 2 profiles; 1 profile without some of them by their users' doing"
+    )
     assert profiles.data("bob", "s")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import ops
 import pytest
@@ -12,6 +13,7 @@ from kubeflow_charm.cluster.resources import Manifest
 from kubeflow_charm.problems import Problem
 from kubeflow_charm.relations.kubernetes_manifest import (
     COUNT,
+    DEPTH,
     LARGEST,
     LIMIT,
     Offer,
@@ -59,6 +61,14 @@ def named(name: str, **metadata: object) -> Manifest:
     return DEFAULT | {"metadata": {"name": name, **metadata}}
 
 
+def nested(depth: int) -> Any:
+    """Return a mapping with a list `depth` levels deep."""
+    value: Any = []
+    for _ in range(depth - 2):
+        value = [value]
+    return {"a": value}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -84,6 +94,38 @@ def named(name: str, **metadata: object) -> Manifest:
         (json.dumps([DEFAULT | {"metadata": {}}]), "kubernetes_manifests.0.metadata.name: Field required"),
         (json.dumps([named("A b")]), "kubernetes_manifests.0.metadata.name: 'A b' is not a DNS name"),
         (json.dumps([named("a", ownerReferences=[])]), "kubernetes_manifests.0.metadata.ownerReferences: Ex"),
+        (json.dumps([DEFAULT | {"spec": None}]), "kubernetes_manifests.0.spec: Input should be a valid dict"),
+        (
+            json.dumps([DEFAULT | {"spec": "text"}]),
+            "kubernetes_manifests.0.spec: Input should be a valid dict",
+        ),
+        (json.dumps([DEFAULT | {"spec": [7]}]), "kubernetes_manifests.0.spec: Input should be a valid dict"),
+        (
+            json.dumps([DEFAULT | {"spec": {"template": "x"}}]),
+            "kubernetes_manifests.0.spec.template: Input should be",
+        ),
+        (
+            json.dumps([DEFAULT | {"spec": {"template": {"spec": {}, "metadata": None}}}]),
+            "kubernetes_manifests.0.spec.template.metadata: Input should be",
+        ),
+        (
+            json.dumps([DEFAULT | {"spec": nested(DEPTH)}]),
+            f"kubernetes_manifests.0: nested more than {DEPTH}",
+        ),
+        (
+            json.dumps([DEFAULT | {"spec": nested(600)}]),
+            f"kubernetes_manifests.0: nested more than {DEPTH} deep",
+        ),
+        (
+            json.dumps([DEFAULT | {"spec": {"a": "\ud800"}}]),
+            "kubernetes_manifests.0: text that is no Unicode",
+        ),
+        (json.dumps([DEFAULT | {"\udfff": 1}]), "kubernetes_manifests.0: text that is no Unicode"),
+        (
+            json.dumps([DEFAULT | {"spec": {"a": float("nan")}}]),
+            "kubernetes_manifests.0: a number that is none",
+        ),
+        ('[{"a": 1e999}]', "kubernetes_manifests.0: a number that is none, or too large"),
         (json.dumps([named("a", labels={"a": 1})]), "kubernetes_manifests.0.metadata.labels.a: Input should"),
     ],
 )
@@ -103,6 +145,12 @@ def test_one_bad_document_does_not_stop_the_rest(ask):
     assert [document["metadata"]["name"] for document in offer.manifests] == ["gpu", "other"]
     (problem,) = offer.problems
     assert "kubernetes_manifests.1: no object" in problem.status.message
+
+
+def test_a_document_may_be_as_deep_as_kubernetes_has_any(ask):
+    deep = DEFAULT | {"spec": nested(DEPTH - 1)}
+    (offer,) = ask(reading, lambda end: end.get(), {"mlflow": bag(deep)}).value
+    assert offer == Offer("mlflow", (deep,))
 
 
 def test_what_is_null_is_left_out(ask):

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -18,13 +19,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import lightkube
 import ops
 import pytest
 import yaml
 from ops import testing
 
-from kubeflow_charm.cluster import resources
-from kubeflow_charm.watch import process
+from kubeflow_charm.cluster import ownership, resources
+from kubeflow_charm.watch import apiserver, pacing, watcher
+from kubeflow_charm.watch import state as states
 from kubeflow_charm.watch.watcher import Followed, Watcher, WatchSpec
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.gate import Fault
@@ -64,7 +67,7 @@ class Unit:
         with context(context.on.update_status(), testing.State(leader=True, model=model)) as manager:
             act(Watcher(manager.charm))
 
-    def ensure(self, **others: Any) -> process.State:
+    def ensure(self, **others: Any) -> states.State:
         """Ensure the process, and return the state that it is known by."""
         spec = WatchSpec(**{"namespace": self.namespace, "labels": LABELS, **others})
         self.hook(lambda watcher: watcher.ensure(spec))
@@ -87,9 +90,9 @@ class Unit:
         return self.folder / "tmp" / "ours-0-0f0e0d0c-watcher.json"
 
     @property
-    def state(self) -> process.State:
+    def state(self) -> states.State:
         """What is known of the process."""
-        return process.read(self.path)
+        return states.read(self.path)
 
     @property
     def calls(self) -> list[str]:
@@ -112,7 +115,7 @@ class Unit:
     def tells(self, before: int) -> None:
         """Wait until there is one call more than before; fail if there are two."""
         self.becomes(lambda: len(self.calls) > before)
-        assert self.settles() == before + 1
+        assert self.settles() == before + 1, self.log
 
     def settles(self, quiet: float = 0.9) -> int:
         """Wait until no call has come for longer than there is between two calls; return their number."""
@@ -136,17 +139,18 @@ def patient(
     yield unit
     state = unit.state
     unit.stop()
-    unit.becomes(lambda: not process.lives(state))
+    unit.becomes(lambda: not states.lives(state))
 
 
 @pytest.fixture
 def unit(patient: Unit, monkeypatch: pytest.MonkeyPatch) -> Unit:
     """The same, with a process that waits less between two calls, so that the tests do."""
-    text = Path(process.__file__).read_text()
-    program = patient.folder / "process.py"
-    program.write_text(text.replace("SPACING = 2.0", "SPACING = 0.4"))
-    assert program.read_text() != text
-    monkeypatch.setattr(process, "__file__", str(program))
+    folder = patient.folder / "kubeflow_charm" / "watch"
+    shutil.copytree(watcher.PROGRAM.parent, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    text = (folder / "pacing.py").read_text()
+    (folder / "pacing.py").write_text(text.replace("SPACING = 2.0", "SPACING = 0.4"))
+    assert (folder / "pacing.py").read_text() != text
+    monkeypatch.setattr(watcher, "PROGRAM", folder / "__main__.py")
     return patient
 
 
@@ -289,7 +293,7 @@ def test_a_storm_of_changes_is_few_calls_and_the_first_comes_within_it(patient, 
         say(f"Reason{number}")
         time.sleep(0.01)
     during, lasted = len(patient.calls) - before, time.monotonic() - start
-    assert 1 <= during <= lasted / process.SPACING + 1
+    assert 1 <= during <= lasted / pacing.SPACING + 1
     assert patient.settles(2.5) - before <= during + 1
 
 
@@ -320,6 +324,201 @@ def test_a_wait_for_what_cannot_be_watched_calls_without_a_change(unit):
     assert unit.state["pid"] == pid
     before = unit.settles(2)  # one was on its way
     assert unit.settles(2) == before
+
+
+# What the application owns
+
+
+class Owned:
+    """Objects that the charm has applied."""
+
+    manager = "juju.mlops.ours"
+
+    def __init__(self, client: Any, namespace: str):
+        self.client, self.namespace = client, namespace
+        # Unlike pods, these are followed in all namespaces, those of other tests included.
+        self.labels = {"app.kubernetes.io/instance": namespace}
+
+    def apply(self, kind: str, name: str, *, manager: str = "", **content: Any) -> None:
+        """Apply an object, as the charm or as another."""
+        metadata = {"name": name, "labels": {} if manager else self.labels, **content.pop("metadata", {})}
+        item = KINDS[kind]({"metadata": metadata, **content})
+        self.client.apply(item, name, field_manager=manager or self.manager, force=True, **self._where(kind))
+
+    def record(self, *kinds: str) -> None:
+        """Write the parent that records the kinds."""
+        names = {each.kind: each.group_kind for each in resources.KINDS}
+        annotations = {ownership.KINDS: ",".join(names[each] for each in ("ConfigMap", *kinds))}
+        self.apply("ConfigMap", "ours-applyset", metadata={"annotations": annotations})
+
+    def delete(self, kind: str, name: str) -> None:
+        """Delete an object."""
+        self.client.delete(KINDS[kind], name, **self._where(kind))
+
+    def _where(self, kind: str) -> dict[str, str]:
+        namespaced = next(each.namespaced for each in resources.KINDS if each.kind == kind)
+        return {"namespace": self.namespace} if namespaced else {}
+
+
+@pytest.fixture
+def owned(client: lightkube.Client, namespace: str) -> Iterator[Owned]:
+    """The record of all kinds that the tests have."""
+    made = Owned(client, namespace)
+    made.record("Role", "ClusterRole", "MutatingWebhookConfiguration", "Secret")
+    yield made
+    for kind in ("ClusterRole", "MutatingWebhookConfiguration"):
+        with contextlib.suppress(lightkube.ApiError):
+            made.delete(kind, f"{namespace}-a")
+
+
+@pytest.mark.parametrize(
+    "kind", ["ConfigMap", "Secret", "Role", "ClusterRole", "MutatingWebhookConfiguration"]
+)
+def test_whatever_of_ours_is_deleted_is_told(unit, owned, kind):
+    owned.apply(kind, f"{unit.namespace}-a")
+    before = unit.begin(labels=owned.labels)
+    owned.delete(kind, f"{unit.namespace}-a")
+    unit.tells(before)
+
+
+def test_what_others_do_to_our_fields_is_told(unit, owned):
+    owned.apply("ConfigMap", "a", data={"ours": "1", "both": "1"})
+    before = unit.begin(labels=owned.labels)
+    owned.apply("ConfigMap", "a", manager="ada", data={"hers": "1"})
+    assert unit.settles() == before
+    owned.apply("ConfigMap", "a", manager="ada", data={"hers": "1", "both": "2"})
+    unit.tells(before)
+
+
+def test_what_the_charm_writes_itself_is_not_told(unit, owned, cluster):
+    owned.apply("ConfigMap", "a", data={"a": "1"})
+    before = unit.begin(labels=owned.labels)
+    time.sleep(1)  # times in `managedFields` are whole seconds
+    owned.apply("ConfigMap", "a", data={"b": "1"})
+    for number in range(20):
+        owned.apply("Role", f"r{number}")
+    assert unit.settles() == before
+
+
+def test_a_label_that_is_taken_off_is_told(unit, owned, cluster):
+    owned.apply("ConfigMap", "a")
+    before = unit.begin(labels=owned.labels)
+    change = json.dumps({"metadata": {"labels": {"app.kubernetes.io/instance": None}}}).encode()
+    path = f"/api/v1/namespaces/{unit.namespace}/configmaps/a"
+    cluster.request("PATCH", path, change, "application/merge-patch+json")
+    unit.tells(before)
+
+
+def test_a_kind_that_is_recorded_later_is_followed_then(unit, owned):
+    before = unit.begin(labels=owned.labels)
+    pid = unit.state["pid"]
+    owned.record("ServiceAccount")
+    owned.apply("ServiceAccount", "a")
+    assert unit.settles() == before
+    owned.delete("ServiceAccount", "a")
+    unit.tells(before)
+    assert unit.state["pid"] == pid
+
+
+def test_what_was_deleted_while_the_api_server_was_away_is_told(unit, owned, cluster, road, monkeypatch):
+    reach(unit, cluster, road.url, monkeypatch)
+    owned.apply("ConfigMap", "a")
+    before = unit.begin(labels=owned.labels)
+    road.cut()
+    owned.delete("ConfigMap", "a")
+    road.restore()
+    unit.tells(before)
+
+
+def test_of_many_objects_only_a_page_is_in_memory_at_once(unit, owned, gate, cluster, monkeypatch):
+    reach(unit, cluster, gate.url, monkeypatch)
+    for number in range(apiserver.PAGE + 1):
+        owned.apply("ConfigMap", f"c{number}")
+    before = unit.begin(labels=owned.labels)
+    lists = [each.path for each in gate.requests() if each.verb == "list" and each.resource == "configmaps"]
+    assert [("continue=" in path, f"limit={apiserver.PAGE}" in path) for path in lists] == [
+        (False, True),
+        (True, True),
+    ]
+    owned.delete("ConfigMap", "c7")
+    unit.tells(before)
+
+
+# How it reaches the API server
+
+
+@pytest.mark.parametrize(
+    ("cluster_part", "user", "expected"),
+    [
+        (
+            {"certificate-authority": "/ca.crt"},
+            {"tokenFile": "/token", "token": "t"},
+            {"ca_file": "/ca.crt", "token_file": "/token"},
+        ),
+        ({"certificate-authority-data": "QQ=="}, {"token": "t"}, {"ca_data": "A", "token": "t"}),
+        ({"insecure-skip-tls-verify": True}, {}, {"insecure": True}),
+        (
+            {"certificate-authority": "ca.crt"},
+            {"client-certificate": "c.crt", "client-key-data": "Sw=="},
+            {"ca_file": "/etc/kube/ca.crt", "certificate": "/etc/kube/c.crt", "key": "K"},
+        ),
+    ],
+)
+def test_access_is_what_the_kubeconfig_says(cluster_part, user, expected):
+    assert watcher.access(kubeconfig(cluster_part, user)) == {"server": "https://k8s:6443", **expected}
+
+
+@pytest.mark.parametrize("user", [{"exec": {"apiVersion": "v1", "command": "aws"}}, {"username": "a"}])
+def test_access_by_a_program_or_a_password_is_refused(user):
+    with pytest.raises(lightkube.ConfigError, match="a token or a certificate is needed"):
+        watcher.access(kubeconfig({}, user))
+
+
+def kubeconfig(cluster: dict[str, Any], user: dict[str, Any]) -> lightkube.SingleConfig:
+    """Return the only context of a kubeconfig in /etc/kube."""
+    document = {
+        "current-context": "a",
+        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+        "clusters": [{"name": "a", "cluster": {"server": "https://k8s:6443", **cluster}}],
+        "users": [{"name": "a", "user": user}],
+    }
+    config = lightkube.KubeConfig.from_dict(document, fname="/etc/kube/config").get()
+    assert config is not None
+    return config
+
+
+def test_a_token_is_read_from_its_file_for_each_connection(cluster, tmp_path):
+    token = tmp_path / "token"
+    access = {"server": cluster.url, "ca_file": str(cluster.ca), "token_file": str(token)}
+    api = apiserver.ApiServer(lambda: access)
+    for text, expected in (("old", 401), (f"{cluster.token}\n", 0)):
+        token.write_text(text)
+        try:
+            list(api.pages("/api/v1/namespaces", {}, metadata_only=True))
+            status = 0
+        except apiserver.Refused as refused:
+            status = refused.status
+        assert status == expected
+
+
+def test_an_authority_in_the_state_and_a_path_in_the_address_are_used(cluster, road):
+    access = {"server": cluster.url, "ca_data": cluster.ca.read_text(), "token": cluster.token}
+    (page,) = apiserver.ApiServer(lambda: access).pages("/api/v1/namespaces", {}, metadata_only=False)
+    assert page["items"][0]["metadata"]["name"]
+    below = apiserver.ApiServer(lambda: access | {"server": f"{cluster.url}/version/"})
+    with pytest.raises(apiserver.Refused, match="404"):
+        list(below.pages("/api/v1/namespaces", {}, metadata_only=False))
+
+
+def test_a_server_that_the_authority_does_not_vouch_for_is_not_talked_to(cluster):
+    access = {"server": cluster.url, "token": cluster.token}
+    with pytest.raises(ssl.SSLCertVerificationError):
+        list(apiserver.ApiServer(lambda: access).pages("/api/v1/namespaces", {}, metadata_only=True))
+
+
+def test_only_its_owner_reads_the_state(unit):
+    unit.ensure()
+    assert unit.path.stat().st_mode & 0o777 == 0o600
 
 
 # What it survives
@@ -355,7 +554,7 @@ def test_a_watch_that_is_refused_begins_anew(unit, make_pod, cluster, gate, monk
     say = make_pod()
     unit.ensure()
     unit.becomes(lambda: gate.faults[0].times == 0)
-    assert {request.user_agent for request in gate.requests()} == {process.USER_AGENT}
+    assert {request.user_agent for request in gate.requests()} == {apiserver.USER_AGENT}
     unit.settles(1.5)
     before = len(unit.calls)
     say("Evicted")
@@ -367,11 +566,13 @@ def test_credentials_that_changed_are_read_anew(unit, make_pod, cluster, gate, m
     say = make_pod()
     good = (unit.folder / "kubeconfig").read_text()
     (unit.folder / "kubeconfig").write_text(good.replace(cluster.token, "expired"))
-    unit.ensure()
-    unit.becomes(lambda: "Unauthorized" in unit.log or "401" in unit.log)
-    assert unit.calls == []
+    pid = unit.ensure()["pid"]
+    unit.becomes(lambda: "401 Unauthorized" in unit.log)
+    unit.becomes(lambda: unit.calls)  # a hook may know better
+    before = unit.settles()
     (unit.folder / "kubeconfig").write_text(good)
-    unit.becomes(lambda: unit.calls)
+    assert unit.ensure()["pid"] == pid
+    unit.becomes(lambda: len(unit.calls) > before)
     before = unit.settles()
     say("Evicted")
     unit.becomes(lambda: len(unit.calls) == before + 1)
@@ -390,10 +591,10 @@ def test_of_a_crash_the_log_tells_and_the_next_hook_starts_another(unit):
     unit.begin()
     state = unit.state
     os.kill(state["pid"], signal.SIGSEGV)
-    unit.becomes(lambda: not process.lives(state))
+    unit.becomes(lambda: not states.lives(state))
     assert "Segmentation fault" in unit.log
     unit.begin()
-    assert process.lives(unit.state)
+    assert states.lives(unit.state)
 
 
 def test_a_call_that_fails_is_made_again(unit):
@@ -404,7 +605,7 @@ def test_a_call_that_fails_is_made_again(unit):
     before = len(unit.calls)
     unit.becomes(lambda: len(unit.calls) > before)
     assert "juju-exec: exit status 1: no agent" in unit.log
-    assert process.lives(unit.state)
+    assert states.lives(unit.state)
 
 
 def test_without_juju_exec_it_goes_on_trying(unit):
@@ -423,7 +624,7 @@ def test_its_connections_are_probed_while_nothing_comes(unit, cluster):
     inodes = {str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()}
     rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
     own = [row for row in rows if row[2].endswith(f":{port:04X}") and f"socket:[{row[9]}]" in inodes]
-    assert len(own) == 3
+    assert len(own) == 2  # pods, and ConfigMaps with the record of all kinds
     assert {row[5].partition(":")[0] for row in own} == {"02"}  # the keep-alive timer (proc_net_tcp)
 
 
@@ -433,23 +634,23 @@ def test_its_connections_are_probed_while_nothing_comes(unit, cluster):
 def test_the_same_specification_is_the_same_process(unit):
     first, second = unit.ensure(), unit.ensure()
     assert first == second
-    assert process.lives(first)
+    assert states.lives(first)
 
 
 def test_a_process_that_died_is_replaced(unit):
     first = unit.ensure()
     os.kill(first["pid"], signal.SIGKILL)
-    unit.becomes(lambda: not process.lives(first))
+    unit.becomes(lambda: not states.lives(first))
     second = unit.ensure()
     assert second["pid"] != first["pid"]
-    assert process.lives(second)
+    assert states.lives(second)
 
 
 def test_another_specification_is_another_process(unit, make_pod):
     unit.begin()
     first = unit.state
     before = unit.begin(labels={"app.kubernetes.io/instance": "renamed"})
-    assert not process.lives(first)
+    assert not states.lives(first)
     make_pod("old")
     assert unit.settles() == before
     make_pod("new", {"app.kubernetes.io/instance": "renamed"})
@@ -458,17 +659,17 @@ def test_another_specification_is_another_process(unit, make_pod):
 
 def test_another_program_is_another_process(unit):
     first = unit.ensure()
-    program = Path(process.__file__)
+    program = watcher.PROGRAM.with_name("pacing.py")
     program.write_text(program.read_text() + "# upgraded\n")
     second = unit.ensure()
-    assert process.lives(second)
-    unit.becomes(lambda: not process.lives(first))
+    assert states.lives(second)
+    unit.becomes(lambda: not states.lives(first))
 
 
 def test_stopping_leaves_no_process(unit):
     state = unit.ensure()
     unit.stop()
-    unit.becomes(lambda: not process.lives(state))
+    unit.becomes(lambda: not states.lives(state))
     assert not unit.path.exists()
     unit.stop()
 
@@ -479,7 +680,7 @@ def test_stopping_takes_a_call_along_that_still_waits(unit):
     unit.becomes((unit.folder / "waiting").exists)
     waiting = int((unit.folder / "waiting").read_text())
     unit.stop()
-    unit.becomes(lambda: not process.started(state["pid"]) and not process.started(waiting))
+    unit.becomes(lambda: not states.started(state["pid"]) and not states.started(waiting))
 
 
 @pytest.mark.parametrize(
@@ -487,7 +688,7 @@ def test_stopping_takes_a_call_along_that_still_waits(unit):
     [
         lambda unit: unit.path.unlink(),
         lambda unit: unit.path.write_text("garbage"),
-        lambda unit: process.write(unit.path, unit.state | {"pid": os.getpid()}),
+        lambda unit: states.write(unit.path, unit.state | {"pid": os.getpid()}),
         lambda unit: shutil.rmtree(unit.folder / "charm"),
     ],
     ids=["no state", "garbage", "another process", "no charm"],
@@ -495,7 +696,7 @@ def test_stopping_takes_a_call_along_that_still_waits(unit):
 def test_it_ends_when_it_is_not_the_one_any_more(unit, end):
     state = unit.ensure()
     end(unit)
-    unit.becomes(lambda: not process.lives(state))
+    unit.becomes(lambda: not states.lives(state))
     (unit.folder / "charm").mkdir(exist_ok=True)
 
 
@@ -503,12 +704,12 @@ def test_a_stranger_with_the_same_number_is_not_taken_for_it(unit):
     with subprocess.Popen(["sleep", "60"]) as stranger:
         first = unit.ensure()
         os.kill(first["pid"], signal.SIGKILL)
-        unit.becomes(lambda: not process.lives(first))
-        process.write(unit.path, first | {"pid": stranger.pid})
+        unit.becomes(lambda: not states.lives(first))
+        states.write(unit.path, first | {"pid": stranger.pid})
         second = unit.ensure()
         assert second["pid"] not in (first["pid"], stranger.pid)
         unit.stop()
-        unit.becomes(lambda: not process.lives(second))
+        unit.becomes(lambda: not states.lives(second))
         assert stranger.poll() is None
         stranger.kill()
 
@@ -516,7 +717,7 @@ def test_a_stranger_with_the_same_number_is_not_taken_for_it(unit):
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"pid": "x"}', '{"pid": 1}', "\0"])
 def test_a_state_that_is_garbage_is_none(unit, text):
     unit.path.write_text(text)
-    assert process.lives(unit.ensure())
+    assert states.lives(unit.ensure())
 
 
 def test_a_folder_that_cannot_be_written_is_told_in_the_log_only(unit, monkeypatch, caplog):
@@ -531,12 +732,17 @@ def test_a_folder_that_cannot_be_written_is_told_in_the_log_only(unit, monkeypat
 # What it is
 
 
-def test_it_is_small_and_has_nothing_of_the_hooks(patient):
-    state = patient.ensure()
+def test_it_is_small_and_has_nothing_of_the_hooks(patient, owned):
+    owned.record(*(kind.kind for kind in resources.KINDS if "." not in kind.group.removesuffix(".k8s.io")))
+    for number in range(apiserver.PAGE):
+        owned.apply("ConfigMap", f"c{number}", data={"key": "x" * 10_000})
+    state = patient.ensure(labels=owned.labels)
     patient.becomes(lambda: patient.calls)
+    patient.settles(3)
     process = Path(f"/proc/{state['pid']}")
     status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
-    assert int(status["VmRSS"].split()[0]) < 44 * 1024
+    print(status["VmRSS"], status["Threads"])
+    assert int(status["VmRSS"].split()[0]) < 25 * 1024
     assert "pydantic" not in (process / "maps").read_text()
     assert os.getsid(state["pid"]) != os.getsid(0)
     log = str(patient.path.with_suffix(".log"))

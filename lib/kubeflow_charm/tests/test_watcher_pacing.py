@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from kubeflow_charm.watch.process import QUIET, SLOWEST, SPACING, Pacing, digest, node_digest
+from kubeflow_charm.watch.digests import digest, is_news, node_digest, status_digest
+from kubeflow_charm.watch.pacing import BURST, QUIET, SLOWEST, SPACING, WIDEST, Pacing
 
 
 def run(pacing: Pacing, until: float, *, done: Callable[[int], bool] = lambda _: True) -> list[float]:
@@ -66,6 +67,32 @@ def test_a_hook_that_fails_is_asked_for_again_less_and_less_often():
     asked = run(pacing, 300, done=lambda count: count > 8)
     pauses = [round(later - earlier, 2) for earlier, later in itertools.pairwise(asked)]
     assert pauses == [2, 4, 8, 16, 32, SLOWEST, SLOWEST, SLOWEST]
+
+
+def test_thousands_of_failures_are_as_slow_as_ten():
+    pacing = Pacing()
+    pacing.changed(0)
+    asked = run(pacing, SLOWEST * 2000, done=lambda _: False)
+    assert len(asked) > 1900
+    assert round(asked[-1] - asked[-2], 2) == SLOWEST
+
+
+def test_a_fight_over_a_field_gets_slow_and_begins_anew_after_a_calm():
+    """Each hook takes the field back, and the other writer answers at once."""
+    pacing, asked = Pacing(), []
+    pacing.changed(0)
+    for _ in range(BURST + 20):
+        asked += run(pacing, 10_000)
+        pacing.changed(asked[-1] + 0.1)
+    pauses = [round(later - earlier, 2) for earlier, later in itertools.pairwise(asked)]
+    assert pauses[: BURST - 1] == [SPACING] * (BURST - 1)
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == WIDEST
+    pacing.asking()
+    pacing.changed(2000)
+    run(pacing, 10_000)
+    pacing.changed(2001)
+    assert run(pacing, 10_000) == [2000.3 + SPACING]
 
 
 def test_after_a_success_a_failure_is_young_again():
@@ -139,7 +166,6 @@ def put(item: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     ("path", "value"),
     [
         ("metadata.uid", "2"),
-        ("metadata.generation", 2),
         ("metadata.deletionTimestamp", "2026-11-23T20:00:00Z"),
         ("status.phase", "Failed"),
         ("status.reason", "Evicted"),
@@ -153,13 +179,14 @@ def put(item: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     ],
 )
 def test_what_a_status_speaks_of_is_a_change(path, value):
-    assert digest(put(POD, path, value)) != digest(POD)
+    assert status_digest(put(POD, path, value)) != status_digest(POD)
 
 
 @pytest.mark.parametrize(
     ("path", "value"),
     [
         ("metadata.resourceVersion", "8"),
+        ("metadata.generation", 2),
         ("metadata.labels", {"x": "2"}),
         ("metadata.managedFields", [{"manager": "kubelet"}]),
         ("spec.nodeName", "m"),
@@ -170,7 +197,7 @@ def test_what_a_status_speaks_of_is_a_change(path, value):
     ],
 )
 def test_what_no_status_speaks_of_is_no_change(path, value):
-    assert digest(put(POD, path, value)) == digest(POD)
+    assert status_digest(put(POD, path, value)) == status_digest(POD)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +212,7 @@ def test_what_no_status_speaks_of_is_no_change(path, value):
     ],
 )
 def test_of_cluster_wide_objects_labels_and_spec_count_too(path, value, counts):
-    assert (digest(put(POD, path, value), whole=True) != digest(POD, whole=True)) is counts
+    assert (status_digest(put(POD, path, value), whole=True) != status_digest(POD, whole=True)) is counts
 
 
 NODE = {
@@ -226,6 +253,45 @@ def test_of_a_node_counts_what_decides_where_pods_can_run(path, value, counts):
     assert (node_digest(changed) != node_digest(NODE)) is counts
 
 
+def applied(time: str = "1", /, **fields: Any) -> dict[str, Any]:
+    """Return the metadata of a ConfigMap with fields that we applied."""
+    entry = {"manager": "ours", "operation": "Apply", "time": time, "fieldsV1": {"f:data": fields}}
+    status = {"manager": "ours", "operation": "Apply", "time": "9", "subresource": "status", "fieldsV1": {}}
+    return {"metadata": {"name": "a", "managedFields": [status, entry]}}
+
+
+def news(before: dict[str, Any] | None, after: dict[str, Any] | None, matters: str = "applied") -> bool:
+    """Whether a hook should see the difference of two objects."""
+    return is_news(*(None if item is None else digest(item, matters, "ours") for item in (before, after)))
+
+
+OTHERS = {"metadata": {"name": "a", "managedFields": [{"manager": "kubectl", "operation": "Update"}]}}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (None, applied(a={}), False),  # we made it
+        (applied(a={}), applied("2", b={}), False),  # we wrote something else
+        (applied(a={}, b={}), applied(a={}), True),  # another took a field over
+        (applied(a={}), OTHERS, True),  # another cleared managedFields, or made the object anew
+        (applied(a={}), None, True),  # another deleted it, or took our label off
+        (applied(a={}), applied(a={}), False),  # another added a field
+        (None, OTHERS, False),
+        (OTHERS, None, False),
+    ],
+)
+def test_of_our_objects_counts_what_others_do_to_our_fields(before, after, expected):
+    assert news(before, after) is expected
+
+
+def test_of_our_workloads_counts_the_status_too():
+    before = applied(a={}) | {"status": {"readyReplicas": 0}}
+    assert news(before, before | {"status": {"readyReplicas": 1}}, "status")
+    assert not news(before, applied("2", b={}) | {"status": {"readyReplicas": 0}}, "status")
+    assert news(None, before, "status")
+
+
 @pytest.mark.parametrize("status", [None, {}, {"conditions": None, "containerStatuses": None}])
 def test_an_object_without_a_status_has_a_digest(status):
-    assert len(digest({"metadata": {"name": "a"}, "status": status})) == 32
+    assert len(status_digest({"metadata": {"name": "a"}, "status": status})) == 16

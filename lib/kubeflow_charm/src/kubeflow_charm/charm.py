@@ -66,14 +66,18 @@ _RECONCILED = (
     ops.ConfigChangedEvent,
     ops.InstallEvent,
     ops.LeaderElectedEvent,
-    ops.RelationEvent,
+    ops.RelationBrokenEvent,
+    ops.RelationChangedEvent,
+    ops.RelationCreatedEvent,
     ops.SecretEvent,
     ops.StartEvent,
     ops.UpdateStatusEvent,
     ops.UpgradeCharmEvent,
     KubernetesChangedEvent,
 )
-"""All of them do the same. Actions ask, `stop` and `remove` take away."""
+"""All of them do the same. Actions ask, `stop` and `remove` take away. Units that join a relation or leave it
+bring nothing new: charms read what applications write, and relation-changed follows every relation-joined
+(juju/juju 3.6, worker/uniter/relation/resolver.go)."""
 
 
 class ComponentCharm(ops.CharmBase, Generic[Facts]):

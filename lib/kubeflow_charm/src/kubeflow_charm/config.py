@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import pydantic
 
 from kubeflow_charm import foreign_yaml
+from kubeflow_charm.images import Registry
 from kubeflow_charm.problems import LIMIT, Problem, blocked
 
 ConfigType = TypeVar("ConfigType", bound="Config")
@@ -23,7 +24,7 @@ class Config(pydantic.BaseModel):
         alias_generator=lambda name: name.replace("_", "-"), frozen=True, extra="ignore"
     )
 
-    image_registry: str = ""
+    image_registry: Registry = ""
     """`host[:port][/path]` that all images are pulled from instead of their own registries."""
 
 

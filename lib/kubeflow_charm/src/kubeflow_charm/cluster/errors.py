@@ -25,8 +25,9 @@ from lightkube.core.exceptions import ApiError
 
 from kubeflow_charm.problems import Problem, blocked, waiting
 
-_SCHEMA_ERROR = "failed to create typed patch object"
-"""The API server answers 500 to a field that its schema does not know in a server-side apply."""
+_SCHEMA_ERRORS = ("failed to create typed patch object", "failed to convert new object")
+"""In a server-side apply the API server answers 500 to a field that its schema does not know, and to a value
+that its type cannot hold, such as text that is no Base64."""
 _DENIED = re.compile(
     r"""(?:admission webhook "(?P<webhook>[^"]+)"|ValidatingAdmissionPolicy '(?P<policy>[^']+)').*?"""
     r""" denied (?:the )?request:? (?P<why>.*)""",
@@ -98,7 +99,7 @@ def _of_api_error(error: ApiError, subject: str, application: str) -> Problem | 
         return waiting(subject, _absent(message))
     if code == 409:
         return waiting(subject, f"changed by another at the same time: {message}")
-    if code >= 500 and _SCHEMA_ERROR in message:
+    if code >= 500 and any(error in message for error in _SCHEMA_ERRORS):
         return None
     if code in (408, 429) or code >= 500:
         return waiting("Kubernetes API", f"{code} on {subject}: {message}")

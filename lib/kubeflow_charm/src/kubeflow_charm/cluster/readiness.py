@@ -1,4 +1,7 @@
-"""From live objects to what the operator sees: which workload is not there yet, and the pod's own reason."""
+"""From live objects to what the operator sees: which workload is not ready, and the pod's own reason.
+
+A pod's reason is text of programs that may print what is secret (`redaction.py`).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 
 from kubeflow_charm.cluster.resources import Manifest
 from kubeflow_charm.problems import Problem, blocked, waiting
+from kubeflow_charm.redaction import redacted
 
 PodReader = Callable[[], list[Manifest]]
 """Returns the application's pods; called only when something is not ready."""
@@ -59,8 +63,7 @@ def _workload_reason(workload: Manifest, pods: list[Manifest]) -> str:
     # The newest pods are those of the present template.
     own.sort(key=lambda pod: pod["metadata"].get("creationTimestamp", ""), reverse=True)
     for pod in own:
-        reason = pod_reason(pod)
-        if reason:
+        if reason := pod_reason(pod):
             return reason
     for condition in (workload.get("status") or {}).get("conditions") or []:
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
@@ -75,11 +78,10 @@ def pod_reason(pod: Manifest) -> str:
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             return f"pod {condition.get('reason', 'Unschedulable').lower()}: " + condition.get("message", "")
     for container in status.get("initContainerStatuses", []) + status.get("containerStatuses", []):
-        reason = _container_reason(container)
-        if reason:
-            return reason
+        if reason := _container_reason(container):
+            return redacted(reason)
     if status.get("phase") == "Failed":
-        return f"pod failed: {status.get('reason', '')} {status.get('message', '')}".strip()
+        return redacted(f"pod failed: {status.get('reason', '')} {status.get('message', '')}".strip())
     return ""
 
 
@@ -90,8 +92,7 @@ def _container_reason(container: dict[str, Any]) -> str:
         last = (container.get("lastState") or {}).get("terminated") or {}
         why = waits.get("message")
         if waits["reason"] == "CrashLoopBackOff":
-            said = last_words(last.get("message", ""))
-            why = said or last.get("reason")
+            why = last_words(last.get("message", "")) or last.get("reason")
         return f"{waits['reason']}: {why}" if why and why != "Error" else waits["reason"]
     ended = state.get("terminated") or {}
     if ended and ended.get("exitCode", 0) != 0:
@@ -104,7 +105,7 @@ _SEVERE = re.compile(r"^[EF]\d{4} [\d:.]+\s+\d+ [^\]]*\] (.*)")
 
 
 def last_words(message: str) -> str:
-    """Return why a container ended, of the end of its log: `terminationMessagePolicy` puts it there.
+    """Return why a container ended, from the end of its log, which `terminationMessagePolicy` puts there.
 
     That is the last error in the format of Kubernetes' own programs, which a stack may follow; otherwise the
     last line.

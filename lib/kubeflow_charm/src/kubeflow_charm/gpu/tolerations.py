@@ -19,7 +19,6 @@ All nodes count for this, those without GPUs too. Then charms agree although the
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Literal
@@ -27,11 +26,8 @@ from typing import Literal
 import pydantic
 
 from kubeflow_charm.cluster.resources import Manifest
+from kubeflow_charm.watch.digests import PASSING_TAINTS
 
-PASSING_TAINTS = re.compile(
-    r"(.*\.)?node(\.cloudprovider)?\.kubernetes\.io/.*|karpenter\.sh/.*|.*(Of|By)ClusterAutoscaler"
-)
-"""Keys of taints that come and go with a node's health and life: no pod tolerates them because of us."""
 _CONTROL_PLANE = {"node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"}
 
 _TOLERATED_BY_API_SERVER = {"cloud.google.com/gke-nodepool", "eks.amazonaws.com/nodegroup"}

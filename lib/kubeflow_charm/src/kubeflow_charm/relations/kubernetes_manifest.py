@@ -30,6 +30,8 @@ LARGEST = 1024 * 1024
 """Characters of one document; Kubernetes takes no larger object."""
 COUNT = 5000
 """Documents that one application may write."""
+DEPTH = 100
+"""Levels of one document; a CustomResourceDefinition, the deepest that Kubernetes has, needs some thirty."""
 _COMPACT = (",", ":")
 
 
@@ -45,14 +47,31 @@ class _Metadata(pydantic.BaseModel):
     creation_timestamp: Annotated[None, pydantic.Field(alias="creationTimestamp")] = None
 
 
-class _Document(pydantic.BaseModel):
-    """What every object has; the API server knows the rest."""
+class _Open(pydantic.BaseModel):
+    """A mapping of which only what this charm looks at is checked; the API server knows the rest."""
 
     model_config = pydantic.ConfigDict(extra="allow")
+
+
+class _PodMetadata(_Open):
+    labels: dict[str, str] = {}
+
+
+class _Template(_Open):
+    metadata: _PodMetadata = _PodMetadata()
+
+
+class _Spec(_Open):
+    template: _Template = _Template()
+
+
+class _Document(_Open):
+    """What every object has."""
 
     api_version: Annotated[str, pydantic.Field(alias="apiVersion", min_length=1)]
     kind: Annotated[str, pydantic.Field(min_length=1)]
     metadata: _Metadata
+    spec: _Spec = _Spec()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,11 +201,11 @@ class Provides(Endpoint):
 
     def _documents(self, relation: ops.Relation) -> list[Any]:
         """Return the list that an application wrote, whatever is in it."""
-        said = self.received(relation)
-        text = said.get("kubernetes_manifests")
+        data = self.received(relation)
+        text = data.get("kubernetes_manifests")
         if text is None:
             return []
-        if said.get("is_secret", "").lower() == "true":
+        if data.get("is_secret", "").lower() == "true":
             content = secrets.content(self, relation, "kubernetes_manifests")
             if "manifests" not in content:
                 raise self.garbage(relation, "kubernetes_manifests: the secret has no manifests")
@@ -207,14 +226,14 @@ class Provides(Endpoint):
     def _checked(self, relation: ops.Relation, number: int, document: Any) -> Manifest:
         """Return a document that the endpoint takes; raises `garbage` with its number otherwise."""
         where = f"kubernetes_manifests.{number}"
-        if len(json.dumps(document)) > LARGEST:
-            raise self.garbage(relation, f"{where}: longer than {LARGEST} characters")
         if not isinstance(document, Mapping):
             raise self.garbage(relation, f"{where}: no object")
-        said = str(document.get("apiVersion")), str(document.get("kind"))
-        if said != (self._api_version, self._kind):
+        if shortcoming := _shortcoming(document):
+            raise self.garbage(relation, f"{where}: {shortcoming}")
+        version, kind = str(document.get("apiVersion")), str(document.get("kind"))
+        if (version, kind) != (self._api_version, self._kind):
             wanted = f"{self._kind} of {self._api_version}"
-            raise self.garbage(relation, f"{where}: {said[1]} of {said[0]} is no {wanted}")
+            raise self.garbage(relation, f"{where}: {kind} of {version} is no {wanted}")
         try:
             _Document.model_validate(document)
         except pydantic.ValidationError as error:
@@ -225,8 +244,30 @@ class Provides(Endpoint):
         return {**document, "metadata": metadata}
 
 
+def _shortcoming(document: Mapping[str, Any]) -> str:
+    """Return why no API server could be sent a document, or nothing."""
+    if _is_deep(document):
+        return f"nested more than {DEPTH} deep"
+    try:
+        text = json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:
+        return "text that is no Unicode"
+    except ValueError:
+        return "a number that is none, or too large"
+    return f"longer than {LARGEST} characters" if len(text) > LARGEST else ""
+
+
+def _is_deep(document: Any) -> bool:
+    """Whether a document is nested more than `DEPTH` deep. It might be too deep for a recursion."""
+    level = [document]
+    for _ in range(DEPTH):
+        values = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [item for each in values for item in each if isinstance(item, dict | list)]
+    return bool(level)
+
+
 class _RepeatedKeyError(ValueError):
-    """A key is there twice, of which readers see another one each."""
+    """A key is there twice; readers differ in which one they see."""
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,15 +1,16 @@
-"""The small process beside the charm that tells it when its workloads change.
+"""The small process beside the charm that asks for a hook when objects of the application change.
 
-Juju sends no event when a Deployment becomes ready. So the leader keeps one detached process
-(`process.py`) that follows the application's workloads and pods and asks Juju for a hook, with `juju-exec`,
-when something changes that a status speaks of. The way is that of postgresql-k8s and its Patroni observer.
+Juju sends no event when a Deployment becomes ready, or when somebody deletes a ConfigMap of ours. So the
+leader keeps one detached process (`process.py`) that follows what the application owns and asks Juju for a
+hook, with `juju-exec`. The way is that of postgresql-k8s and its Patroni observer.
 
 A file in the temporary folder says what the process follows, and which process it is: its number and when it
-started, since numbers come again. The process ends when the file says something else, or nothing.
+started, since numbers come again. The process ends when the file names another process, or nothing.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import dataclasses
 import json
@@ -23,18 +24,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import lightkube
 import ops
 
-from kubeflow_charm.watch import process
+from kubeflow_charm.cluster import ownership, resources
+from kubeflow_charm.watch import state
+from kubeflow_charm.watch.apiserver import Access
 
 logger = logging.getLogger(__name__)
 
 EVENT = "kubernetes_changed"
 """The event that the process dispatches."""
+PROGRAM = Path(__file__).with_name("__main__.py")
 
 _LOG_LIMIT = 1 << 20
-"""Bytes of log that a new process goes on after."""
-_START_WITHIN = 30.0
+"""Bytes of log after which a new process begins a new one."""
+_START_WITHIN = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +53,8 @@ class Followed:
         labels: the labels that select them; a value of None asks for the label only.
         fields: the fields that select them.
         namespaced: whether they are looked for in the namespace.
-        matters: which changes do, by a name in `process.DIGESTS`.
+        matters: which changes do, by a name in `digests.STATES`; or `applied` for what others do to our
+            fields.
     """
 
     api_version: str
@@ -63,14 +69,18 @@ class Followed:
 NODES = Followed("v1", "Node", "nodes", matters="placement")
 """For a charm that reads the cluster's GPUs."""
 
+_CONFIGMAP = resources.by_group_kind("ConfigMap")
+_SHOWN = ("Deployment", "StatefulSet")
+"""Kinds that a status speaks of."""
+
 
 @dataclasses.dataclass(frozen=True)
 class WatchSpec:
-    """What to follow: the application's Deployments, StatefulSets and pods, and more if it is said.
+    """What to follow: the application's pods, all kinds that it owns, and `further`.
 
     Args:
         namespace: the namespace of workloads and pods.
-        labels: the labels that select them.
+        labels: the labels that select what the application owns.
         further: what else to follow, such as nodes or namespaces.
         retry_after: seconds after which to ask for a hook although nothing changed, and again, less and
             less often; for causes that cannot be watched, such as an API server that is away. None for never.
@@ -82,15 +92,19 @@ class WatchSpec:
     retry_after: float | None = None
 
     def followed(self) -> list[dict[str, Any]]:
-        """Return every kind to follow, as plain data."""
-        own = [
-            Followed("apps/v1", "Deployment", "deployments", self.labels, namespaced=True, matters="status"),
-            Followed(
-                "apps/v1", "StatefulSet", "statefulsets", self.labels, namespaced=True, matters="status"
-            ),
-            Followed("v1", "Pod", "pods", self.labels, namespaced=True, matters="status"),
-        ]
-        return [dataclasses.asdict(each) for each in (*own, *self.further)]
+        """Return what is followed in any case, as plain data. ConfigMaps hold the record of the kinds."""
+        assert _CONFIGMAP is not None  # noqa: S101
+        pods = Followed("v1", "Pod", "pods", self.labels, namespaced=True, matters="status")
+        always = (pods, self._owned(_CONFIGMAP), *self.further)
+        return [dataclasses.asdict(each) for each in always]
+
+    def kinds(self) -> dict[str, dict[str, Any]]:
+        """Return every kind that the application may own, as the record names it and as plain data."""
+        return {kind.group_kind: dataclasses.asdict(self._owned(kind)) for kind in resources.KINDS}
+
+    def _owned(self, kind: resources.Kind) -> Followed:
+        matters = "status" if kind.kind in _SHOWN else "applied"
+        return Followed(kind.api_version, kind.kind, kind.plural, self.labels, matters=matters)
 
 
 class Watcher:
@@ -99,58 +113,68 @@ class Watcher:
     def __init__(self, charm: ops.CharmBase):
         self._unit = charm.unit.name
         self._charm_dir = str(charm.charm_dir)
+        self._own = ownership.ApplySet(charm.app.name, charm.model.name)
         # Two models on one machine, as in a rehearsal, have units of the same name.
         name = f"{self._unit.replace('/', '-')}-{charm.model.uuid[:8]}-watcher"
         self._path = Path(tempfile.gettempdir()) / f"{name}.json"
 
     def ensure(self, spec: WatchSpec) -> None:
-        """Have the process follow `spec`: started if it does not live, replaced if it follows something else.
+        """Make sure that a process follows `spec`: start one, or replace one that follows something else.
 
         The same specification and a living process cost two small files read. Without a process the charm
-        still works, an update-status late; so that there can be none is told in the log only.
+        still works, an update-status late, so a failure is logged only.
         """
         wanted = json.loads(json.dumps(self._watched(spec)))
-        state = process.read(self._path)
+        found = state.read(self._path)
         try:
-            if process.lives(state) and state.get("watched") == wanted:
-                if state["retry_after"] != spec.retry_after:
-                    process.write(self._path, state | {"retry_after": spec.retry_after})
+            now = {"retry_after": spec.retry_after, "api": access(lightkube.KubeConfig.from_env().get())}
+            if state.lives(found) and found.get("watched") == wanted:
+                if any(found.get(key) != value for key, value in now.items()):
+                    state.write(self._path, found | now)
             else:
                 self.stop()
-                self._start({"watched": wanted, "retry_after": spec.retry_after})
-        except (OSError, subprocess.SubprocessError) as error:
+                self._start({"watched": wanted, **now})
+        except (OSError, subprocess.SubprocessError, lightkube.ConfigError) as error:
             logger.warning("no process follows the workloads: %s", error)
 
     def stop(self) -> None:
         """End the process, if there is one, and the `juju-exec` that it may be waiting for."""
-        state = process.read(self._path)
+        found = state.read(self._path)
         self._path.unlink(missing_ok=True)
-        if process.lives(state):
+        if state.lives(found):
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(os.getpgid(state["pid"]), signal.SIGTERM)
+                os.killpg(os.getpgid(found["pid"]), signal.SIGTERM)
 
     def _watched(self, spec: WatchSpec) -> dict[str, Any]:
-        """Return what a process cannot change while it runs; that is its program, too, after an upgrade."""
-        program = Path(process.__file__).stat()
+        """Return what a process cannot change while it runs; that includes its program, after an upgrade."""
+        sources = [file.stat() for file in sorted(PROGRAM.parent.glob("*.py"))]
         return {
             "unit": self._unit,
             "event": EVENT,
             "charm_dir": self._charm_dir,
             "namespace": spec.namespace,
+            "manager": self._own.field_manager,
             "followed": spec.followed(),
-            "program": [program.st_mtime_ns, program.st_size],
+            "record": {
+                "parent": self._own.name,
+                "annotation": ownership.KINDS,
+                "kinds": spec.kinds(),
+            },
+            "program": [[file.st_mtime_ns, file.st_size] for file in sources],
         }
 
-    def _start(self, state: dict[str, Any]) -> None:
-        process.write(self._path, state)
+    def _start(self, begun: state.State) -> None:
+        state.write(self._path, begun)
         path = self._path.with_suffix(".log")
         long = path.exists() and path.stat().st_size > _LOG_LIMIT
         # juju-exec would take itself for a part of this hook.
         environment = {key: value for key, value in os.environ.items() if key != "JUJU_CONTEXT_ID"}
+        # A heap for each thread would hold as much again.
+        environment["MALLOC_ARENA_MAX"] = "1"
         with path.open("w" if long else "a") as log:
             subprocess.run(
-                # -P keeps the names of this package's modules out of the process's imports.
-                [sys.executable, "-P", process.__file__, str(self._path)],
+                # -P keeps the names of this folder's modules out of the process's imports.
+                [sys.executable, "-P", str(PROGRAM), str(self._path)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -159,3 +183,45 @@ class Watcher:
                 timeout=_START_WITHIN,
                 check=True,
             )
+
+
+def access(config: lightkube.SingleConfig | None) -> Access:
+    """Return how the process reaches the API server, as plain data.
+
+    In a pod that is the service account's files, which the kubelet renews. A kubeconfig may hold a token or a
+    key itself.
+
+    Raises:
+        lightkube.ConfigError: if no cluster is configured, or in a way that needs more than a token or a
+            certificate, such as a program that makes tokens.
+        OSError: if the file with the authority cannot be read.
+    """
+    if config is None:
+        raise lightkube.ConfigError("no cluster is configured")
+    cluster, user = config.cluster, config.user
+    found: dict[str, Any] = {"server": cluster.server}
+    if cluster.certificate_auth:
+        found["ca_file"] = str(config.abs_file(cluster.certificate_auth))
+    elif cluster.certificate_auth_data:
+        found["ca_data"] = _decoded(cluster.certificate_auth_data)
+    elif cluster.insecure:
+        found["insecure"] = True
+    if user is None:
+        return found
+    if user.token_file:
+        found["token_file"] = str(config.abs_file(user.token_file))
+    elif user.token:
+        found["token"] = user.token
+    elif user.exec or user.auth_provider or user.username:
+        raise lightkube.ConfigError("a kubeconfig with a token or a certificate is needed")
+    if user.client_cert or user.client_cert_data:
+        for key, file, data in (
+            ("certificate", user.client_cert, user.client_cert_data),
+            ("key", user.client_key, user.client_key_data),
+        ):
+            found[key] = _decoded(data) if data else str(config.abs_file(file or ""))
+    return found
+
+
+def _decoded(data: str) -> str:
+    return base64.b64decode(data).decode()

@@ -1,0 +1,205 @@
+"""Lists and watches, with nothing but the standard library.
+
+lightkube brings httpx2 and msgspec: a process with it holds 40 MiB, one with this module 20. A list and a
+watch are two GET requests, so little is written again here; everything else a charm does goes through
+lightkube.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.client
+import json
+import os
+import socket
+import ssl
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+USER_AGENT = "kubeflow-charm-watcher"
+"""By which an API server's audit log, too, tells this process from the hooks of the charm."""
+
+Access = Mapping[str, Any]
+"""How to reach the API server, as plain data: `server`; `ca_file`, `ca_data` or `insecure`; `token_file` or
+`token`; `certificate` and `key`, each a path or the PEM text."""
+
+PAGE = 100
+"""Objects that are in memory at once during a list. Nodes and pods have some 10 KiB each."""
+_TIMEOUT = 30.0
+_PROBES = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
+)
+"""A watch waits for hours. If the peer's machine is gone, or a gateway has forgotten the connection, only
+keep-alive probes tell."""
+_PARTIAL = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,application/json"
+"""Asks for metadata only (https://kubernetes.io/docs/reference/using-api/api-concepts/)."""
+
+
+class Refused(Exception):
+    """The API server answered a request with an error.
+
+    Args:
+        status: the HTTP status, or the code of an error within a watch.
+        message: its words.
+    """
+
+    def __init__(self, status: int, message: str):
+        super().__init__(f"{status} {message}")
+        self.status = status
+
+
+class ApiServer:
+    """The API server.
+
+    Args:
+        access: returns how to reach it; called for each connection, so that new credentials are used.
+    """
+
+    def __init__(self, access: Callable[[], Access]):
+        self._access = access
+
+    def pages(self, path: str, query: Mapping[str, str], *, metadata_only: bool) -> Iterator[dict[str, Any]]:
+        """Yield a list in pages.
+
+        Raises:
+            Refused: if the API server does not list.
+            OSError: or `HTTPException` or `ValueError`, if it does not answer, or not in its format.
+        """
+        accept = _PARTIAL.format("List") if metadata_only else "application/json"
+        rest = ""
+        while True:
+            paged = {**query, "limit": str(PAGE)} | ({"continue": rest} if rest else {})
+            connection, response = self._get(path, paged, accept)
+            try:
+                page = _mapping(response.read())
+            finally:
+                connection.close()
+            yield page
+            rest = page["metadata"].get("continue") or ""
+            if not rest:
+                return
+
+    def events(
+        self, path: str, query: Mapping[str, str], version: str, *, metadata_only: bool
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield type and object of each event after `version`, until the API server ends the watch.
+
+        A `BOOKMARK` brings a newer `resourceVersion` and no object.
+
+        Raises:
+            Refused: if the API server does not watch, or reports an error within the watch, such as 410 for
+                a version that is too old.
+            OSError: or `HTTPException` or `ValueError`, if it does not answer, or not in its format.
+        """
+        accept = _PARTIAL.format("") if metadata_only else "application/json"
+        watching = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version}
+        connection, response = self._get(path, {**query, **watching}, accept)
+        try:
+            while line := response.readline():
+                event = _mapping(line)
+                if event["type"] == "ERROR":
+                    status = event["object"]
+                    raise Refused(int(status.get("code") or 500), str(status.get("message", "")))
+                yield event["type"], event["object"]
+        finally:
+            connection.close()
+
+    def _get(
+        self, path: str, query: Mapping[str, str], accept: str
+    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+        """Send one request; return its connection and the answer, of which only the head has been read."""
+        access = self._access()
+        connection = _connection(access)
+        try:
+            connection.connect()
+            for option in _PROBES:
+                connection.sock.setsockopt(*option)
+            headers = {"Accept": accept, "User-Agent": USER_AGENT, **_authorization(access)}
+            base = urllib.parse.urlsplit(access["server"]).path.rstrip("/")
+            connection.request("GET", f"{base}{path}?{urllib.parse.urlencode(query)}", headers=headers)
+            sock = connection.sock  # the connection forgets it if the answer ends with it
+            response = connection.getresponse()
+            if response.status >= 400:
+                raise Refused(response.status, _message(response))
+            if "watch" in query:
+                sock.settimeout(None)
+        except BaseException:
+            connection.close()
+            raise
+        return connection, response
+
+
+def _connection(access: Access) -> http.client.HTTPConnection:
+    url = urllib.parse.urlsplit(access["server"])
+    host = url.hostname or ""
+    if url.scheme == "http":
+        return http.client.HTTPConnection(host, url.port, timeout=_TIMEOUT)
+    trusted = {key: value for key, value in access.items() if not key.startswith("token")}
+    file = access.get("ca_file")
+    changed = Path(file).stat().st_mtime_ns if file else 0
+    context = _context(json.dumps(trusted, sort_keys=True), changed)
+    return http.client.HTTPSConnection(host, url.port, timeout=_TIMEOUT, context=context)
+
+
+@functools.lru_cache(maxsize=1)
+def _context(access: str, changed: int) -> ssl.SSLContext:
+    """Return whom to trust, and who we are; one for all connections, since each takes 60 KiB."""
+    wanted = json.loads(access)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if wanted.get("insecure"):
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif "ca_file" in wanted or "ca_data" in wanted:
+        context.load_verify_locations(wanted.get("ca_file"), cadata=wanted.get("ca_data"))
+    else:
+        context.load_default_certs()
+    if "certificate" in wanted:
+        with _as_file(wanted["certificate"]) as certificate, _as_file(wanted["key"]) as key:
+            context.load_cert_chain(certificate.name, key.name)
+    return context
+
+
+class _as_file:  # noqa: N801 (reads as a function)
+    """A path as it is; PEM text as a file in memory, since OpenSSL takes only files for a key."""
+
+    def __init__(self, text: str):
+        self.name, self._fd = text, -1
+        if text.startswith("-----BEGIN"):
+            self._fd = os.memfd_create("pem")
+            os.write(self._fd, text.encode())
+            self.name = f"/proc/self/fd/{self._fd}"
+
+    def __enter__(self) -> _as_file:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+
+
+def _authorization(access: Access) -> dict[str, str]:
+    """Return the header with the token. The file is read each time: the kubelet renews it."""
+    file = access.get("token_file")
+    token = Path(file).read_text().strip() if file else access.get("token")
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def _message(response: http.client.HTTPResponse) -> str:
+    """Return the words of a refusal: of Kubernetes, or of a proxy."""
+    text = response.read(4096).decode(errors="replace")
+    try:
+        return str(json.loads(text)["message"])
+    except (ValueError, LookupError, TypeError):
+        return response.reason
+
+
+def _mapping(text: bytes) -> dict[str, Any]:
+    document = json.loads(text)
+    if not isinstance(document, dict):
+        raise ValueError(f"no object: {text[:40]!r}")
+    return document

@@ -1,0 +1,45 @@
+"""The file that says what the process follows, how it reaches Kubernetes, and which process it is."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+State = dict[str, Any]
+"""`watched`: what to follow, and which hook to ask for; `api`: how to reach Kubernetes (`apiserver.py`);
+`retry_after`; `pid` and `started` of the process."""
+
+
+def read(path: Path) -> State:
+    """Return the state; an empty one if there is none, or it is garbage."""
+    try:
+        state = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return state if isinstance(state, dict) else {}
+
+
+def write(path: Path, state: State) -> None:
+    """Replace the state, all at once. Nobody else may read it: a token can be in it."""
+    scratch = path.with_suffix(".new")
+    scratch.unlink(missing_ok=True)
+    with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123
+        json.dump(state, file)
+    scratch.replace(path)
+
+
+def started(pid: int) -> str:
+    """Return when a process started, in clock ticks since boot; empty if there is none, or it is a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] == "Z" else fields[19]  # proc(5)
+
+
+def lives(state: State) -> bool:
+    """Whether the process that the state names exists, and is not another one with its number."""
+    pid = state.get("pid")
+    return isinstance(pid, int) and bool(started(pid)) and started(pid) == state.get("started")
