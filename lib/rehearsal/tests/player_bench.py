@@ -52,6 +52,12 @@ ROLES: dict[str, list[tuple[str, list[str], list[str]]]] = {
         ("kubeflow.org", ["pvcviewers"], [*MAKES, "delete", "patch"]),
         ("kubeflow.org", ["pvcviewers/status"], ["get", "patch", "update"]),
     ],
+    # Of argo-cluster-role, what has to do with Workflows (kubeflow/pipelines 2.16.0, third-party/argo).
+    "workflow-controller": [
+        ("", ["pods"], [*MAKES, "patch", "delete"]),
+        ("", ["configmaps"], READS),
+        ("argoproj.io", ["workflows", "workflows/finalizers"], [*MAKES, "patch", "delete"]),
+    ],
     # charms/profiles; upstream's is cluster-admin.
     "profile-controller": [
         ("kubeflow.org", ["profiles"], [*MAKES, "delete"]),
@@ -145,7 +151,7 @@ class Bench:
 
     def remove(self) -> None:
         """Take away what is not in the namespace, and what the next test's players would play on."""
-        for kind in (kinds.NOTEBOOK, kinds.PVC_VIEWER, kinds.TENSORBOARD):
+        for kind in (kinds.NOTEBOOK, kinds.PVC_VIEWER, kinds.TENSORBOARD, kinds.WORKFLOW):
             for item in self.client.list(kind, namespace=self.namespace):
                 self.client.delete(kind, item["metadata"]["name"], namespace=self.namespace)
         for kind in (CLUSTER_ROLE_BINDING, CLUSTER_ROLE):
