@@ -86,7 +86,8 @@ def run(platform: Platform) -> Iterator[list[str]]:
     yield made
     for name in made:
         platform.admin.delete(f"/api/v1/namespaces/ada/pods/{name}")
-    until(lambda: not platform.admin.items("/api/v1/namespaces/ada/pods"))
+    # The garbage collector, which takes the pods of runs, looks for new types every half minute only.
+    until(lambda: not platform.admin.items("/api/v1/namespaces/ada/pods"), within=120)
 
 
 def scheduled(platform: Platform, document: dict[str, Any], made: list[str]) -> dict[str, Any]:
@@ -143,7 +144,7 @@ def test_the_pods_of_its_steps_find_nodes(
     platform: Platform, ada: Requests, written: Path, run: list[str], name: str
 ) -> None:
     platform.have_nodes("default")
-    for document in pods(pipeline(platform, written, name), argo(platform), name.replace("_", "-")):
+    for document in pods(pipeline(platform, written, name), argo(platform), f"{name.replace('_', '-')}-run"):
         scheduled(platform, document, run)
 
 

@@ -1,9 +1,10 @@
 """What containers ask for in a profile with a quota, if they ask for nothing themselves.
 
-Kubernetes refuses a pod in a namespace whose quota counts cpu or memory unless every container of it says how
-much it wants (kubernetes/kubernetes v1.36.3, pkg/quota/v1/evaluator/core/pods.go, Constraints; no other
-resource is like that). A TensorBoard's pod says nothing, and its user cannot change that; nor do many steps of
-pipelines. So the namespace gets a LimitRange with defaults for just those resources that its quota counts.
+Kubernetes refuses a pod in a namespace whose quota counts cpu or memory unless every container says how much
+it wants (kubernetes/kubernetes v1.36.3, pkg/quota/v1/evaluator/core/pods.go, Constraints; no other resource
+is like that). A TensorBoard's pod says nothing, and its user cannot change that; many steps of pipelines say
+nothing either. So the namespace gets a LimitRange with defaults for the resources that its quota counts, and
+no others.
 """
 
 from __future__ import annotations
@@ -57,13 +58,12 @@ class Defaults:
 
     def contradictions(self) -> list[str]:
         """Return the resources of which a container would ask for more than it may have."""
-        return [
-            resource
-            for resource in sorted(self.requests)
-            if self.requests[resource]
-            and self.limits[resource]
-            and parse_quantity(self.requests[resource]) > parse_quantity(self.limits[resource])
-        ]
+        found = []
+        for resource, request in sorted(self.requests.items()):
+            asked, most = parse_quantity(request or None), parse_quantity(self.limits[resource] or None)
+            if asked is not None and most is not None and asked > most:
+                found.append(resource)
+        return found
 
 
 def limit_range(hard: Iterable[str], defaults: Defaults) -> Manifest | None:

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
 from typing import Any
 
+import pydantic
 import pytest
-from quota_defaults import NAME, QUOTA, Defaults, limit_range, placed
 
 REQUESTS, LIMITS = {"cpu": "100m", "memory": "256Mi"}, {"cpu": "1", "memory": "2Gi"}
-DEFAULTS = Defaults(REQUESTS, LIMITS)
 NONE = {"cpu": "", "memory": ""}
 OWNERS = [{"apiVersion": "kubeflow.org/v1", "kind": "Profile", "name": "alice", "uid": "1"}]
 
 
-def quota(namespace: str, *hard: str, name: str = QUOTA, **metadata: Any) -> dict[str, Any]:
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The module under test, found as the charm finds it."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "src"))
+    return importlib.import_module("quota_defaults")
+
+
+@pytest.fixture
+def defaults(module: Any) -> Any:
+    return module.Defaults(REQUESTS, LIMITS)
+
+
+def quota(namespace: str, *hard: str, name: str = "kf-resource-quota", **metadata: Any) -> dict[str, Any]:
     metadata = {"name": name, "namespace": namespace, "ownerReferences": OWNERS, **metadata}
     return {"metadata": metadata, "spec": {"hard": dict.fromkeys(hard, "4")}}
 
@@ -40,42 +53,45 @@ def quota(namespace: str, *hard: str, name: str = QUOTA, **metadata: Any) -> dic
     ],
     ids=lambda value: ",".join(value) if isinstance(value, list) else "",
 )
-def test_it_has_what_the_quota_counts_and_nothing_else(hard: list[str], wanted: Any):
-    found = limit_range(hard, DEFAULTS)
+def test_it_has_what_the_quota_counts_and_nothing_else(
+    module: Any, defaults: Any, hard: list[str], wanted: Any
+):
+    found = module.limit_range(hard, defaults)
     if wanted is None:
         assert found is None
         return
     assert found is not None
-    assert found["metadata"] == {"name": NAME}
+    assert found["metadata"] == {"name": module.NAME}
     assert found["spec"]["limits"] == [{"type": "Container", **wanted}]
 
 
-def test_a_default_that_is_empty_is_left_out():
-    without_cpu = Defaults({"cpu": "", "memory": "256Mi"}, NONE)
-    found = limit_range(["requests.cpu", "requests.memory", "limits.cpu"], without_cpu)
+def test_a_default_that_is_empty_is_left_out(module: Any):
+    without_cpu = module.Defaults({"cpu": "", "memory": "256Mi"}, NONE)
+    found = module.limit_range(["requests.cpu", "requests.memory", "limits.cpu"], without_cpu)
     assert found is not None
     assert found["spec"]["limits"] == [{"type": "Container", "defaultRequest": {"memory": "256Mi"}}]
-    assert limit_range(["requests.cpu", "limits.cpu"], Defaults(NONE, NONE)) is None
+    assert module.limit_range(["requests.cpu", "limits.cpu"], module.Defaults(NONE, NONE)) is None
 
 
-def test_a_request_above_its_limit_is_a_contradiction():
-    assert DEFAULTS.contradictions() == []
-    assert Defaults({"cpu": "2", "memory": "3Gi"}, {"cpu": "1500m", "memory": "4000Mi"}).contradictions() == [
-        "cpu"
-    ]
-    assert Defaults(REQUESTS, NONE).contradictions() == []
+def test_a_request_above_its_limit_is_a_contradiction(module: Any, defaults: Any):
+    assert defaults.contradictions() == []
+    assert module.Defaults(
+        {"cpu": "2", "memory": "3Gi"}, {"cpu": "1500m", "memory": "4000Mi"}
+    ).contradictions() == ["cpu"]
+    assert module.Defaults(REQUESTS, NONE).contradictions() == []
 
 
-def test_profiles_with_like_quotas_share_one():
+def test_profiles_with_like_quotas_share_one(module: Any, defaults: Any):
     quotas = [quota("a", "cpu", "pods"), quota("b", "cpu"), quota("c", "limits.cpu"), quota("d", "pods")]
     found = {
-        tuple(namespaces): item["spec"]["limits"][0] for item, namespaces in placed(quotas, (), DEFAULTS)
+        tuple(namespaces): item["spec"]["limits"][0]
+        for item, namespaces in module.placed(quotas, (), defaults)
     }
     assert found.keys() == {("a", "b"), ("c",)}
     assert found["a", "b"]["defaultRequest"] == {"cpu": "100m"}
 
 
-def test_all_quotas_of_a_profile_count_and_those_of_other_namespaces_do_not():
+def test_all_quotas_of_a_profile_count_and_those_of_other_namespaces_do_not(module: Any, defaults: Any):
     quotas = [
         quota("a", "cpu"),
         quota("a", "limits.memory", name="admins"),
@@ -83,11 +99,22 @@ def test_all_quotas_of_a_profile_count_and_those_of_other_namespaces_do_not():
         quota("alike", "cpu", ownerReferences=[]),
         quota("going", "cpu", deletionTimestamp="2026-01-01T00:00:00Z"),
     ]
-    ((item, namespaces),) = placed(quotas, (), DEFAULTS)
+    ((item, namespaces),) = module.placed(quotas, (), defaults)
     assert namespaces == ["a"]
     assert item["spec"]["limits"][0]["default"] == {"memory": "2Gi"}
 
 
-def test_where_somebody_has_a_limit_range_there_is_none_of_ours():
-    assert placed([quota("a", "cpu")], ["a"], DEFAULTS) == []
-    assert placed([{"metadata": quota("a")["metadata"], "spec": None}], (), DEFAULTS) == []
+def test_where_somebody_has_a_limit_range_there_is_none_of_ours(module: Any, defaults: Any):
+    assert module.placed([quota("a", "cpu")], ["a"], defaults) == []
+    assert module.placed([{"metadata": quota("a")["metadata"], "spec": None}], (), defaults) == []
+
+
+@pytest.mark.parametrize("text", ["100m", "2Gi", "0.5", "1e3", ""])
+def test_options_are_quantities(module: Any, text: str):
+    assert pydantic.TypeAdapter(module.Quantity).validate_python(text) == text
+
+
+@pytest.mark.parametrize("text", ["much", "2GB", "0", "-1", "1 Gi", "NaN"])
+def test_what_is_no_quantity_is_refused(module: Any, text: str):
+    with pytest.raises(pydantic.ValidationError, match="not"):
+        pydantic.TypeAdapter(module.Quantity).validate_python(text)
