@@ -87,7 +87,7 @@ def run(platform: Platform) -> Iterator[list[str]]:
     for name in made:
         platform.admin.delete(f"/api/v1/namespaces/ada/pods/{name}")
     # The garbage collector, which takes the pods of runs, looks for new types every half minute only.
-    until(lambda: not platform.admin.items("/api/v1/namespaces/ada/pods"), within=120)
+    until(lambda: not platform.admin.items("/api/v1/namespaces/ada/pods"))
 
 
 def scheduled(platform: Platform, document: dict[str, Any], made: list[str]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from rehearsal import documents
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.gate import Gate
 from rehearsal.cluster.request import Request
+from rehearsal.patience import PATIENCE, until
 from rehearsal.players import kinds
 
 T = TypeVar("T")
@@ -22,8 +23,7 @@ RBAC = "rbac.authorization.k8s.io"
 CLUSTER_ROLE = documents.cluster_wide(RBAC, "v1", "ClusterRole", "clusterroles")
 CLUSTER_ROLE_BINDING = documents.cluster_wide(RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings")
 
-WITHIN = 20.0
-GARBAGE_COLLECTED = 60.0
+GARBAGE_COLLECTED = PATIENCE
 """Seconds: the garbage collector looks for new kinds every thirty."""
 READS = ["get", "list", "watch"]
 MAKES = ["create", *READS, "update"]
@@ -228,16 +228,7 @@ class Reached:
         return self._cluster.kubeconfig(token, namespace, server=self._url)
 
 
-def until(look: Callable[[], T | None], what: str = "", within: float = WITHIN) -> T:
-    """Return what a look returns as soon as it is something."""
-    deadline = time.monotonic() + within
-    while not (found := look()):
-        assert time.monotonic() < deadline, f"not within {within} s: {what}"
-        time.sleep(0.03)
-    return found
-
-
-def until_same(look: Callable[[], T], within: float = WITHIN) -> T:
+def until_same(look: Callable[[], T], within: float = PATIENCE) -> T:
     """Return what a look returns as soon as it has been the same for half a second."""
     deadline = time.monotonic() + within
     found, since = look(), time.monotonic()

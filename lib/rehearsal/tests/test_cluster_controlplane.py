@@ -38,6 +38,7 @@ from rehearsal.cluster import controlplane
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.errors import RehearsalError
 from rehearsal.guardian import Guardian
+from rehearsal.patience import PATIENCE
 
 pytestmark = pytest.mark.skipif(
     "REHEARSAL_TEST_KUBECONFIG" in os.environ, reason="about a control plane of our own, not a shared cluster"
@@ -68,7 +69,7 @@ ONCE = textwrap.dedent("""
 """)
 
 
-def eventually(condition, within: float = 30.0):
+def eventually(condition, within: float = PATIENCE):
     """Return what the condition returns once that is something."""
     deadline = time.monotonic() + within
     while not (result := condition()):
@@ -213,11 +214,11 @@ def test_no_process_and_no_file_outlives_the_rehearsal(tmp_path, end):
     rehearsal = subprocess.Popen(
         [sys.executable, "-c", REHEARSAL, folder, told], stderr=subprocess.DEVNULL, start_new_session=True
     )
-    eventually(lambda: told.exists() and told.read_text(), within=90)
+    eventually(lambda: told.exists() and told.read_text())
     pids = json.loads(told.read_text())
     assert all(map(alive, pids.values()))
     rehearsal.send_signal(end)
-    rehearsal.wait(30)
+    rehearsal.wait(PATIENCE)
     eventually(lambda: not any(map(alive, pids.values())))
     eventually(lambda: not folder.exists())
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import jubilant
 import pytest
 
+from rehearsal.patience import PATIENCE
+
 
 def test_units_come_and_go(juju: jubilant.Juju, web: str, run, settle) -> None:
     juju.add_unit("web", num_units=2)
@@ -131,7 +133,7 @@ def test_a_prompt_reads_what_is_typed_on_a_terminal(
     ):
         os.close(inner)
         keyboard.write(b"y\n")
-        assert asked.wait(10) == 0
+        assert asked.wait(PATIENCE) == 0
     juju.wait(lambda status: "typed" not in status.apps, delay=0.05)
 
 

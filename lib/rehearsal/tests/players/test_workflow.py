@@ -93,7 +93,7 @@ class Argo:
         until(lambda: "hard" in self.bench.get(kinds.QUOTA, "quota").get("status", {}), "the quota")
 
 
-OF_RUNS = {"workflows.argoproj.io/workflow": None}
+OF_RUNS: dict[str, Any] = {"workflows.argoproj.io/workflow": None}
 
 
 @pytest.fixture
