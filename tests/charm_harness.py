@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import lightkube
-import ops
 import pytest
 import yaml
 from lightkube.models.meta_v1 import ObjectMeta
@@ -65,7 +64,7 @@ class Harness:
         """Return a context of its own for a hook."""
         document = {key: said for key, said in self._metadata.items() if key not in ("config", "actions")}
         return testing.Context(
-            _charm_type(self.source),
+            charm_type(self.source),
             meta=document,
             config=self._metadata["config"],
             actions=self._metadata["actions"],
@@ -98,7 +97,7 @@ class Harness:
         """Return what the charm wants there to be, by kind and name."""
         context = self.context()
         with context(context.on.action("list-images"), self.state(model, config, **said)) as manager:
-            documents = manager.charm.manifests()
+            documents = manager.charm.manifests(manager.charm.gather())
         return {f"{item['kind']}/{item['metadata']['name']}": item for item in documents}
 
     def remove(self, model: str) -> None:
@@ -112,7 +111,7 @@ class Harness:
         return path
 
 
-def _charm_type(source: Path) -> type[ops.CharmBase]:
+def charm_type(source: Path) -> type[ComponentCharm[Any]]:
     """Import `src/charm.py` under a name that no other charm's module has."""
     name = f"{source.name}_charm".replace("-", "_")
     if name not in sys.modules:

@@ -3,6 +3,8 @@
 The charm library knows no charm and nothing of the rehearsal; a charm knows neither another charm nor the
 rehearsal; the rehearsal knows neither charms nor their library. Tests may know everything. (import-linter
 cannot say this: charms are no packages, and the first module of each is called `charm`.)
+
+Within the charm library, the rooms stand in an order, too: `ROOMS`.
 """
 
 from __future__ import annotations
@@ -11,6 +13,21 @@ import ast
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+LIBRARY = "kubeflow_charm"
+ROOMS = (
+    {"problems", "foreign_yaml"},
+    {"cluster"},
+    {"definitions", "watch", "webhooks"},
+    {"gpu"},
+    {"relations"},
+    {"config", "images", "manifests"},
+    {"gateway"},
+    {"charm"},
+    {"__init__"},
+)
+"""The folders and modules of the charm library. Each imports from itself and from what comes before it, not
+from its neighbours in one line. A new room is put where it belongs."""
 
 
 def imported(path: Path) -> Iterator[tuple[int, str]]:
@@ -45,7 +62,38 @@ def violations(root: Path) -> Iterator[str]:
                     yield f"{path.relative_to(root)}:{line}: imports {package}"
 
 
+def rooms_imported(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield line and room of every import from the charm library; `__init__` for what its top offers."""
+    every = set().union(*ROOMS)
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            package, room, *_ = [*name.split("."), "__init__"]
+            if package == LIBRARY:
+                yield node.lineno, room if room in every else "__init__"
+
+
+def disorder(root: Path) -> Iterator[str]:
+    """Yield what is out of order within the charm library."""
+    library = root / "lib" / LIBRARY / "src" / LIBRARY
+    places = {room: place for place, rooms in enumerate(ROOMS) for room in rooms}
+    for path in sources(library):
+        room = path.relative_to(library).parts[0].removesuffix(".py")
+        if room not in places:
+            yield f"{path.relative_to(root)}: {room} has no place in ROOMS of tests/layers.py"
+            continue
+        for line, other in rooms_imported(path):
+            if other != room and places[other] >= places[room]:
+                yield f"{path.relative_to(root)}:{line}: {room} imports {other}"
+
+
 if __name__ == "__main__":
-    found = list(violations(Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()))
+    root = Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
+    found = [*violations(root), *disorder(root)]
     print("\n".join(found) or "imports point one way")
     sys.exit(bool(found))

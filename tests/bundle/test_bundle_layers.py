@@ -10,7 +10,9 @@ import pytest
 
 LAYERS = Path(__file__).parents[1] / "layers.py"
 TREE = {
-    "lib/kubeflow_charm/src/kubeflow_charm/loop.py": "import ops\nfrom kubeflow_charm import problems\n",
+    "lib/kubeflow_charm/src/kubeflow_charm/charm.py": "import ops\nfrom kubeflow_charm import problems\n",
+    "lib/kubeflow_charm/src/kubeflow_charm/cluster/plan.py": "from kubeflow_charm.problems import Problem\n",
+    "lib/kubeflow_charm/src/kubeflow_charm/cluster/executor.py": "from kubeflow_charm.cluster import plan\n",
     "lib/rehearsal/src/rehearsal/engine.py": "import lightkube\nfrom rehearsal import state\n",
     "lib/rehearsal/tests/test_engine.py": "import kubeflow_charm\n",
     "charms/web/src/charm.py": "import kubeflow_charm\nimport links\n",
@@ -41,9 +43,9 @@ def test_a_tree_in_order(tree: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "line", "package"),
     [
-        ("lib/kubeflow_charm/src/kubeflow_charm/loop.py", "import rehearsal.cluster", "rehearsal"),
-        ("lib/kubeflow_charm/src/kubeflow_charm/loop.py", "from charm import Web", "charm"),
-        ("lib/kubeflow_charm/src/kubeflow_charm/loop.py", "import schema", "schema"),
+        ("lib/kubeflow_charm/src/kubeflow_charm/charm.py", "import rehearsal.cluster", "rehearsal"),
+        ("lib/kubeflow_charm/src/kubeflow_charm/charm.py", "from charm import Web", "charm"),
+        ("lib/kubeflow_charm/src/kubeflow_charm/charm.py", "import schema", "schema"),
         ("lib/rehearsal/src/rehearsal/engine.py", "from kubeflow_charm import crds", "kubeflow_charm"),
         ("lib/rehearsal/src/rehearsal/engine.py", "def f():\n    import links", "links"),
         ("charms/web/src/links.py", "import rehearsal", "rehearsal"),
@@ -56,3 +58,30 @@ def test_an_import_that_points_the_wrong_way(tree: Path, file: str, line: str, p
     code, said = check(tree)
     assert code == 1
     assert said == f"{file}:{len(path.read_text().splitlines())}: imports {package}"
+
+
+@pytest.mark.parametrize(
+    ("room", "file", "line", "other"),
+    [
+        ("cluster", "cluster/plan.py", "from kubeflow_charm.watch import process", "watch"),
+        ("cluster", "cluster/plan.py", "from kubeflow_charm import charm", "charm"),
+        ("cluster", "cluster/plan.py", "from kubeflow_charm import Problem", "__init__"),
+        ("cluster", "cluster/plan.py", "import kubeflow_charm.gpu.pools", "gpu"),
+        ("watch", "watch/watcher.py", "from kubeflow_charm.webhooks import issuing", "webhooks"),
+    ],
+)
+def test_a_room_that_imports_from_a_later_one(
+    tree: Path, room: str, file: str, line: str, other: str
+) -> None:
+    path = tree / "lib/kubeflow_charm/src/kubeflow_charm" / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"{line}\n")
+    code, printed = check(tree)
+    assert code == 1
+    assert printed == f"{path.relative_to(tree)}:1: {room} imports {other}"
+
+
+def test_a_room_without_a_place(tree: Path) -> None:
+    path = tree / "lib/kubeflow_charm/src/kubeflow_charm/attic.py"
+    path.write_text("")
+    assert check(tree) == (1, f"{path.relative_to(tree)}: attic has no place in ROOMS of tests/layers.py")

@@ -166,6 +166,10 @@ class Bench:
                     found.append({"apiVersion": version, "kind": kind["kind"], **item, "path": path})
         return [item for item in found if item["kind"] not in ("Endpoints", "ReplicaSet")]
 
+    def definitions(self) -> list[dict[str, Any]]:
+        """Return every CustomResourceDefinition of the cluster."""
+        return self._read("/apis/apiextensions.k8s.io/v1/customresourcedefinitions")["items"]
+
     def _read(self, path: str) -> dict[str, Any]:
         """Return what is there; a type that comes or goes just now is asked for again, or is nothing."""
         while True:

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Kubeflow's central dashboard: the front door of the platform."""
 
+import dataclasses
 from typing import Annotated
 
 import links
@@ -25,7 +26,17 @@ class DashboardConfig(links.LinkOptions, GatewayConfig):
     logout_url: Url
 
 
-class Dashboard(ComponentCharm):
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What the dashboard is made from."""
+
+    config: DashboardConfig
+    profiles: k8s_service.Service
+    gateway: gateway_info.Gateway
+    links: list[dashboard_links.Link]
+
+
+class Dashboard(ComponentCharm[Facts]):
     """Serve the central dashboard behind the gateway."""
 
     config_type = DashboardConfig
@@ -36,22 +47,22 @@ class Dashboard(ComponentCharm):
         self.gateway = gateway_info.Requires(self, "gateway-info")
         self.links = dashboard_links.Provides(self, "links")
 
-    def manifests(self) -> list[Manifest]:
-        """Return the dashboard."""
-        config, profiles, gateway, offered, _ = gather(
-            self.read_config,
-            self.profiles.get,
-            self.gateway.get,
-            self.links.get,
-            lambda: self.images,
+    def gather(self) -> Facts:
+        """Read the options, where access management and the gateway are, and the related charms' links."""
+        *facts, _ = gather(
+            self.read_config, self.profiles.get, self.gateway.get, self.links.get, lambda: self.images
         )
+        return Facts(*facts)
+
+    def manifests(self, facts: Facts) -> list[Manifest]:
+        """Return the dashboard."""
         return self.render(
-            config=config,
-            gateway=gateway,
-            gateway_namespace=config.gateway_namespace(gateway),
-            links=config.document(offered),
-            profiles_host=profiles.host(self.namespace),
-            profiles_port=profiles.service_port,
+            config=facts.config,
+            gateway=facts.gateway,
+            gateway_namespace=facts.config.gateway_namespace(facts.gateway),
+            links=facts.config.document(facts.links),
+            profiles_host=facts.profiles.host(self.namespace),
+            profiles_port=facts.profiles.service_port,
         )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import ops
 import pytest
+from ops import testing
 
 
 def pod(objects: dict[str, Any]) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def test_access_management_is_found_where_its_charm_says(dashboard, name, expect
         ({"istio-gateway-service-account": "edge"}, ["AuthorizationPolicy/central-dashboard"]),
         (
             {"istio-gateway-namespace": "edge"},
-            ["AuthorizationPolicy/central-dashboard", "NetworkPolicy/centraldashboard"],
+            ["AuthorizationPolicy/central-dashboard", "NetworkPolicy/kubeflow-dashboard-default"],
         ),
     ],
 )
@@ -120,7 +121,12 @@ def test_nobody_but_the_gateway_reaches_the_dashboard(dashboard, config, expecte
     policy = dashboard.render(config)["AuthorizationPolicy/central-dashboard"]["spec"]
     assert policy == {
         "action": "ALLOW",
-        "selector": {"matchLabels": {"app": "centraldashboard"}},
+        "selector": {
+            "matchLabels": {
+                "app": "centraldashboard",
+                "app.kubernetes.io/instance": "mlops.kubeflow-dashboard",
+            }
+        },
         "rules": [{"from": [{"source": {"principals": [expected]}}]}],
     }
 
@@ -130,7 +136,7 @@ def test_nobody_but_the_gateway_reaches_the_dashboard(dashboard, config, expecte
     [({}, ["mlops", "istio"]), ({"istio-gateway-namespace": "mlops"}, ["mlops"])],
 )
 def test_no_other_namespace_reaches_the_pod(dashboard, config, expected):
-    (rule,) = dashboard.render(config)["NetworkPolicy/centraldashboard"]["spec"]["ingress"]
+    (rule,) = dashboard.render(config)["NetworkPolicy/kubeflow-dashboard-default"]["spec"]["ingress"]
     found = [peer["namespaceSelector"]["matchLabels"] for peer in rule["from"]]
     assert found == [{"kubernetes.io/metadata.name": name} for name in expected]
 
@@ -232,3 +238,17 @@ def test_both_missing_relations_are_said_at_once(dashboard):
 def test_the_offer_to_access_managements_charm_is_made_before_it_answers(dashboard):
     (relation,) = dashboard.run("mlops", profiles={}).get_relations("kubeflow-profiles")
     assert relation.local_app_data == {"_supported_versions": "- v1\n"}
+
+
+def test_an_action_with_a_wrong_option_fails_with_the_status_of_that_option(dashboard):
+    context = dashboard.context()
+    state = dashboard.state("mlops", {"cluster-domain": "Not A Name"})
+    with pytest.raises(testing.ActionFailed) as failed:
+        context.run(context.on.action("list-images"), state)
+    assert failed.value.message.startswith("option cluster-domain: ")
+
+
+def test_a_wrong_option_is_one_problem_however_many_readers_meet_it(dashboard, caplog):
+    context = dashboard.context()
+    context.run(context.on.config_changed(), dashboard.state("mlops", {"cluster-domain": "Not A Name"}))
+    assert caplog.text.count("option cluster-domain: ") == 1

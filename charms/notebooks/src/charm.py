@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Kubeflow's notebooks: servers that users work in, their volumes, and TensorBoards on their logs."""
 
+import dataclasses
 from typing import Annotated, Literal
 
 import ops
@@ -9,11 +10,10 @@ import spawner
 from custom_resources import definitions
 from spawner_options import SpawnerOptions
 
-from kubeflow_charm import ComponentCharm, Manifest, Problem, gather
+from kubeflow_charm import ComponentCharm, Manifest, gather
 from kubeflow_charm.gateway import GatewayConfig
 from kubeflow_charm.gpu import placement
 from kubeflow_charm.gpu import pools as gpu
-from kubeflow_charm.problems import flattened
 from kubeflow_charm.relations import dashboard_links, gateway_info, kubernetes_manifest
 from kubeflow_charm.watch import watcher
 from kubeflow_charm.webhooks.certificates import webhook_certificate
@@ -44,7 +44,16 @@ class NotebooksConfig(SpawnerOptions, GatewayConfig):
     replicas: Annotated[int, pydantic.Field(ge=1)]
 
 
-class Notebooks(ComponentCharm):
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What notebooks are made from."""
+
+    config: NotebooksConfig
+    gateway: gateway_info.Gateway
+    gpus: gpu.Gpus
+
+
+class Notebooks(ComponentCharm[Facts]):
     """Run the notebook, PVC viewer and TensorBoard controllers, and the web apps in front of them."""
 
     config_type = NotebooksConfig
@@ -54,19 +63,22 @@ class Notebooks(ComponentCharm):
         self.gateway = gateway_info.Requires(self, "gateway-info")
         self.dashboard = dashboard_links.Requires(self, "dashboard-links")
         self.pod_defaults = kubernetes_manifest.Requires(self, "pod-defaults")
-        self.gpus = gpu.Gpus()
         if "list-gpus" in self.meta.actions:
             framework.observe(self.on["list-gpus"].action, self._list_gpus)
 
-    def manifests(self) -> list[Manifest]:
-        """Return what notebooks need."""
+    def gather(self) -> Facts:
+        """Read the options, where the gateway is, and the GPUs of the cluster."""
         config, gateway, _ = gather(self.read_config, self.gateway.get, lambda: self.images)
-        self.gpus = self.find_gpus(config)
+        return Facts(config, gateway, self.find_gpus(config))
+
+    def manifests(self, facts: Facts) -> list[Manifest]:
+        """Return what notebooks need."""
+        config = facts.config
         rendered = self.render(
             config=config,
-            gateway=gateway,
-            gateway_namespace=config.gateway_namespace(gateway),
-            spawner=spawner.text(config, self.gpus),
+            gateway=facts.gateway,
+            gateway_namespace=config.gateway_namespace(facts.gateway),
+            spawner=spawner.text(config, facts.gpus),
             certificate=webhook_certificate(
                 self, WEBHOOK, self.namespace, cluster_domain=config.cluster_domain
             ),
@@ -80,14 +92,11 @@ class Notebooks(ComponentCharm):
             return gpu.Gpus()
         return gpu.discover(self.cluster.nodes(), {vendor.limitsKey for vendor in config.gpu_vendors})
 
-    def publish(self) -> None:
+    def publish(self, facts: Facts) -> str:
         """Offer the menus to the dashboard, and each kind of GPU to the profiles."""
         self.dashboard.send(LINKS)
-        self.pod_defaults.send([placement.pod_default(pool) for pool in self.gpus.pools])
-
-    def active_message(self) -> str:
-        """Say what was found."""
-        return self.gpus.summary
+        self.pod_defaults.send([placement.pod_default(pool) for pool in facts.gpus.pools])
+        return facts.gpus.summary
 
     def followed(self) -> tuple[watcher.Followed, ...]:
         """Have a hook when nodes change."""
@@ -98,15 +107,10 @@ class Notebooks(ComponentCharm):
         return spawner.images(self.read_config())
 
     def _list_gpus(self, event: ops.ActionEvent) -> None:
-        try:
+        with self.answering(event):
             pools = self.find_gpus(self.read_config()).pools
             pods = self.cluster.all_pods() if pools else []
-        except* Problem as group:
-            event.fail("; ".join(map(str, flattened(group))))
-        else:
             event.set_results({pool.name: pool.described(pods) for pool in pools})
-        finally:
-            self.cluster.close()
 
 
 if __name__ == "__main__":  # pragma: no cover

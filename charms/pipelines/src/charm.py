@@ -13,6 +13,7 @@ import step_placement
 import workflow_controller
 from pipelines_config import PipelinesConfig
 from pipelines_crds import definitions
+from pipelines_facts import Facts
 
 from kubeflow_charm import ComponentCharm, Manifest, gather
 from kubeflow_charm.gpu import pools as gpu
@@ -25,7 +26,6 @@ from kubeflow_charm.relations import (
     object_storage,
     s3,
 )
-from kubeflow_charm.relations.object_store import ObjectStore
 from kubeflow_charm.watch import watcher
 from kubeflow_charm.webhooks.certificates import Certificate, webhook_certificate
 
@@ -35,7 +35,7 @@ PROFILE = "user.kubeflow.org/enabled"
 """What the namespaces of profiles are labelled with, as the resource dispatcher has it at first."""
 
 
-class Pipelines(ComponentCharm):
+class Pipelines(ComponentCharm[Facts]):
     """Run the API server, its web app and controllers, the metadata store and Argo's workflow controller."""
 
     config_type = PipelinesConfig
@@ -56,26 +56,29 @@ class Pipelines(ComponentCharm):
             "8887": k8s_service.Provides(self, "kfp-api-grpc"),
         }
         self.owner = f"{self.model.uuid}.{self.app.name}"
-        self.gpus = gpu.Gpus()
-        self.keys: profile_manifests.Keys = None
 
-    def manifests(self) -> list[Manifest]:
-        """Return what pipelines need."""
+    def gather(self) -> Facts:
+        """Read the options, the relations and the GPUs of the cluster."""
         config, gateway, database, store, _ = gather(
             self.read_config,
             self.gateway.get,
             lambda: databases.related(self.database),
-            self.store,
+            lambda: object_stores.chosen(self.app.name, self.minio, self.s3, self.read_config()),
             lambda: self.images,
         )
-        self.gpus = gpu.discover(self.cluster.nodes()) if config.gpu_discovery else gpu.Gpus()
+        gpus = gpu.discover(self.cluster.nodes()) if config.gpu_discovery else gpu.Gpus()
+        return Facts(config, gateway, database, store, gpus)
+
+    def manifests(self, facts: Facts) -> list[Manifest]:
+        """Return what pipelines need."""
+        config, database, store = facts.config, facts.database, facts.store
         native = config.pipeline_store == "kubernetes"
         authorities = database.tls_ca + store.tls_ca
         rendered = self.render(
             version=VERSION,
             config=config,
-            gateway=gateway,
-            gateway_namespace=config.gateway_namespace(gateway),
+            gateway=facts.gateway,
+            gateway_namespace=config.gateway_namespace(facts.gateway),
             database=database,
             store=store,
             own_secrets=profile_manifests.secrets(store, authorities),
@@ -91,49 +94,42 @@ class Pipelines(ComponentCharm):
             metadata_server_config=metadata_store.server(database),
             envoy_config=metadata_store.envoy(),
             workflow_controller_config=workflow_controller.settings(
-                config, store, step_placement.workflow_defaults(self.gpus)
+                config, store, step_placement.workflow_defaults(facts.gpus)
             ),
         )
         return [*definitions(kubernetes_native=native), *rendered]
-
-    def store(self) -> ObjectStore:
-        """Return the object store, of which there must be one that can do what options ask of it."""
-        return object_stores.chosen(self.app.name, self.minio, self.s3, self.read_config())
 
     def certificate(self, service: str, *, wanted: bool) -> Certificate | None:
         """Return the certificate of a webhook, if there is one."""
         domain = self.read_config().cluster_domain
         return webhook_certificate(self, service, self.namespace, cluster_domain=domain) if wanted else None
 
-    def publish(self) -> None:
+    def publish(self, facts: Facts) -> str:
         """Offer the API and its pages, and every profile what its runs need."""
-        config, store = self.read_config(), self.store()
+        config, store = facts.config, facts.store
         for port, endpoint in self.apis.items():
             name = f"ml-pipeline.{self.namespace}"
             endpoint.send(k8s_service.Service(service_name=name, service_port=port))
         self.dashboard.send(menu_links.LINKS)
         self.pod_defaults.send(profile_manifests.pod_defaults())
-        self.keys = self.own_keys(store)
-        self.secrets.send(profile_manifests.secrets(store, store.tls_ca, self.keys))
-        self.config_maps.send(profile_manifests.config_maps(config, store, self.namespace, self.keys))
+        keys = self.own_keys(facts)
+        self.secrets.send(profile_manifests.secrets(store, store.tls_ca, keys))
+        self.config_maps.send(profile_manifests.config_maps(config, store, self.namespace, keys))
         bucket_retention.ensured(store, config.retention(self.app.name, store))
-        if self.keys is None and store.root:  # they may have had their own
+        if keys is None and store.root:  # they may have had their own
             profile_keys.withdrawn(store, self.owner)
+        shared = "profiles share one object store key" if keys is None else ""
+        return "; ".join(filter(None, (shared, facts.gpus.summary)))
 
-    def active_message(self) -> str:
-        """Say who can read whose artifacts, and which GPUs were found."""
-        shared = "profiles share one object store key" if self.keys is None else ""
-        return "; ".join(filter(None, (shared, self.gpus.summary)))
-
-    def own_keys(self, store: ObjectStore) -> profile_manifests.Keys:
-        """Have the store know a key for each profile, if that is wanted and it can; None if all share one."""
-        if not (config := self.read_config()).own_keys(store):
+    def own_keys(self, facts: Facts) -> profile_manifests.Keys:
+        """Make a key for each profile in the store, if that is wanted and possible; None if all share one."""
+        if not facts.config.own_keys(facts.store):
             return None
         profiles = profile_keys.uids(self.cluster.namespaces(PROFILE))
-        return profile_keys.offered(config, self.app.name, store, self.owner, profiles)
+        return profile_keys.offered(facts.config, self.app.name, facts.store, self.owner, profiles)
 
-    def part(self, relation: ops.Relation) -> None:
-        """Take the keys of profiles away from a store that is left."""
+    def disconnect(self, relation: ops.Relation) -> None:
+        """Revoke the profiles' keys in a store that this charm is no longer related to."""
         if store := object_stores.left(relation, self.minio, self.s3, self.read_config()):
             profile_keys.withdrawn(store, self.owner)
 

@@ -141,7 +141,7 @@ def test_where_all_share_a_key_the_status_says_so(pipelines, deployed, said, opt
     given = pipelines.state(MODEL, options, minio=said, dispatcher=True)
     with context(context.on.config_changed(), given) as manager:
         state = manager.run()
-        assert manager.charm.active_message().startswith("profiles share one object store key")
+        assert manager.charm.summary.startswith("profiles share one object store key")
     (secret,) = offered(state, "secrets")
     assert "namespace" not in secret["metadata"]
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Kubeflow's profiles: namespaces that belong to users, and what users may do in them."""
 
+import dataclasses
 from typing import Annotated, Literal
 
 import finalizers
@@ -10,8 +11,8 @@ import pydantic
 from poddefault_crd import poddefault_definition
 from profile_crd import profile_definition
 
-from kubeflow_charm import ComponentCharm, Config, Manifest, gather
-from kubeflow_charm.gateway import principal
+from kubeflow_charm import ComponentCharm, Manifest, gather
+from kubeflow_charm.gateway import GatewayConfig, principal
 from kubeflow_charm.relations import gateway_info, k8s_service
 from kubeflow_charm.webhooks.certificates import webhook_certificate
 
@@ -21,32 +22,32 @@ WEBHOOK = "admission-webhook-service"
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _NAME = rf"{_LABEL}(\.{_LABEL})*"
 
-Name = Annotated[str, pydantic.Field(pattern=f"^{_NAME}$", max_length=253)]
-Namespace = Annotated[str, pydantic.Field(pattern=f"^({_LABEL})?$")]
 ServiceAccount = Annotated[str, pydantic.Field(pattern=f"^(({_LABEL}/)?{_NAME})?$")]
-Header = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9-]+$")]
 User = Annotated[str, pydantic.Field(pattern=r"^[^\s,]*$")]
 
 NOBODY = principal("-", "-")
 """A principal that cannot exist: no namespace may be called so."""
 
 
-class ProfilesConfig(Config):
+class ProfilesConfig(GatewayConfig):
     """The options; `charmcraft.yaml` says what each is for."""
 
     security_policy: Literal["privileged", "baseline", "restricted"]
     default_namespace_labels: namespace_labels.Labels
-    userid_header: Header
-    userid_prefix: User
     cluster_admin: User
-    cluster_domain: Name
-    istio_gateway_namespace: Namespace
-    istio_gateway_service_account: Name
     notebook_controller_service_account: ServiceAccount
     kfp_ui_service_account: ServiceAccount
 
 
-class Profiles(ComponentCharm):
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What profiles are made from."""
+
+    config: ProfilesConfig
+    gateway: gateway_info.Gateway
+
+
+class Profiles(ComponentCharm[Facts]):
     """Run the profile controller, access management and the PodDefaults webhook."""
 
     config_type = ProfilesConfig
@@ -56,13 +57,18 @@ class Profiles(ComponentCharm):
         self.gateway = gateway_info.Requires(self, "gateway-info")
         self.kfam = k8s_service.Provides(self, "kubeflow-profiles")
 
-    def manifests(self) -> list[Manifest]:
+    def gather(self) -> Facts:
+        """Read the options, and where the gateway is."""
+        *facts, _ = gather(self.read_config, self.gateway.get, lambda: self.images)
+        return Facts(*facts)
+
+    def manifests(self, facts: Facts) -> list[Manifest]:
         """Return what profiles need."""
-        config, gateway, _ = gather(self.read_config, self.gateway.get, lambda: self.images)
-        gateway_namespace = config.istio_gateway_namespace or gateway.gateway_namespace
+        config = facts.config
+        gateway_namespace = config.gateway_namespace(facts.gateway)
         rendered = self.render(
             config=config,
-            gateway=gateway,
+            gateway=facts.gateway,
             gateway_namespace=gateway_namespace,
             gateway_principal=principal(gateway_namespace, config.istio_gateway_service_account),
             notebook_controller_principal=self.allowed(config.notebook_controller_service_account),
@@ -95,14 +101,14 @@ class Profiles(ComponentCharm):
         accounts = ["centraldashboard", *related] if related else []
         return [principal(self.namespace, account) for account in accounts]
 
-    def publish(self) -> None:
+    def publish(self, facts: Facts) -> str:
         """Tell dashboards where access management is, and old profiles what the policy is."""
         self.kfam.send(KFAM)
-        policy = self.read_config().security_policy
-        namespace_labels.enforce(policy, self.app.name, self.cluster)
+        namespace_labels.enforce(facts.config.security_policy, self.app.name, self.cluster)
+        return ""
 
-    def leave(self) -> None:
-        """Let the profiles that stay be deleted without their controller."""
+    def after_removal(self) -> None:
+        """Make it possible to delete the remaining profiles without their controller."""
         finalizers.release(self.cluster, self.app.name)
 
 

@@ -7,7 +7,7 @@ import offers
 import ops
 import pydantic
 
-from kubeflow_charm import ComponentCharm, Config, Problem
+from kubeflow_charm import ComponentCharm, Config, Outcome
 from kubeflow_charm.cluster.resources import kind_of
 from kubeflow_charm.gpu.pod_scheduling import LabelKey
 from kubeflow_charm.relations import kubernetes_manifest
@@ -34,7 +34,7 @@ class DispatcherConfig(Config):
     target_namespace_label: Annotated[LabelKey, pydantic.Field(alias="target_namespace_label")]
 
 
-class ResourceDispatcher(ComponentCharm):
+class ResourceDispatcher(ComponentCharm[DispatcherConfig]):
     """Keep in every profile what the related applications offer."""
 
     config_type = DispatcherConfig
@@ -42,11 +42,14 @@ class ResourceDispatcher(ComponentCharm):
     def __init__(self, framework: ops.Framework):
         super().__init__(framework)
         self.endpoints = [kubernetes_manifest.Provides(self, name, *kind) for name, kind in ENDPOINTS.items()]
-        self.summary = ""
 
-    def converge(self) -> list[Problem]:
+    def gather(self) -> DispatcherConfig:
+        """Read the options."""
+        return self.read_config()
+
+    def converge(self, facts: DispatcherConfig) -> Outcome:
         """Bring to every profile what is offered, as far as it can be, and return what cannot."""
-        label = self.read_config().target_namespace_label
+        label = facts.target_namespace_label
         offered = [offer for endpoint in self.endpoints for offer in endpoint.get()]
         wrong = [problem for offer in offered for problem in offer.problems]
         contested, problems = offers.conflicts(offered)
@@ -57,14 +60,9 @@ class ResourceDispatcher(ComponentCharm):
             keep=lambda item: offers.stays(item, unclear, contested),
         )
         count = offers.count(offered)
-        self.summary = (
-            f"{_counted(count, 'manifest')} in {_counted(len(profiles), 'profile')}" if count else ""
-        )
-        return [*wrong, *problems, *(offers.named(item, problem) for item, problem in refused)]
-
-    def active_message(self) -> str:
-        """Say how much is where."""
-        return self.summary
+        summary = f"{_counted(count, 'manifest')} in {_counted(len(profiles), 'profile')}" if count else ""
+        refusals = [offers.named(item, problem) for item, problem in refused]
+        return Outcome([*wrong, *problems, *refusals], summary)
 
     def followed(self) -> tuple[watcher.Followed, ...]:
         """Have a hook when a profile comes, or one of the objects changes."""

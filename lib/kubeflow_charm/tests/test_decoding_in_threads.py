@@ -9,10 +9,10 @@ import pytest
 
 KINDS = {
     "charm": """
-from kubeflow_charm.watch import process
-followed = {"api_version": "example.org/v1", "kind": "Thing", "plural": "things", "namespaced": False}
-kind = process.kind_of(followed)
-process.decodable([kind])
+from kubeflow_charm.cluster import connection
+from kubeflow_charm.cluster.resources import Kind
+kind = Kind("example.org/v1", "Thing", "things", rank=0, namespaced=False).resource
+connection.decodable([kind])
 """,
     "rehearsal": """
 from rehearsal import documents

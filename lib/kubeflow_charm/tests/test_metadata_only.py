@@ -7,7 +7,7 @@ import pytest
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import Secret
 
-from kubeflow_charm.cluster import metadata_only
+from kubeflow_charm.cluster import connection, metadata_only
 from kubeflow_charm.cluster.resources import by_group_kind
 from rehearsal.cluster.controlplane import ControlPlane
 
@@ -19,10 +19,13 @@ def test_a_list_has_the_metadata_and_nothing_else(
     kind = by_group_kind("Secret")
     assert kind
     made = Secret(metadata=ObjectMeta(name="s", namespace=namespace, labels={"a": "b"}), data={"k": "dg=="})
-    with metadata_only.client(namespace) as lister:
-        assert list(lister.list(kind.resource, namespace=namespace)) == []
-        client.create(made)
-        (found,) = lister.list(kind.resource, namespace=namespace)
+    with connection.client(namespace, "ours") as reader:
+        with metadata_only.requested():
+            assert list(reader.list(kind.resource, namespace=namespace)) == []
+            client.create(made)
+            (found,) = reader.list(kind.resource, namespace=namespace)
+        (whole,) = reader.list(kind.resource, namespace=namespace)
+    assert whole["data"] == {"k": "dg=="}
     assert found["metadata"]["name"] == "s"
     assert found["metadata"]["labels"] == {"a": "b"}
     assert found["metadata"]["managedFields"]

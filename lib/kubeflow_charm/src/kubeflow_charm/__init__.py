@@ -4,7 +4,7 @@ A charm subclasses `ComponentCharm`, describes its options as a `Config`, and re
 `kubeflow_charm.relations`. What stops it is a `Problem`.
 """
 
-from kubeflow_charm.charm import ComponentCharm
+from kubeflow_charm.charm import ComponentCharm, Outcome
 from kubeflow_charm.cluster.resources import Manifest
 from kubeflow_charm.config import YAML, Config, if_empty
 from kubeflow_charm.problems import Problem, blocked, gather, missing_relation, waiting
@@ -14,6 +14,7 @@ __all__ = [
     "ComponentCharm",
     "Config",
     "Manifest",
+    "Outcome",
     "Problem",
     "blocked",
     "gather",

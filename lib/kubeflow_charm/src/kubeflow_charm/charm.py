@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import gc
 import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import ops
 
@@ -16,14 +17,39 @@ from kubeflow_charm import config, images, manifests
 from kubeflow_charm.cluster import readiness
 from kubeflow_charm.cluster.executor import Cluster
 from kubeflow_charm.cluster.resources import Manifest
+from kubeflow_charm.gateway import principal
 from kubeflow_charm.problems import Problem, flattened, statuses
 from kubeflow_charm.watch import watcher
 
 logger = logging.getLogger(__name__)
 
+for _name in ("httpx2", "httpcore2", "ops.charm"):
+    # ops starts a `juju-log` process for each record. The first two log each step of a request, the third
+    # each status, which Juju logs itself.
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
 RETRY_AFTER = 1.0
-"""Seconds after which the watcher asks again, when a hook ended waiting for what it does not follow; each
+"""Seconds after which the watcher asks again when a hook ended waiting for what nobody follows; each
 time it asks later than before."""
+
+_LOGGED_PROBLEMS = 10
+"""The status shows the first problem; the log more of them, in one record."""
+
+Facts = TypeVar("Facts")
+"""What a charm gathers: one frozen value that holds its options and what its relations say."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a hook came to.
+
+    Args:
+        problems: what is not ready, or keeps the charm from its work.
+        summary: the one fact that `juju status` shows while there is no problem.
+    """
+
+    problems: list[Problem]
+    summary: str = ""
 
 
 class KubernetesChangedEvent(ops.EventBase):
@@ -50,12 +76,13 @@ _RECONCILED = (
 """All of them do the same. Actions ask, `stop` and `remove` take away."""
 
 
-class ComponentCharm(ops.CharmBase):
+class ComponentCharm(ops.CharmBase, Generic[Facts]):
     """Converge the cluster on every event; say why when it cannot.
 
-    A charm says what should exist (`manifests`) and what it tells others (`publish`). Whatever keeps it from
-    that is a `Problem`, raised by the reader that finds it. Only the leader works; other units are active
-    and take over. Templates lie in `src/templates`, beside the charm's module.
+    A charm gathers what it needs to know (`gather`), and from that says what should exist (`manifests`) and
+    what it tells others (`publish`). Whatever keeps it from that is a `Problem`, raised by the reader that
+    finds it. Only the leader works; other units are active and take over. Templates lie in `src/templates`,
+    beside the charm's module.
     """
 
     on = ComponentCharmEvents()  # pyright: ignore[reportAssignmentType] (ops' way to add events)
@@ -64,63 +91,71 @@ class ComponentCharm(ops.CharmBase):
 
     def __init__(self, framework: ops.Framework):
         super().__init__(framework)
-        self._problems: list[Problem] = []
-        self._reconciled = False
+        self._outcome: Outcome | None = None
         self.cluster = Cluster(self.app.name, self.namespace)
         for event in self.on.events().values():
             if issubclass(event.event_type, _RECONCILED):
                 framework.observe(event, self._reconcile)
-        framework.observe(self.on.secret_remove, self._forget)
+        framework.observe(self.on.secret_remove, self._remove_revision)
         framework.observe(self.on.remove, self._remove)
         framework.observe(self.on.collect_unit_status, self._report)
         if "list-images" in self.meta.actions:
             framework.observe(self.on["list-images"].action, self._list_images)
 
-    # What a charm says
+    # What a charm describes
 
-    def manifests(self) -> list[Manifest]:
-        """Return everything that should exist.
+    def gather(self) -> Facts:
+        """Return all that this hook needs to know: options, images, relations, the cluster's nodes.
 
         Raises:
-            Problem: or a group of them, if something is missing for that.
+            Problem: or a group of them, for everything that is missing or wrong.
         """
         raise NotImplementedError
 
-    def publish(self) -> None:
-        """Write relation data; called on every successful hook of the leader."""
+    def manifests(self, facts: Facts) -> list[Manifest]:
+        """Return everything that should exist."""
+        raise NotImplementedError
 
-    def active_message(self) -> str:
-        """Return the one fact that `juju status` shows while all is well, or nothing."""
+    def publish(self, facts: Facts) -> str:
+        """Write relation data, on every successful hook of the leader.
+
+        Returns:
+            The one fact that `juju status` shows while all is well, or nothing.
+
+        Raises:
+            Problem: or a group of them, for what cannot be offered.
+        """
         return ""
 
     def followed(self) -> tuple[watcher.Followed, ...]:
-        """Return what else brings a hook when it changes, beyond the application's own workloads."""
+        """Return what else brings a hook when it changes, beyond the application's own objects."""
         return ()
 
     def user_images(self) -> list[str]:
-        """Return the images that users' pods may run on the charm's word, beyond its resources."""
+        """Return the images that users' pods may run through this charm, beyond its resources."""
         return []
 
-    def part(self, relation: ops.Relation) -> None:
-        """Undo what was done at the other end of a relation that breaks; called before all else.
+    def disconnect(self, relation: ops.Relation) -> None:
+        """Undo what this charm did at the other end of a relation that breaks; called before all else.
 
         What the other application wrote can be read this last time (canonical/operator, issue 888). The hook
-        goes on whatever comes of it, and makes anew what another relation still needs.
+        goes on whatever happens here, and makes anew what another relation still needs.
 
         Raises:
             Problem: or a group of them, for the log.
         """
 
-    def leave(self) -> None:
-        """Let go of what would wait for ever for the workloads that are gone; never raises."""
+    def after_removal(self) -> None:
+        """Release what would wait forever for workloads that no longer exist; never raises."""
 
-    def converge(self) -> list[Problem]:
+    def converge(self, facts: Facts) -> Outcome:
         """Make the cluster what it should be, tell others, and return what is not ready yet."""
-        live = self.cluster.converge(self.manifests())
-        self.publish()
-        return readiness.problems(live, self.cluster.pods)
+        converged = self.cluster.converge(self.manifests(facts))
+        summary = self.publish(facts)
+        problems = readiness.problems(converged.live, self.cluster.pods)
+        return Outcome([*problems, *converged.problems], summary)
 
-    # What it says it with
+    # What it describes it with
 
     @property
     def namespace(self) -> str:
@@ -128,22 +163,45 @@ class ComponentCharm(ops.CharmBase):
         return self.model.name
 
     def read_config(self) -> Any:
-        """Return the options as `config_type`; raises the problems of each wrong one."""
-        return config.read(self.config, self.config_type)
+        """Return the options as `config_type`; they are read once.
+
+        Raises:
+            ExceptionGroup: with one blocked `Problem` for each option that is wrong; the same ones each time.
+        """
+        if isinstance(self._options, ExceptionGroup):
+            raise self._options
+        return self._options
+
+    @functools.cached_property
+    def _options(self) -> config.Config | ExceptionGroup:
+        try:
+            return config.read(self.config, self.config_type)
+        except ExceptionGroup as problems:
+            return problems
 
     @functools.cached_property
     def images(self) -> images.Images:
         """The charm's images; raises the problems of those that are missing."""
         return images.read(self, self.read_config().image_registry)
 
+    @property
+    def summary(self) -> str:
+        """The fact that `juju status` shows once all is well, of the hook that has just run."""
+        return self._outcome.summary if self._outcome else ""
+
     def render(self, **values: Any) -> list[Manifest]:
-        """Render the charm's templates with `values`, `app`, `namespace` and `images`.
+        """Render the charm's templates with `values` and with what every template has.
+
+        That is `app`, `namespace`, `images`, `principal` (a function), and `instance`: the value of the label
+        `app.kubernetes.io/instance`, which all pods of the application and no others have.
 
         Where a registry asks for credentials, the pull secret and its mention in every pod come along.
         """
         common = {
             "app": self.app.name,
             "namespace": self.namespace,
+            "instance": self.cluster.own.instance,
+            "principal": principal,
             "images": self.images.references,
         }
         documents = manifests.render(self._templates, common | values)
@@ -154,36 +212,49 @@ class ComponentCharm(ops.CharmBase):
     def _templates(self) -> Path:
         return Path(self.charm_dir) / "src" / "templates"
 
+    @contextlib.contextmanager
+    def answering(self, event: ops.ActionEvent) -> Iterator[None]:
+        """Fail an action with the problems that are raised within the block."""
+        try:
+            yield
+        except* Problem as group:
+            event.fail("; ".join(map(str, flattened(group))))
+        finally:
+            self.cluster.close()
+
     # The loop
 
     def _reconcile(self, event: ops.EventBase) -> None:
         if not self.unit.is_leader():
             self._watcher.stop()
             return
-        self._reconciled = True
         # Juju need not say whose the relation was (https://bugs.launchpad.net/juju/+bug/1960934).
         if isinstance(event, ops.RelationBrokenEvent) and event.relation.app:
-            self._part(event.relation)
+            self._disconnect(event.relation)
         try:
             with _uncollected():
-                self._problems = self.converge()
+                self._outcome = self.converge(self.gather())
         except* Problem as group:
-            self._problems = flattened(group)
+            self._outcome = Outcome(flattened(group))
         finally:
             self.cluster.close()
-        for problem in self._problems:
-            logger.info("%s: %s", problem.status.name, problem)
-        self._watch()
+        self._log(self._outcome)
+        self._watch(self._outcome)
 
-    def _part(self, relation: ops.Relation) -> None:
+    def _log(self, outcome: Outcome) -> None:
+        """Log the problems, unless the status has shown them since an earlier hook."""
+        if outcome.problems and self.unit.status not in statuses(outcome.problems):
+            logger.info("not ready: %s", "; ".join(map(str, outcome.problems[:_LOGGED_PROBLEMS])))
+
+    def _disconnect(self, relation: ops.Relation) -> None:
         try:
-            self.part(relation)
+            self.disconnect(relation)
         except* Problem as group:
             for problem in flattened(group):
                 logger.warning("%s is left as it is: %s", relation.name, problem)
 
-    def _watch(self) -> None:
-        waits = any(isinstance(p.status, ops.WaitingStatus) for p in self._problems)
+    def _watch(self, outcome: Outcome) -> None:
+        waits = any(isinstance(problem.status, ops.WaitingStatus) for problem in outcome.problems)
         self._watcher.ensure(
             watcher.WatchSpec(
                 namespace=self.namespace,
@@ -197,8 +268,8 @@ class ComponentCharm(ops.CharmBase):
     def _watcher(self) -> watcher.Watcher:
         return watcher.Watcher(self)
 
-    def _forget(self, event: ops.SecretRemoveEvent) -> None:
-        """Have Juju forget what a secret held before, once nobody reads that any more."""
+    def _remove_revision(self, event: ops.SecretRemoveEvent) -> None:
+        """Remove a secret's revision that nobody uses any more."""
         if self.unit.is_leader():
             event.remove_revision()
 
@@ -206,27 +277,28 @@ class ComponentCharm(ops.CharmBase):
         self._watcher.stop()
         if self.app.planned_units() == 0:
             self.cluster.clear()
-            self.leave()
+            self.after_removal()
             self.cluster.close()
 
     def _report(self, event: ops.CollectStatusEvent) -> None:
         if not self.unit.is_leader():
             event.add_status(ops.ActiveStatus("standby"))
             return
-        if not self._reconciled:  # an action, or the end: nothing new is known
+        if self._outcome is None:  # an action, or the end: nothing new is known
             return
-        for status in statuses(self._problems):
+        for status in statuses(self._outcome.problems):
             event.add_status(status)
-        event.add_status(ops.ActiveStatus(self.active_message()))
+        event.add_status(ops.ActiveStatus(self.summary))
 
     def _list_images(self, event: ops.ActionEvent) -> None:
-        every = {*self.images.references.values(), *self.user_images()}
-        event.set_results({"images": "\n".join(sorted(every))})
+        with self.answering(event):
+            every = {*self.images.references.values(), *self.user_images()}
+            event.set_results({"images": "\n".join(sorted(every))})
 
 
 @contextlib.contextmanager
 def _uncollected() -> Iterator[None]:
-    """Have no garbage collected: a fifth of a hook that reads thousands of objects, and finds none."""
+    """Disable garbage collection: it takes a fifth of a hook that reads thousands of objects for nothing."""
     collected = gc.isenabled()
     gc.disable()
     try:

@@ -40,7 +40,7 @@ def read(options: Mapping[str, Any], model: type[ConfigType]) -> ConfigType:
 
 
 def _problems(error: pydantic.ValidationError) -> list[Problem]:
-    """Say of each wrong option where in its value the error is, and what was expected."""
+    """Return a problem for each wrong option: where in its value the error is, and what was expected."""
     found: dict[str, Problem] = {}
     for detail in error.errors(include_url=False, include_input=False):
         option, *place = detail["loc"] or ("configuration",)
@@ -52,7 +52,7 @@ def _problems(error: pydantic.ValidationError) -> list[Problem]:
 
 
 def parse_yaml(value: Any) -> Any:
-    """Return what an option's YAML or JSON text says; what is no text is returned as it is.
+    """Return the value of an option's YAML or JSON text; a value that is not text is returned unchanged.
 
     Raises:
         ValueError: for text that `foreign_yaml.load` refuses.
@@ -65,8 +65,8 @@ YAML = pydantic.BeforeValidator(parse_yaml)
 
 
 def if_empty(default: Any) -> pydantic.BeforeValidator:
-    """Have an option's empty text mean a default.
+    """Make an option's empty text mean `default`.
 
-    Before `YAML` in an `Annotated`, it is the empty document. None is the default of what may be None.
+    Put it before `YAML` in an `Annotated`. The default of an option that may be None is None.
     """
     return pydantic.BeforeValidator(lambda value: default if value is None or value == "" else value)

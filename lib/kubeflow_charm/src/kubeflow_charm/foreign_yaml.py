@@ -1,4 +1,4 @@
-"""YAML that others wrote: relation data and options, read so that no text can hurt the reader.
+"""Read YAML that others wrote (relation data, options) safely, whatever it holds.
 
 PyYAML's loaders are safe in what they construct and not in how they fail. The one of libyaml overflows the
 stack on deep nesting and takes the process along (`'[' * 60_000`, PyYAML 6.0), and both answer a wrong
@@ -13,11 +13,11 @@ from typing import Any
 import yaml
 
 LIMIT = 64 * 1024
-"""Characters that are read at most. What Kubeflow's charms write has a few hundred."""
+"""The most characters that are read. Kubeflow's charms write a few hundred."""
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without aliases, which a few lines could blow up into gigabytes."""
+    """Loads YAML without aliases: with them, a few lines could grow to gigabytes."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):

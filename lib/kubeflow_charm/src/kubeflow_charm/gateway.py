@@ -1,4 +1,4 @@
-"""What is reached through the Istio gateway: the options of every charm with a web app, and who may call it.
+"""The Istio gateway: the options of every charm with a web app behind it, and the identities in the mesh.
 
 The Kubernetes objects for that are macros for the charms' templates, in `templates/_gateway.j2`.
 """
@@ -18,7 +18,7 @@ Prefix = Annotated[str, pydantic.Field(pattern=r"^[!-~]*$")]
 
 
 class GatewayConfig(Config):
-    """How users are told, and where the gateway's own pods are."""
+    """The header that names the user, and where the gateway's own pods run."""
 
     userid_header: Header
     userid_prefix: Prefix
@@ -27,7 +27,7 @@ class GatewayConfig(Config):
     istio_gateway_service_account: DnsName
 
     def gateway_namespace(self, gateway: Gateway) -> str:
-        """Return where the gateway's pods run: with the Gateway, unless the operator says otherwise."""
+        """Return the namespace of the gateway's pods: that of the Gateway, unless an option names another."""
         return self.istio_gateway_namespace or gateway.gateway_namespace
 
 

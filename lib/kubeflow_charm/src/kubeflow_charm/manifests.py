@@ -1,4 +1,4 @@
-"""Templates become documents: Jinja2 with nothing left undefined."""
+"""Render Jinja2 templates into Kubernetes objects; an undefined variable is an error."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _SHARED = Path(__file__).parent / "templates"
 def render(folder: Path, values: Mapping[str, Any]) -> list[Manifest]:
     """Render every `*.yaml.j2` of a folder, in the order of names, and return the documents.
 
-    A value goes into YAML through `| to_json`, which quotes whatever it holds; `| b64encode` is for Secrets,
-    `| fingerprint` for an annotation that makes pods new when the value changes. Fields that come out as
-    null are left out.
+    Templates put a value into YAML with `| to_json`, which quotes it whatever it holds. `| b64encode` is for
+    Secrets. `| fingerprint` is for an annotation on a pod template: the pods restart when the value changes.
+    Null fields are left out.
 
     Raises:
         jinja2.TemplateError: for a variable that is not given: a bug of the charm.
-        ValueError: for a document that is no Kubernetes object.
+        ValueError: for a document that is not a Kubernetes object.
     """
     environment = _environment(folder)
     documents: list[Manifest] = []
@@ -59,7 +59,7 @@ def _environment(folder: Path) -> jinja2.Environment:
 
 
 def _fingerprint(value: Any) -> str:
-    """Return 16 characters that differ for another value, and that do not tell a good password."""
+    """Return 16 characters: a fingerprint of the value, which does not reveal a strong password."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 

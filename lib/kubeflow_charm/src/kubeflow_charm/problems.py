@@ -1,4 +1,4 @@
-"""What keeps a charm from its work: raised where it is found, shown as the unit's status.
+"""Problems: a charm raises them where it finds them, and shows them as the unit's status.
 
 A condition is stated once. The reader that finds it raises a `Problem`; that stops the work, and the same
 object becomes the status (`charm.py`). Texts name the object and the cure and fit one line of `juju status`.
@@ -16,11 +16,11 @@ LIMIT = 120
 
 
 class Problem(Exception):
-    """Something that the operator should see, and that stops the work.
+    """A condition that stops the work and that the operator should see.
 
     Args:
         status: the state and the text that `juju status` will show.
-        missing: the endpoint, if what is wrong is that nothing is related to it.
+        missing: the endpoint, if the problem is that nothing is related to it.
     """
 
     def __init__(self, status: ops.StatusBase, *, missing: str = ""):
@@ -55,7 +55,8 @@ def gather(*readers: Callable[[], Any]) -> tuple[Any, ...]:
     """Call every reader and return what they read, in their order.
 
     Raises:
-        ExceptionGroup: with every `Problem` found, so that the operator learns of all of them at once.
+        ExceptionGroup: with every `Problem` found, so that the operator learns of all of them at once. A
+            problem that two readers meet is in it once.
     """
     values: list[Any] = []
     problems: list[Problem] = []
@@ -63,7 +64,7 @@ def gather(*readers: Callable[[], Any]) -> tuple[Any, ...]:
         try:
             values.append(reader())
         except* Problem as group:
-            problems += flattened(group)
+            problems += [problem for problem in flattened(group) if problem not in problems]
     if problems:
         raise ExceptionGroup("the charm cannot work yet", problems)
     return tuple(values)

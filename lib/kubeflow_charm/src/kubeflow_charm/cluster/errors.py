@@ -6,8 +6,10 @@
 | 401, 403 | blocked, with the `juju trust` command; a full quota is blocked with its own reason |
 | 403 while a namespace is going away | waiting |
 | 404 on apply or list | waiting: the type, or the namespace, is not there yet |
-| 409 | waiting; another writer's object is blocked (`ownership.py`) |
+| 409 | waiting; another writer's object is blocked (`plan.py`) |
 | 408, 429, 5xx, transport errors and timeouts | waiting for the Kubernetes API |
+| an answer that is not Kubernetes' own: no Status, no JSON | waiting for the Kubernetes API |
+| 422 because a field can never change | the object is replaced, or blocked (`executor.py`) |
 | 400, 422, anything else | raised: a bug of the charm |
 """
 
@@ -18,6 +20,7 @@ import re
 from collections.abc import Iterator
 
 import httpx2
+import msgspec
 from lightkube.core.exceptions import ApiError
 
 from kubeflow_charm.problems import Problem, blocked, waiting
@@ -29,8 +32,14 @@ _DENIED = re.compile(
     r""" denied (?:the )?request:? (?P<why>.*)""",
     re.DOTALL,
 )
-"""How the API server says that somebody's rule is against it, whatever the code, which each may choose
+"""The API server's wording for a denial by a webhook or policy, which may use any status code
 (k8s.io/apiserver v0.36.3, pkg/admission/plugin, webhook/errors and policy/validating)."""
+_IMMUTABLE = re.compile(
+    r"is immutable|may not (?:be changed|change once set)|cannot change roleRef"
+    r"|updates to \w+ spec for fields other than .* are forbidden"
+)
+"""The API server's words for a field that can never change (kubernetes v1.36: the common ones of
+k8s.io/apimachinery pkg/api/validation; pkg/apis/rbac, scheduling, apps and core, each in validation)."""
 
 
 @contextlib.contextmanager
@@ -57,8 +66,21 @@ def explained(subject: str, application: str) -> Iterator[None]:
         if code == 404:
             raise waiting(subject, _absent("")) from error
         raise waiting("Kubernetes API", f"HTTP {code} on {subject}") from error
-    except httpx2.TransportError as error:
+    except httpx2.RequestError as error:
         raise waiting("Kubernetes API", f"{type(error).__name__} on {subject}") from error
+    except msgspec.MsgspecError as error:  # something on the way answers in place of the API server
+        raise waiting("Kubernetes API", f"no answer of its own on {subject}") from error
+
+
+def is_immutable(error: ApiError) -> bool:
+    """Whether the API server refuses a change because a field can never change."""
+    return error.status.code == 422 and bool(_IMMUTABLE.search(error.status.message or ""))
+
+
+def immutable_field(error: ApiError) -> str:
+    """Return the name of the field that can never change, such as `spec.selector`."""
+    causes = (error.status.details and error.status.details.causes) or []
+    return next((cause.field for cause in causes if cause.field), "a field")
 
 
 def is_missing(error: BaseException | None) -> bool:
@@ -84,7 +106,7 @@ def _of_api_error(error: ApiError, subject: str, application: str) -> Problem | 
 
 
 def _of_refusal(message: str, subject: str, application: str) -> Problem:
-    """Tell the reasons apart that hide behind 403 (k8s.io/apiserver, admission plugins)."""
+    """Tell apart the reasons for a 403 (k8s.io/apiserver, admission plugins)."""
     if "is being terminated" in message:
         return waiting(subject, "its namespace is being removed")
     if "exceeded quota" in message:
@@ -97,7 +119,7 @@ def _quota(message: str) -> str:
 
 
 def _absent(message: str) -> str:
-    """Say what a 404 misses: the namespace it names, or else the type."""
+    """Say what was not found: the namespace that a 404 names, or else the type."""
     if message.startswith("namespaces "):
         return message
     return "its type is not installed yet"

@@ -1,21 +1,28 @@
-"""Make the cluster hold what is desired, and nothing of ours that is not."""
+"""Make the cluster hold what is wanted, and nothing of ours that is not.
+
+What to do is decided in `plan.py`; this looks, does it, and says what failed.
+"""
 
 from __future__ import annotations
 
 import concurrent.futures
-import functools
-import itertools
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
+import httpx2
 import lightkube
 from lightkube import ALL_NS
+from lightkube.types import CascadeType, PatchType
 
-from kubeflow_charm.cluster import errors, metadata_only, ownership, settled
+from kubeflow_charm.cluster import errors, settled, sharing
+from kubeflow_charm.cluster import plan as planning
+from kubeflow_charm.cluster.ownership import Record
+from kubeflow_charm.cluster.plan import PARENT_KIND, Existing, Plan, Refusal, Removal, Wanted, Way, Write
+from kubeflow_charm.cluster.reading import Reader
 from kubeflow_charm.cluster.resources import (
-    DEFINITION,
     KINDS,
     WEBHOOK,
     WORKLOAD,
@@ -26,165 +33,99 @@ from kubeflow_charm.cluster.resources import (
     identity,
     kind_of,
 )
-from kubeflow_charm.problems import Problem, blocked, flattened
-from kubeflow_charm.watch import process
+from kubeflow_charm.problems import Problem, blocked, flattened, waiting
 
 logger = logging.getLogger(__name__)
 
-Labels = Mapping[str, str | None]
-"""A label selector; a value of None asks for the label only."""
+Placed = tuple[Manifest, Iterable[str]]
+"""An object without a namespace, and the namespaces that it is for."""
 
 _PARALLEL = 4
-"""Requests under way at once: enough to hide the round trip, few enough for a busy API server."""
-_PAUSES = (0.5, 2.0)
+"""Writes under way at once: enough to hide the round trip, few enough for a busy API server."""
+_PAUSES = (0.5, 1.0, 2.0, 4.0)
 """Seconds between tries to clear the cluster: types that come and go keep an API server from answering."""
 _FEW_NAMESPACES = 8
 """Above this, one list of all namespaces costs less than one of each."""
-_PARENT_KIND = next(kind for kind in KINDS if kind.group_kind == "ConfigMap")
+
+_Item = TypeVar("_Item")
 
 
-class Cluster:
-    """The objects of one application.
+@dataclass(frozen=True)
+class Converged:
+    """What came of converging.
 
     Args:
-        application: name of the Juju application.
-        namespace: name of the Juju model, which is the namespace.
+        live: the core objects as the API server has them; Deployments, StatefulSets and CRDs whole, others
+            possibly their metadata only.
+        refused: the objects that could not be spread or deleted, and why.
     """
 
-    def __init__(self, application: str, namespace: str):
-        self._application = application
-        self.own = ownership.ApplySet(application, namespace)
+    live: tuple[Manifest, ...] = ()
+    refused: tuple[Refusal, ...] = ()
 
-    @functools.cached_property
-    def client(self) -> Any:  # its overloads do not know generic resources made at run time
-        """The API server, with the application's own rights and under its field manager."""
-        process.decodable()
-        return lightkube.Client(namespace=self.own.namespace, field_manager=self.own.field_manager)
+    @property
+    def problems(self) -> list[Problem]:
+        """The problems of the refused objects."""
+        return [problem for _, problem in self.refused]
 
-    @functools.cached_property
-    def lister(self) -> Any:
-        """The same for lists without what is in the objects."""
-        process.decodable()
-        return metadata_only.client(self.own.namespace)
 
-    def close(self) -> None:
-        """Close the connections to the API server, if there are any."""
-        for name in ("client", "lister"):
-            if name in self.__dict__:
-                self.__dict__.pop(name).close()
+class Cluster(Reader):
+    """The objects of one application."""
 
-    def converge(self, desired: Iterable[Manifest]) -> list[Manifest]:
-        """Apply what differs in the order of kinds, prune what is not desired, return the live objects.
+    def converge(
+        self,
+        desired: Iterable[Manifest],
+        spread: Iterable[Placed] = (),
+        keep: Callable[[Manifest], bool] = lambda _: False,
+    ) -> Converged:
+        """Apply what differs in the order of kinds, and prune what is not wanted.
 
         A settled cluster costs one list request for each kind and no write.
 
+        Args:
+            desired: what the application is made of.
+            spread: objects that do not depend on one another, such as those for users' namespaces. One that
+                is refused stops nothing else.
+            keep: tells which of our objects stay although they are not wanted.
+
         Raises:
-            ExceptionGroup: with a `Problem` for each object that could not be applied. Nothing is
-                pruned then, and kinds that come after a failed one are left for the next time.
+            ExceptionGroup: with a `Problem` for each object of `desired` that could not be applied. Nothing
+                is pruned then, and kinds that come after a failed one are left for the next time. If one
+                belongs to somebody else, nothing is written at all.
         """
-        wanted = {identity(manifest): self._claimed(manifest) for manifest in desired}
-        live, kinds, stale, recorded = self._ours(wanted)
-        if not recorded:
-            self._write_parent(kinds | stale)
-        applied = self._apply_in_order(wanted, live)
-        kept = self._prune(live, wanted)
-        remembered = {kind for kind in stale if any(kind_of(item) is kind for item in kept)}
-        if stale != remembered:
-            self._write_parent(kinds | remembered)
-        return list(applied.values())
+        core = {identity(manifest): self._claimed(manifest) for manifest in desired}
+        placed = {identity(item): item for each in spread for item in self._placed(*each)}
+        wanted = Wanted(core, {key: item for key, item in placed.items() if key not in core}, keep)
+        existing = self._existing(wanted)
+        return self._execute(planning.plan(self.own, wanted, existing), wanted, existing)
 
     def distribute(
-        self,
-        desired: Iterable[tuple[Manifest, Iterable[str]]],
-        keep: Callable[[Manifest], bool] = lambda _: False,
-    ) -> list[tuple[Manifest, Problem]]:
-        """Converge on objects that do not depend on one another, and let none be in another's way.
-
-        Args:
-            desired: objects of others, each with the namespaces it is for; what is wrong with one is no
-                bug of ours.
-            keep: tells which of our objects stay although they are not desired.
+        self, desired: Iterable[Placed], keep: Callable[[Manifest], bool] = lambda _: False
+    ) -> list[Refusal]:
+        """Converge on objects of others that do not depend on one another: none stops the rest.
 
         Returns:
             The objects that could not be written or deleted, and why.
 
         Raises:
-            Problem: if it is not even known what there is.
+            Problem: or a group of them, if it is not even known what exists.
         """
-        wanted = {identity(placed): placed for item in desired for placed in self._placed(*item)}
-        live, kinds, stale, recorded = self._ours(wanted, by=self.lister)
-        if wanted and not recorded:
-            self._write_parent(kinds | stale)
-        due = self._due(wanted, live)
-        there = self._there([item for item in due if identity(item) not in live])
-        failed = [(item, _taken(item)) for item in there.values() if not self._is_ours(item)]
-        taken = {identity(item) for item, _ in failed}
-        apply = functools.partial(self._apply, ours=live.keys() | there.keys() - taken)
-        gone = [item for item in self._unwanted(live, wanted) if not keep(item)]
-        failed += _trying(apply, [item for item in due if identity(item) not in taken], self._application)
-        failed += _trying(self._delete_quietly, gone, self._application)
-        return failed
-
-    def pods(self) -> list[Manifest]:
-        """Return the application's pods in its namespace."""
-        with errors.explained("pods", self._application):
-            return self._request_list(_POD, self.own.namespace, self.own.selector)
-
-    def all_pods(self) -> list[Manifest]:
-        """Return the pods of the whole cluster, whosesoever they are; not for a hook.
-
-        Raises:
-            Problem: if Kubernetes does not tell them.
-        """
-        with errors.explained("pods", self._application):
-            return self._request_list(_POD, ALL_NS, None)
-
-    def namespaces(self, label: str) -> list[Manifest]:
-        """Return the namespaces that have a label, whatever its value, and are not going away.
-
-        Raises:
-            Problem: if Kubernetes does not tell them.
-        """
-        with errors.explained("namespaces", self._application):
-            found = self._request_list(_NAMESPACE, "", {label: None})
-        return [item for item in found if "deletionTimestamp" not in item["metadata"]]
-
-    def nodes(self) -> list[Manifest]:
-        """Return the cluster's nodes, by one request.
-
-        Raises:
-            Problem: if Kubernetes does not tell them.
-        """
-        with errors.explained("nodes", self._application):
-            return self._request_list(_NODE, "", None)
+        return list(self.converge((), desired, keep).refused)
 
     def clear(self) -> None:
-        """Delete all that is ours; CRDs that still have objects stay, and a log line says so.
+        """Delete all that is ours; CRDs that still have objects stay, without our labels.
 
-        Never raises for a remote cause: the unit that could try again is going away, so it tries a few times,
-        and what cannot be deleted is logged with its name.
+        Never raises for a remote cause: it tries again for some seconds, and then logs every object that is
+        left behind. The record stays as long as anything is left, so that whoever repeats the hook finds it.
         """
         for pause in _PAUSES:
-            problems = self._cleared()
-            if not problems:
+            if not self._clear_once():
                 return
             time.sleep(pause)
-        for problem in self._cleared():
-            logger.error("could not clear the cluster: %s", problem)
+        for problem in self._clear_once(insist=True):
+            logger.error("left behind: %s", problem)
 
-    def _cleared(self) -> list[Problem]:
-        """Delete all that is ours, and return what was in the way."""
-        problems: list[Problem] = []
-        try:
-            recorded = self.own.recorded(self._list({_PARENT_KIND}).values())
-            # Without the record, whatever a charm may own is looked through.
-            live = self._list(set(KINDS) if recorded is None else recorded | {_PARENT_KIND})
-            self._prune(live, {}, everything=True)
-            with errors.explained(f"ConfigMap {self.own.name}", self._application):
-                self._delete_quietly(self.own.parent(()))
-        except* Problem as group:
-            problems = flattened(group)
-        return problems
+    # Looking
 
     def _claimed(self, manifest: Manifest) -> Manifest:
         manifest = _copied(manifest)
@@ -198,171 +139,143 @@ class Cluster:
         for namespace in namespaces:
             yield {**claimed, "metadata": {**claimed["metadata"], "namespace": namespace}}
 
-    # Reading
+    def _existing(self, wanted: Wanted) -> Existing:
+        """Look at what is ours, and at what is in the place of what is not there yet."""
+        live = _by_identity(self.labelled(wanted.kinds))
+        record = self.own.recorded(live.values()) or Record()
+        live |= _by_identity(self.labelled(record.kinds - wanted.kinds))
+        return Existing(live, self._unlabelled(planning.undecided(self.own, wanted, live)))
 
-    def _ours(
-        self, wanted: dict[Key, Manifest], by: Any = None
-    ) -> tuple[dict[Key, Manifest], set[Kind], set[Kind], bool]:
-        """Return what is ours, the kinds wanted, the kinds that were, and whether the first are recorded."""
-        kinds = {kind_of(manifest) for manifest in wanted.values()} | {_PARENT_KIND}
-        live = self._list(kinds, by)
-        recorded = self.own.recorded(live.values())
-        stale = (recorded or set()) - kinds
-        live |= self._list(stale, by)
-        return live, kinds, stale, recorded is not None and kinds <= recorded
+    def _unlabelled(self, places: dict[Key, Manifest]) -> dict[Key, Manifest]:
+        """Return the objects in some places, whoever owns them."""
+        namespaces: dict[Kind, set[str]] = {}
+        for item in places.values():
+            namespaces.setdefault(kind_of(item), set()).add(item["metadata"].get("namespace", ""))
+        found: dict[Key, Manifest] = {}
+        for kind, names in sorted(namespaces.items(), key=str):
+            for namespace in [ALL_NS] if len(names) > _FEW_NAMESPACES else sorted(names):
+                found |= _by_identity(self.of_kind(kind, namespace, None, whole=False))
+        return {key: self._with_schema(item) for key, item in found.items() if key in places}
 
-    def _list(self, kinds: Iterable[Kind], by: Any = None) -> dict[Key, Manifest]:
-        """Return what is ours of these kinds, the parent included. A type that is absent has none."""
-        selector = self.own.selector
-        found = _in_parallel(lambda kind: self._list_kind(kind, ALL_NS, selector, by), sorted(kinds, key=str))
-        return {identity(item): item for item in itertools.chain.from_iterable(found)}
+    def _with_schema(self, item: Manifest) -> Manifest:
+        """Return a CRD whole if its schema decides whether we can use it."""
+        shared = kind_of(item).shared and sharing.other_managers(item, self.own.field_manager)
+        return self.whole(kind_of(item), item["metadata"]["name"]) if shared else item
 
-    def _list_kind(self, kind: Kind, namespace: str, labels: Labels | None, by: Any = None) -> list[Manifest]:
-        """Return the objects of a kind; a type that is absent has none."""
+    # Doing
+
+    def _execute(self, plan: Plan, wanted: Wanted, existing: Existing) -> Converged:
+        if plan.blocked:
+            raise ExceptionGroup("Kubernetes", [problem for _, problem in plan.blocked])
+        if plan.record is not None:
+            self._write_parent(plan.record)
+        for name, managers in plan.shared.items():
+            logger.info("CRD %s is managed by %s and serves us: used as it is", name, ", ".join(managers))
+        live = {key: existing.live[key] for key in wanted.core if key in existing.live}
+        for rank in plan.ranks:
+            live |= _by_identity(self._write_rank(rank))
+        _, refused = _each(self._write_spread, plan.spread, _manifest_of)
+        left = self._remove(plan.removals)
+        final = plan.record_after(item for item, _ in left)
+        if final is not None:
+            self._write_parent(final)
+        return Converged(tuple(live.values()), (*plan.refused, *refused, *left))
+
+    def _write_rank(self, rank: Iterable[Write]) -> list[Manifest]:
+        written, failed = _each(self._write, rank, _manifest_of)
+        if failed:
+            raise ExceptionGroup("Kubernetes", [problem for _, problem in failed])
+        return written
+
+    def _write_spread(self, write: Write) -> Manifest:
+        """Apply an object of another author, who is to blame for what the API server cannot read."""
         try:
-            with errors.explained(kind.group_kind, self._application):
-                return self._request_list(kind, namespace, labels, by)
-        except Problem as problem:
-            if errors.is_missing(problem.__cause__):
-                return []
+            return self._write(write)
+        except lightkube.ApiError as error:
+            reason = error.status.message or str(error)
+            raise blocked(described(write.manifest), reason) from error
+
+    def _write(self, write: Write) -> Manifest:
+        """Apply one object; if it is ours and a field of it can never change, make it anew."""
+        with errors.explained(described(write.manifest), self.application):
+            try:
+                return self._apply(write.manifest, force=write.force)
+            except lightkube.ApiError as error:
+                if not (write.force and errors.is_immutable(error)):
+                    raise
+                return self._replace(write.manifest, error)
+
+    def _replace(self, item: Manifest, error: lightkube.ApiError) -> Manifest:
+        """Delete an object and apply it again, if that loses nothing. Its pods go with it."""
+        kind, reason = kind_of(item), errors.immutable_field(error)
+        if not kind.replaceable:
+            cure = "save its data, then delete it with kubectl"
+            raise blocked(f"{described(item)}: {reason} cannot change", cure)
+        logger.warning("%s is deleted and made anew: %s cannot change", described(item), reason)
+        self._delete(item, cascade=CascadeType.BACKGROUND)
+        try:
+            return self._apply(item, force=False)
+        except lightkube.ApiError as again:
+            if errors.is_immutable(again):
+                raise waiting(described(item), "its predecessor is being removed") from again
             raise
 
-    def _request_list(
-        self, kind: Kind, namespace: str, labels: Labels | None, by: Any = None
-    ) -> list[Manifest]:
-        where = {"namespace": namespace} if kind.namespaced else {}
-        items = (by or self.client).list(kind.resource, labels=labels, **where)
-        # Items of a list come without the two fields that say what they are, or as mere metadata.
-        return [{**item, "apiVersion": kind.api_version, "kind": kind.kind} for item in items]
+    def _apply(self, item: Manifest, *, force: bool) -> Manifest:
+        kind = kind_of(item)
+        name = item["metadata"]["name"]
+        return dict(self.client.apply(kind.resource(item), name, force=force, **_where(item)))
 
-    def _due(self, wanted: dict[Key, Manifest], live: dict[Any, Manifest]) -> list[Manifest]:
-        """Return what is wanted and is not so already."""
-        known = settled.Settled(self.own.field_manager)
-        return [item for key, item in wanted.items() if not known.is_settled(item, live.get(key))]
-
-    def _unwanted(self, live: dict[Key, Manifest], wanted: dict[Key, Manifest]) -> list[Manifest]:
-        """Return our objects that are not wanted."""
-        return [item for key, item in live.items() if key not in wanted and self.own.is_member(item)]
-
-    def _is_ours(self, there: Manifest) -> bool:
-        """Whether an object was made by us, though someone may have taken our label off."""
-        return settled.applied_fields(there, self.own.field_manager) is not None
-
-    # Writing
-
-    def _apply_in_order(self, wanted: dict[Key, Manifest], live: dict[Any, Manifest]) -> dict[Key, Manifest]:
-        result = {key: live[key] for key in wanted if key in live}
-        due = self._due(wanted, live)
-        unlabelled = self._unlabelled([item for item in due if identity(item) not in live])
-        due.sort(key=lambda manifest: kind_of(manifest).rank)
-        for _, group in itertools.groupby(due, key=lambda manifest: kind_of(manifest).rank):
-            apply = functools.partial(self._apply, ours=live.keys() | unlabelled)
-            for item in _in_parallel(apply, list(group)):
-                result[identity(item)] = item
-        return result
-
-    def _unlabelled(self, unknown: list[Manifest]) -> set[Key]:
-        """Return which of the objects are there and ours, though someone took our label off.
-
-        Server-side apply would merge into an object of a user's without a conflict, and removal would then
-        delete it. Types are shared by nature: a CRD that is there is taken over.
-
-        Raises:
-            ExceptionGroup: with a `Problem` for each object that is there and not ours. Nothing has been
-                written then.
-        """
-        there = self._there(unknown)
-        problems = [_taken(item) for item in there.values() if not self._is_ours(item)]
-        if any(identity(item) == identity(self.own.parent(())) for item in unknown):
-            problems.append(blocked(f"ConfigMap {self.own.name}", "the name is needed, choose another"))
-        if problems:
-            raise ExceptionGroup("objects of others", problems)
-        return set(there)
-
-    def _there(self, unknown: list[Manifest]) -> dict[Key, Manifest]:
-        """Return those of the objects that there are, whosesoever; types are not looked for."""
-        wanted = {identity(item): item for item in unknown if kind_of(item).rank != DEFINITION}
-        places: dict[Kind, set[str]] = {}
-        for item in wanted.values():
-            places.setdefault(kind_of(item), set()).add(item["metadata"].get("namespace", ""))
-        lists = [
-            (kind, namespace)
-            for kind, namespaces in places.items()
-            for namespace in ([ALL_NS] if len(namespaces) > _FEW_NAMESPACES else sorted(namespaces))
-        ]
-        found = _in_parallel(lambda place: self._list_kind(*place, labels=None), lists)
-        return {
-            identity(item): item for item in itertools.chain.from_iterable(found) if identity(item) in wanted
-        }
-
-    def _apply(self, manifest: Manifest, ours: set[Key]) -> Manifest:
-        """Apply one object. What came up meanwhile is not taken by force: the next time tells whose it is."""
-        kind = kind_of(manifest)
-        force = identity(manifest) in ours or kind.rank == DEFINITION
-        with errors.explained(described(manifest), self._application):
-            return self._request_apply(kind, manifest, force=force)
-
-    def _request_apply(self, kind: Kind, manifest: Manifest, *, force: bool) -> Manifest:
-        return dict(
-            self.client.apply(
-                kind.resource(manifest),
-                manifest["metadata"]["name"],
-                force=force,
-                **_where(kind, manifest),
-            )
-        )
-
-    def _write_parent(self, kinds: Iterable[Kind]) -> None:
-        parent = self.own.parent(kinds)
-        with errors.explained(described(parent), self._application):
-            self._request_apply(_PARENT_KIND, parent, force=True)
+    def _write_parent(self, record: Record) -> None:
+        parent = self.own.parent(record)
+        with errors.explained(described(parent), self.application):
+            self._apply(parent, force=True)
 
     # Removing
 
-    def _prune(
-        self,
-        live: dict[Key, Manifest],
-        wanted: dict[Key, Manifest],
-        *,
-        everything: bool = False,
-    ) -> list[Manifest]:
-        """Delete our objects that are not wanted, what calls a workload first; return what is left."""
+    def _remove(self, groups: Iterable[Iterable[Removal]], *, insist: bool = False) -> list[Refusal]:
+        """Let go of objects group by group; return those that are left, and why.
 
-        def delete(item: Manifest) -> Manifest | None:
-            try:
-                with errors.explained(described(item), self._application):
-                    if kind_of(item).kind == "CustomResourceDefinition" and self._in_use(item):
-                        logger.warning("%s stays: it still has objects", described(item))
-                        return item
-                    self._delete_quietly(item)
-            except Problem as problem:
-                if not everything:
-                    raise
-                logger.error("%s is left behind: %s", described(item), problem)
-                return item
-            return None
+        While a webhook is left, the workload behind it stays, unless `insist`.
+        """
+        left: list[Refusal] = []
+        for group in groups:
+            left += _each(self._let_go, group, _manifest_of)[1]
+            if not insist and any(kind_of(item).rank == WEBHOOK for item, _ in left):
+                return left
+        return left
 
-        gone = sorted(self._unwanted(live, wanted), key=_order_of_removal)
-        left: list[Manifest | None] = []
-        for _, group in itertools.groupby(gone, key=_order_of_removal):
-            left += _in_parallel(delete, list(group))
-        return [item for item in left if item is not None]
+    def _let_go(self, removal: Removal) -> None:
+        item = removal.manifest
+        with errors.explained(described(item), self.application):
+            if removal.way is Way.DELETE_UNUSED and self._has_objects(item):
+                logger.warning("%s stays, and is ours no more: it still has objects", described(item))
+                self._release(item)
+            elif removal.way is Way.RELEASE:
+                managers = sharing.other_managers(item, self.own.field_manager)
+                logger.info("%s stays: %s manages it", described(item), ", ".join(managers))
+                self._release(item)
+            else:
+                self._delete(item)
 
-    def _delete_quietly(self, item: Manifest) -> None:
+    def _delete(self, item: Manifest, cascade: CascadeType | None = None) -> None:
         """Delete an object; one that is already gone is as good."""
         kind = kind_of(item)
         try:
-            self.client.delete(kind.resource, item["metadata"]["name"], **_where(kind, item))
-        except lightkube.ApiError as error:
+            self.client.delete(kind.resource, item["metadata"]["name"], cascade=cascade, **_where(item))
+        except httpx2.HTTPStatusError as error:
             if not errors.is_missing(error):
                 raise
 
-    def _in_use(self, crd: Manifest) -> bool:
-        """Whether any object of the kind exists."""
+    def _release(self, crd: Manifest) -> None:
+        patch = sharing.release_patch(crd, self.own.field_manager)
+        name = crd["metadata"]["name"]
+        self.client.patch(kind_of(crd).resource, name, patch, patch_type=PatchType.MERGE)
+
+    def _has_objects(self, crd: Manifest) -> bool:
+        """Whether any object of a type exists."""
         spec = crd["spec"]
-        version = next(v["name"] for v in spec["versions"] if v["served"])
         kind = Kind(
-            f"{spec['group']}/{version}",
+            f"{spec['group']}/{next(v['name'] for v in spec['versions'] if v['served'])}",
             spec["names"]["kind"],
             spec["names"]["plural"],
             rank=WORKLOAD,
@@ -372,48 +285,62 @@ class Cluster:
         items = self.client.list(kind.resource, chunk_size=1, **where)
         return next(iter(items), None) is not None
 
-
-_NAMESPACE = next(kind for kind in KINDS if kind.group_kind == "Namespace")
-_POD = Kind("v1", "Pod", "pods", WORKLOAD)
-_NODE = Kind("v1", "Node", "nodes", WORKLOAD, namespaced=False)
-
-
-def _in_parallel(work: Callable[[Any], Any], items: list[Any]) -> list[Any]:
-    """Do `work` for each item, a few at a time; return the results in order.
-
-    Raises:
-        ExceptionGroup: with every `Problem`. Any other error is a bug and comes first.
-    """
-    results: list[Any] = []
-    problems: list[Problem] = []
-    with concurrent.futures.ThreadPoolExecutor(_PARALLEL) as pool:
-        for future in [pool.submit(work, item) for item in items]:
-            try:
-                results.append(future.result())
-            except Problem as problem:
-                problems.append(problem)
-    if problems:
-        raise ExceptionGroup("Kubernetes", problems)
-    return results
-
-
-def _trying(
-    work: Callable[[Manifest], Any], items: list[Manifest], application: str
-) -> list[tuple[Manifest, Problem]]:
-    """Do `work` for each item, a few at a time; return the items for which it failed, and why."""
-
-    def attempt(item: Manifest) -> tuple[Manifest, Problem] | None:
+    def _clear_once(self, *, insist: bool = False) -> list[Problem]:
+        """Let go of all that is ours, the record last; return what was in the way."""
         try:
-            with errors.explained(described(item), application):
-                work(item)
-        except Problem as problem:
-            return item, problem
-        except lightkube.ApiError as error:  # what the API server cannot read is its author's fault
-            return item, blocked(described(item), error.status.message or str(error))
-        return None
+            live = _by_identity(self.labelled({PARENT_KIND}))
+            record = self.own.recorded(live.values())
+            # Without the record, whatever a charm may own is looked for.
+            kinds = set(KINDS) if record is None else record.kinds
+            live |= _by_identity(self.labelled(kinds - {PARENT_KIND}))
+            removals = planning.plan(self.own, Wanted(), Existing(live)).removals
+            problems = [problem for _, problem in self._remove(removals, insist=insist)]
+            unknown = sorted(record.unknown) if record else []
+            problems += [blocked(name, "this revision does not know the kind") for name in unknown]
+            if record is not None and not problems:
+                parent = self.own.parent(record)
+                with errors.explained(described(parent), self.application):
+                    self._delete(parent)
+        except* Problem as group:
+            problems = flattened(group)
+        return problems
 
-    with concurrent.futures.ThreadPoolExecutor(_PARALLEL) as pool:
-        return [failed for failed in pool.map(attempt, items) if failed]
+
+def _manifest_of(step: Write | Removal) -> Manifest:
+    return step.manifest
+
+
+def _by_identity(items: Iterable[Manifest]) -> dict[Key, Manifest]:
+    return {identity(item): item for item in items}
+
+
+def _each(
+    work: Callable[[_Item], Any], items: Iterable[_Item], manifest: Callable[[_Item], Manifest]
+) -> tuple[list[Any], list[Refusal]]:
+    """Do `work` for each item, a few at a time; return the results in order, and what failed.
+
+    An error that is no `Problem` is a bug, and is raised once all have ended.
+    """
+
+    def attempt(item: _Item) -> tuple[Any, Problem | None]:
+        try:
+            return work(item), None
+        except Problem as problem:
+            return None, problem
+
+    items = list(items)
+    if len(items) < 2:
+        outcomes = [attempt(item) for item in items]
+    else:
+        with concurrent.futures.ThreadPoolExecutor(_PARALLEL) as pool:
+            outcomes = list(pool.map(attempt, items))
+    done = [result for result, problem in outcomes if problem is None]
+    failed = [
+        (manifest(item), problem)
+        for item, (_, problem) in zip(items, outcomes, strict=True)
+        if problem is not None
+    ]
+    return done, failed
 
 
 def _copied(value: Any) -> Any:
@@ -423,19 +350,5 @@ def _copied(value: Any) -> Any:
     return [_copied(item) for item in value] if isinstance(value, list) else value
 
 
-def _order_of_removal(item: Manifest) -> tuple[bool, int]:
-    """What calls a workload goes first, then the last that was made."""
-    return kind_of(item).rank != WEBHOOK, -kind_of(item).rank
-
-
-def _where(kind: Kind, manifest: Manifest) -> dict[str, str]:
-    return {"namespace": manifest["metadata"]["namespace"]} if kind.namespaced else {}
-
-
-def _taken(there: Manifest) -> Problem:
-    return blocked(f"{described(there)} belongs to {_writers(there)}", "remove or rename it")
-
-
-def _writers(there: Any) -> str:
-    entries = there["metadata"].get("managedFields") or []
-    return ", ".join(sorted({entry.get("manager", "another") for entry in entries})) or "another"
+def _where(manifest: Manifest) -> dict[str, str]:
+    return {"namespace": manifest["metadata"]["namespace"]} if kind_of(manifest).namespaced else {}

@@ -1,40 +1,42 @@
-"""Lists of objects without what is in them: half of what is read where there are thousands.
+"""Lists of metadata only: half of what is read where there are thousands of objects.
 
-Whether an object is settled, and whose it is, its metadata tell (`settled.py`, `ownership.py`). The API
-server leaves out the rest for those who ask for it so, which lightkube does not (metadata-only fetches,
+An object's metadata tells whether it is settled and whose it is (`settled.py`, `ownership.py`). The API
+server leaves out the rest on request, which lightkube has no word for (metadata-only fetches,
 https://kubernetes.io/docs/reference/using-api/api-concepts/).
 """
 
 from __future__ import annotations
 
-import httpx2
-import lightkube
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
 
-from kubeflow_charm.watch import process
+import httpx2
 
 ACCEPT = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 _NOTHING = b'"items":null}'
 
+_requested: ContextVar[bool] = ContextVar("metadata_only", default=False)
 
-class MetadataOnly(httpx2.HTTPTransport):
-    """Asks for lists of metadata, or for whatever else there is."""
 
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request, which lists.
+@contextlib.contextmanager
+def requested() -> Iterator[None]:
+    """Ask for metadata only in every list that this thread sends within the block."""
+    token = _requested.set(True)
+    try:
+        yield
+    finally:
+        _requested.reset(token)
 
-        A list of no metadata has `null` for its items, which lightkube does not take.
-        """
+
+def prepare(request: httpx2.Request) -> None:
+    """Ask for metadata in `request`, if that is requested; other content is taken where there is none."""
+    if _requested.get():
         request.headers["accept"] = ACCEPT
-        response = super().handle_request(request)
-        if response.is_success and response.read().rstrip().endswith(_NOTHING):
-            return httpx2.Response(response.status_code, json={**response.json(), "items": []})
-        return response
 
 
-def client(namespace: str) -> lightkube.Client:
-    """Return a client for lists, with the credentials that any other has.
-
-    Raises:
-        lightkube.ConfigError: if no cluster is configured.
-    """
-    return process.connected(namespace, lambda trusted: MetadataOnly(verify=trusted))
+def mended(response: httpx2.Response) -> httpx2.Response:
+    """Return the response with `[]` for the items of an empty list, for which the API server writes null."""
+    if _requested.get() and response.is_success and response.read().rstrip().endswith(_NOTHING):
+        return httpx2.Response(response.status_code, json={**response.json(), "items": []})
+    return response

@@ -3,7 +3,8 @@
 A parent object in the model's namespace records the kinds that the application has objects of, and every
 member carries the parent's id. So an object is found whatever template made it, and a kind that has left the
 templates is still pruned. The convention is KEP-3659 of kubernetes/enhancements, as `kubectl apply
---prune --applyset` uses it.
+--prune --applyset` uses it. One thing is left out: the parent does not list the namespaces of its members,
+which may be thousands, so kubectl itself cannot take over.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
+from kubeflow_charm.cluster import settled
 from kubeflow_charm.cluster.resources import Kind, Manifest, by_group_kind
 
 INSTANCE = "app.kubernetes.io/instance"
@@ -20,8 +23,38 @@ PART_OF = "applyset.kubernetes.io/part-of"
 ID = "applyset.kubernetes.io/id"
 KINDS = "applyset.kubernetes.io/contains-group-kinds"
 TOOLING = "applyset.kubernetes.io/tooling"
+SHARED = "kubeflow-charm/shared-types"
 
 _LABEL_VALUE = 63
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the parent says about the set.
+
+    Args:
+        names: the kinds of its members, as `Deployment.apps`. Another revision of the charm may have written
+            some that this one does not know; they stay.
+        shared: names of the CRDs that the application uses and somebody else manages.
+    """
+
+    names: frozenset[str] = frozenset()
+    shared: frozenset[str] = frozenset()
+
+    @property
+    def kinds(self) -> set[Kind]:
+        """The kinds that this revision knows."""
+        return {kind for kind in map(by_group_kind, self.names) if kind}
+
+    @property
+    def known(self) -> frozenset[str]:
+        """The names of the kinds that this revision knows."""
+        return self.names - self.unknown
+
+    @property
+    def unknown(self) -> frozenset[str]:
+        """The names of kinds that this revision does not know, and so cannot address."""
+        return frozenset(name for name in self.names if by_group_kind(name) is None)
 
 
 class ApplySet:
@@ -48,20 +81,34 @@ class ApplySet:
         return {INSTANCE: self.instance}
 
     def claim(self, manifest: Manifest) -> None:
-        """Put the labels of a member on a document, and ours on the pods it will make."""
+        """Put the labels of a member on a document, and ours on the pods that it will make."""
         labels = manifest["metadata"].setdefault("labels", {})
         labels.update({INSTANCE: self.instance, PART_OF: self.id})
-        template = manifest.get("spec", {}).get("template", {})
+        spec = manifest.get("spec")
+        template = spec.get("template") if isinstance(spec, dict) else None
         if isinstance(template, dict) and "spec" in template:
             pod = template.setdefault("metadata", {}).setdefault("labels", {})
             pod[INSTANCE] = self.instance
 
     def is_member(self, manifest: Manifest) -> bool:
-        """Whether a live object is one of ours, the parent excepted."""
-        return manifest["metadata"].get("labels", {}).get(PART_OF) == self.id
+        """Whether a live object carries the label of a member. The parent does not."""
+        return (manifest["metadata"].get("labels") or {}).get(PART_OF) == self.id
 
-    def parent(self, kinds: Iterable[Kind]) -> Manifest:
-        """Return the parent object that records `kinds`."""
+    def made(self, manifest: Manifest) -> bool:
+        """Whether we have applied a live object, though somebody may have removed our labels."""
+        return settled.applied_fields(manifest, self.field_manager) is not None
+
+    def is_parent(self, manifest: Manifest) -> bool:
+        """Whether an object is where the parent belongs."""
+        metadata = manifest["metadata"]
+        place = (manifest["kind"], metadata.get("namespace"), metadata["name"])
+        return place == ("ConfigMap", self.namespace, self.name)
+
+    def parent(self, record: Record) -> Manifest:
+        """Return the parent object with a record."""
+        annotations = {TOOLING: "kubeflow-charm/v1", KINDS: ",".join(sorted(record.names))}
+        if record.shared:
+            annotations[SHARED] = ",".join(sorted(record.shared))
         return {
             "apiVersion": "v1",
             "kind": "ConfigMap",
@@ -69,24 +116,27 @@ class ApplySet:
                 "name": self.name,
                 "namespace": self.namespace,
                 "labels": {INSTANCE: self.instance, ID: self.id},
-                "annotations": {
-                    TOOLING: "kubeflow-charm/v1",
-                    KINDS: ",".join(sorted(kind.group_kind for kind in kinds)),
-                },
+                "annotations": annotations,
             },
         }
 
-    def recorded(self, configmaps: Iterable[Manifest]) -> set[Kind] | None:
-        """Return the kinds that the parent records, or None if there is no parent yet.
-
-        A recorded kind that this revision no longer declares cannot be addressed and is left out.
-        """
-        for item in configmaps:
-            metadata = item["metadata"]
-            if (metadata.get("namespace"), metadata["name"]) == (self.namespace, self.name):
-                names = metadata.get("annotations", {}).get(KINDS, "").split(",")
-                return {kind for kind in map(by_group_kind, names) if kind}
+    def recorded(self, live: Iterable[Manifest]) -> Record | None:
+        """Return the record of the parent, which is among our live objects unless there is none yet."""
+        for item in live:
+            if self.is_parent(item):
+                annotations = item["metadata"].get("annotations") or {}
+                record = Record(_names(annotations.get(KINDS)), _names(annotations.get(SHARED)))
+                return record if self._wrote_kinds(item) else replace(record, names=record.known)
         return None
+
+    def _wrote_kinds(self, parent: Manifest) -> bool:
+        """Whether the kinds in the parent are as we wrote them: unknown ones of others mean nothing."""
+        fields = settled.applied_fields(parent, self.field_manager) or {}
+        return f"f:{KINDS}" in fields.get("f:metadata", {}).get("f:annotations", {})
+
+
+def _names(text: str | None) -> frozenset[str]:
+    return frozenset(filter(None, (text or "").split(",")))
 
 
 def _label_value(text: str) -> str:

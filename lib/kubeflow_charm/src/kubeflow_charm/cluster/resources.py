@@ -17,18 +17,33 @@ Manifest = dict[str, Any]
 """A Kubernetes object as a document."""
 
 Key = tuple[str, str, str]
-"""What tells an object from all others: group and kind, namespace, name."""
+"""Identifies an object: group and kind, namespace, name."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """How one kind is addressed, and when its objects are written."""
+    """How one kind is addressed, when its objects are written, and what may be done to them.
+
+    Args:
+        api_version: `apps/v1`.
+        kind: `Deployment`.
+        plural: `deployments`.
+        rank: the place in the order of writing.
+        namespaced: whether its objects are in namespaces.
+        shared: whether several installations use one object. That is true of CRDs only: an object of any
+            other kind belongs to whoever made it.
+        replaceable: whether an object can be deleted and made again without losing anything but moments.
+        status: whether we read more of live objects than their metadata.
+    """
 
     api_version: str
     kind: str
     plural: str
     rank: int
     namespaced: bool = True
+    shared: bool = False
+    replaceable: bool = False
+    status: bool = False
 
     @functools.cached_property
     def group(self) -> str:
@@ -70,11 +85,20 @@ KINDS: tuple[Kind, ...] = (
         "customresourcedefinitions",
         DEFINITION,
         namespaced=False,
+        shared=True,
+        status=True,
     ),
-    Kind("scheduling.k8s.io/v1", "PriorityClass", "priorityclasses", DEFINITION, namespaced=False),
+    Kind(
+        "scheduling.k8s.io/v1",
+        "PriorityClass",
+        "priorityclasses",
+        DEFINITION,
+        namespaced=False,
+        replaceable=True,
+    ),
     Kind("v1", "ServiceAccount", "serviceaccounts", RIGHTS),
     Kind("rbac.authorization.k8s.io/v1", "Role", "roles", RIGHTS),
-    Kind("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings", RIGHTS),
+    Kind("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings", RIGHTS, replaceable=True),
     Kind("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles", RIGHTS, namespaced=False),
     Kind(
         "rbac.authorization.k8s.io/v1",
@@ -82,19 +106,22 @@ KINDS: tuple[Kind, ...] = (
         "clusterrolebindings",
         RIGHTS,
         namespaced=False,
+        replaceable=True,
     ),
-    Kind("v1", "ConfigMap", "configmaps", DATA),
-    Kind("v1", "Secret", "secrets", DATA),
+    Kind("v1", "ConfigMap", "configmaps", DATA, replaceable=True),
+    Kind("v1", "Secret", "secrets", DATA, replaceable=True),
+    Kind("v1", "LimitRange", "limitranges", DATA),
     Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims", DATA),
     Kind("v1", "Service", "services", NETWORK),
     Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", NETWORK),
-    Kind("apps/v1", "Deployment", "deployments", WORKLOAD),
-    Kind("apps/v1", "StatefulSet", "statefulsets", WORKLOAD),
+    # Before the pods it guards, which believe the headers of whoever reaches them.
+    Kind("security.istio.io/v1", "AuthorizationPolicy", "authorizationpolicies", NETWORK),
+    Kind("apps/v1", "Deployment", "deployments", WORKLOAD, replaceable=True, status=True),
+    Kind("apps/v1", "StatefulSet", "statefulsets", WORKLOAD, status=True),
     Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", WORKLOAD),
     Kind("networking.istio.io/v1", "Gateway", "gateways", CUSTOM),
     Kind("networking.istio.io/v1", "VirtualService", "virtualservices", CUSTOM),
     Kind("networking.istio.io/v1", "DestinationRule", "destinationrules", CUSTOM),
-    Kind("security.istio.io/v1", "AuthorizationPolicy", "authorizationpolicies", CUSTOM),
     Kind("kubeflow.org/v1alpha1", "PodDefault", "poddefaults", CUSTOM),
     Kind(
         "admissionregistration.k8s.io/v1",
@@ -135,7 +162,7 @@ def by_group_kind(name: str) -> Kind | None:
 
 
 def identity(manifest: Manifest) -> Key:
-    """Return what tells objects apart: group and kind, namespace, name. Not the version, which may move."""
+    """Return what identifies an object: group and kind, namespace, name. Not the version, which may move."""
     metadata = manifest["metadata"]
     return kind_of(manifest).group_kind, metadata.get("namespace", ""), metadata["name"]
 

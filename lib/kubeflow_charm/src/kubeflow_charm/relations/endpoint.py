@@ -1,4 +1,4 @@
-"""What all relation modules share: the relations of an endpoint, and what is wrong with them."""
+"""The base of all relation modules: the relations of an endpoint, and the problems with them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Model = TypeVar("Model", bound=pydantic.BaseModel)
 Value = TypeVar("Value")
 
 _REASON_LIMIT = 200
-"""Characters of a reason that are looked at; a status shows fewer."""
+"""Characters of a reason that are kept; a status shows fewer."""
 
 
 class Endpoint:
@@ -40,39 +40,38 @@ class Endpoint:
 
     @property
     def relations(self) -> list[ops.Relation]:
-        """The relations that are there to stay, in the order they were made; not one that is breaking."""
-        there = [r for r in self._charm.model.relations[self.name] if r.active and r.app]
-        return sorted(there, key=lambda relation: relation.id)
+        """The active relations in the order they were made; a relation that is breaking is not one."""
+        active = [r for r in self._charm.model.relations[self.name] if r.active and r.app]
+        return sorted(active, key=lambda relation: relation.id)
 
     def received(self, relation: ops.Relation) -> Mapping[str, str]:
         """Return what the remote application wrote."""
         return relation.data[relation.app]
 
     def write(self, relation: ops.Relation, data: Mapping[str, str]) -> None:
-        """Write keys of our application's data, if this unit is the leader; no other may."""
+        """Write keys of our application's data, if this unit is the leader: Juju lets no other unit write."""
         if self._charm.unit.is_leader():
             relation.data[self._charm.app].update(data)
 
     def of_each(self, read: Callable[[ops.Relation], Value]) -> list[Value]:
-        """Return what `read` makes of every relation, in their order.
+        """Return what `read` returns for every relation, in their order.
 
         Raises:
-            ExceptionGroup: with the `Problem` of every relation that has one. None keeps another from
-                being read.
+            ExceptionGroup: with the `Problem` of every relation that has one; every relation is read.
         """
         return list(gather(*(functools.partial(read, relation) for relation in self.relations)))
 
     def nothing_yet(self, relation: ops.Relation) -> Problem:
-        """Return the problem that the remote application has not written what it should."""
+        """Return the problem that the remote application has not written its data yet."""
         return waiting(relation.app.name, f"no data on {self.name} yet")
 
     def garbage(self, relation: ops.Relation, reason: str) -> Problem:
-        """Return the problem that what the remote application wrote makes no sense.
+        """Return the problem that the remote application wrote wrong data.
 
         Args:
-            relation: the relation with it.
-            reason: the field, and what was expected. It may quote what was written: no control character
-                of that reaches a log or a terminal, and no NUL reaches a hook tool's arguments.
+            relation: the relation with that application.
+            reason: the field, and what was expected. It may quote the data; control characters are removed,
+                so that none reaches a log or a terminal, and no NUL reaches a hook tool's arguments.
         """
         shown = "".join(c if c.isprintable() else " " for c in reason[:_REASON_LIMIT])
         return blocked(f"{relation.app.name} sent wrong data on {self.name}", shown)

@@ -169,7 +169,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _pass(self) -> None:
         began = time.monotonic()
         body = self._body()
-        seen = described(self.command, self.path, self.headers, began)
+        seen = dataclasses.replace(
+            described(self.command, self.path, self.headers, began), connection=self.client_address[1]
+        )
         fault = self.gate.fault_for(seen)
         if fault is None:
             self._forward(seen, body)

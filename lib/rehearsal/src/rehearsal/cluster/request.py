@@ -42,6 +42,8 @@ class Request:
     method: str = ""
     path: str = ""
     user_agent: str = ""
+    connection: int = 0
+    """The caller's port: requests over one connection have the same."""
 
     @property
     def writes(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -17,6 +18,8 @@ from lightkube.generic_resource import create_global_resource, create_namespaced
 from rehearsal.stand_ins.manifests import Manifest
 from rehearsal.stand_ins.playing import StandIn
 from rehearsal.stand_ins.stopping import Stop, blocked, waiting
+
+logging.getLogger("httpx2").setLevel(logging.WARNING)  # it logs each request, and `juju debug-log` shows that
 
 Kind = Any
 """A generic resource of lightkube."""

@@ -1,0 +1,31 @@
+"""What a hook of pipelines knows, once it has read everything."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from pipelines_config import PipelinesConfig
+
+from kubeflow_charm.gpu.pools import Gpus
+from kubeflow_charm.relations.gateway_info import Gateway
+from kubeflow_charm.relations.mysql_client import Database
+from kubeflow_charm.relations.object_store import ObjectStore
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What pipelines are made from.
+
+    Args:
+        config: the options.
+        gateway: where users come in.
+        database: MySQL, of runs and metadata.
+        store: where artifacts and logs go, with its bucket and region.
+        gpus: what the cluster's nodes offer; none if the operator has switched discovery off.
+    """
+
+    config: PipelinesConfig
+    gateway: Gateway
+    database: Database
+    store: ObjectStore
+    gpus: Gpus

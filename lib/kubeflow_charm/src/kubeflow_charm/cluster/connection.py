@@ -1,0 +1,86 @@
+"""The connection to the API server: one client for each hook, which lightkube provides.
+
+What lightkube gets wrong between threads, and where an answer is not Kubernetes' own, is put right here.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import httpx2
+import lightkube
+import msgspec
+from lightkube.config import models
+from lightkube.config.client_adapter import verify_cluster
+from lightkube.core import decoders
+from lightkube.models import meta_v1
+
+from kubeflow_charm.cluster import metadata_only
+
+
+class Transport(httpx2.HTTPTransport):
+    """Sends requests; makes sure that every answer has the headers that lightkube reads."""
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a request and return the answer.
+
+        lightkube reads the Content-Type of every error without asking whether there is one; proxies and load
+        balancers may leave it out.
+        """
+        metadata_only.prepare(request)
+        response = metadata_only.mended(super().handle_request(request))
+        response.headers.setdefault("content-type", "")
+        return response
+
+
+def client(namespace: str, field_manager: str) -> lightkube.Client:
+    """Return the client of a hook.
+
+    Args:
+        namespace: the client's own.
+        field_manager: who the API server notes as the writer.
+
+    Raises:
+        lightkube.ConfigError: if no cluster is configured.
+    """
+    decodable()
+    return connected(namespace, lambda trusted: Transport(verify=trusted), field_manager=field_manager)
+
+
+def connected(
+    namespace: str, transport: Callable[[ssl.SSLContext], httpx2.BaseTransport], **options: Any
+) -> lightkube.Client:
+    """Return a client with the credentials of this moment.
+
+    Args:
+        namespace: the client's own.
+        transport: makes the transport, given the certificates to trust.
+        options: of the client.
+
+    Raises:
+        lightkube.ConfigError: if no cluster is configured.
+    """
+    config = lightkube.KubeConfig.from_env().get()
+    if config is None:
+        raise lightkube.ConfigError("no cluster is configured")
+    trusted = verify_cluster(config.cluster, config.user or models.User(), config.abs_file)
+    return lightkube.Client(config=config, namespace=namespace, transport=transport(trusted), **options)
+
+
+def decodable(kinds: Iterable[Any] = ()) -> None:
+    """Let msgspec see every type that lightkube decodes before several threads decode at once.
+
+    msgspec collects what it knows of a type when the type is first used. Another thread can see that
+    half-done, and crashes with a segmentation fault (msgspec 0.22, src/msgspec/_core.c: StructInfo_Convert).
+
+    Args:
+        kinds: lightkube classes whose lists several threads read at once.
+    """
+    configuration = (models.Cluster, models.Context, models.User)
+    answers = (meta_v1.Status, decoders.ListMetadata, decoders.WatchEvent)
+    for each in (*configuration, *answers):
+        msgspec.json.Decoder(each)
+    for each in kinds:
+        decoders.decode_list(b'{"items": []}', each)

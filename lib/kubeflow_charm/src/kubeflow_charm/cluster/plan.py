@@ -1,0 +1,257 @@
+"""What to write, what to delete, and what stands in the way: decided from what is wanted and what exists.
+
+Nothing here asks or changes the cluster; `executor.py` does both.
+"""
+
+from __future__ import annotations
+
+import enum
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from kubeflow_charm.cluster import settled, sharing
+from kubeflow_charm.cluster.ownership import ApplySet, Record
+from kubeflow_charm.cluster.resources import KINDS, WEBHOOK, Key, Kind, Manifest, described, identity, kind_of
+from kubeflow_charm.problems import Problem, blocked
+
+PARENT_KIND = next(kind for kind in KINDS if kind.group_kind == "ConfigMap")
+
+Objects = Mapping[Key, Manifest]
+Refusal = tuple[Manifest, Problem]
+"""An object that could not be written or deleted, and why; if it is another's, the object that is there."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What should exist; every object is claimed and stamped.
+
+    Args:
+        core: what the application is made of. If one of these cannot be written, what comes after it in the
+            order of kinds waits, and nothing is deleted.
+        spread: objects that do not depend on one another; one that cannot be written stops nothing else.
+        keep: tells which of our objects stay although they are not wanted.
+    """
+
+    core: Objects = field(default_factory=dict)
+    spread: Objects = field(default_factory=dict)
+    keep: Callable[[Manifest], bool] = lambda _: False
+
+    def __iter__(self) -> Iterator[tuple[Key, Manifest]]:
+        """Yield every wanted object with its key."""
+        return itertools.chain(self.core.items(), self.spread.items())
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self.core or key in self.spread
+
+    def __bool__(self) -> bool:
+        return bool(self.core or self.spread)
+
+    @property
+    def kinds(self) -> set[Kind]:
+        """The kinds of all wanted objects, and that of the parent."""
+        return {kind_of(item) for _, item in self} | {PARENT_KIND}
+
+
+@dataclass(frozen=True)
+class Existing:
+    """What the cluster has before anything is written.
+
+    Args:
+        live: the objects that carry our label, by their keys.
+        unlabelled: the objects without our label that are in the place of a wanted one, and of the parent if
+            that is not among the live ones. CRDs that somebody else manages are whole; of others, the
+            metadata is enough.
+    """
+
+    live: Objects = field(default_factory=dict)
+    unlabelled: Objects = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Write:
+    """Apply one object.
+
+    Args:
+        manifest: the object.
+        force: whether to take fields from other managers. An object that is not there yet is applied without:
+            if somebody makes it meanwhile, the next hook finds out whose it is.
+    """
+
+    manifest: Manifest
+    force: bool
+
+
+class Way(enum.Enum):
+    """How to let go of an object."""
+
+    DELETE = "delete it"
+    DELETE_UNUSED = "delete it, or release it if it is a type that has objects"
+    RELEASE = "take off our labels and fields, and leave the object"
+
+
+@dataclass(frozen=True)
+class Removal:
+    """Let go of one object."""
+
+    manifest: Manifest
+    way: Way
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do, in this order: record, ranks, spread, removals, record again.
+
+    Args:
+        blocked: problems of core objects. If there is any, nothing at all is done.
+        record: what the parent must say before anything is written; None if it says so already.
+        ranks: groups of objects to apply one group after the other.
+        spread: objects to apply whatever becomes of one of them.
+        refused: objects of `Wanted.spread` that are not written, and why.
+        removals: groups of objects to let go one group after the other.
+        shared: name of a CRD that is newly shared, to its managers.
+        stale: recorded kinds of which nothing is wanted any more.
+        final: what the parent must say once the objects of stale kinds are gone.
+    """
+
+    blocked: tuple[Refusal, ...] = ()
+    record: Record | None = None
+    ranks: tuple[tuple[Write, ...], ...] = ()
+    spread: tuple[Write, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+    removals: tuple[tuple[Removal, ...], ...] = ()
+    shared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    stale: frozenset[Kind] = frozenset()
+    final: Record = field(default_factory=Record)
+
+    def record_after(self, left: Iterable[Manifest]) -> Record | None:
+        """Return what the parent must say once `left` is all that could not be removed; None if it does."""
+        remaining = {kind_of(item) for item in left} & self.stale
+        if remaining == self.stale:
+            return None
+        return replace(self.final, names=self.final.names | {kind.group_kind for kind in remaining})
+
+
+def undecided(own: ApplySet, wanted: Wanted, live: Objects) -> dict[Key, Manifest]:
+    """Return the places to look at for objects without our label: wanted ones, and the parent's."""
+    places = {key: item for key, item in wanted if key not in live}
+    if own.recorded(live.values()) is None and wanted:
+        parent = own.parent(Record())
+        places[identity(parent)] = parent
+    return places
+
+
+def plan(own: ApplySet, wanted: Wanted, existing: Existing) -> Plan:
+    """Decide what to do.
+
+    An object is ours if it carries our label, or if we have applied it. What belongs to somebody else is
+    neither changed nor deleted: server-side apply would merge into it without a conflict, and removal would
+    delete it. CRDs follow the rules of `sharing.py`.
+    """
+    record = own.recorded(existing.live.values())
+    judge = _Judge(own, existing, record or Record())
+    core = [judge.verdict(key, item) for key, item in wanted.core.items()]
+    spread = [judge.verdict(key, item) for key, item in wanted.spread.items()]
+    stopped = [found for found in core if isinstance(found, tuple)] + judge.parent_conflicts(wanted)
+    if stopped:
+        return Plan(blocked=tuple(stopped))
+    names = frozenset(kind.group_kind for kind in wanted.kinds)
+    before = Record(names | (record.names if record else frozenset()), frozenset(judge.shared))
+    removable = [item for key, item in existing.live.items() if key not in wanted and _is_ours(own, item)]
+    gone = [item for item in removable if not wanted.keep(item)]
+    kept = {kind_of(item) for item in removable if wanted.keep(item)}
+    stale = (record.kinds if record else set()) - wanted.kinds - kept
+    return Plan(
+        record=before if wanted and before != record else None,
+        ranks=_ranks(found for found in core if isinstance(found, Write)),
+        spread=tuple(found for found in spread if isinstance(found, Write)),
+        refused=tuple(found for found in spread if isinstance(found, tuple)),
+        removals=_removals(own, gone),
+        shared={name: who for name, who in judge.shared.items() if name not in judge.known},
+        final=replace(before, names=before.names - {kind.group_kind for kind in stale}),
+        stale=frozenset(stale),
+    )
+
+
+class _Judge:
+    """Decides about one wanted object after the other, and notes the CRDs that are shared."""
+
+    def __init__(self, own: ApplySet, existing: Existing, record: Record):
+        self._own = own
+        self._existing = existing
+        self._settled = settled.Settled(own.field_manager)
+        self.known = record.shared
+        self.shared: dict[str, tuple[str, ...]] = {}
+
+    def verdict(self, key: Key, item: Manifest) -> Write | Refusal | None:
+        """Return what to write, or why that cannot be; None if nothing is to do."""
+        live = self._existing.live.get(key)
+        there = live or self._existing.unlabelled.get(key)
+        if there is None:
+            return Write(item, force=False)
+        if kind_of(item).shared:
+            managers = sharing.other_managers(there, self._own.field_manager)
+            if managers and not sharing.is_our_schema(there, self._own.field_manager):
+                return self._of_shared(item, there, managers)
+        elif live is None and not self._own.made(there):
+            return there, _belongs_to_another(there)
+        return None if self._settled.is_settled(item, live) else Write(item, force=True)
+
+    def _of_shared(self, item: Manifest, there: Manifest, managers: tuple[str, ...]) -> Refusal | None:
+        name = item["metadata"]["name"]
+        shortcoming = sharing.shortcoming(item, there)
+        if shortcoming:
+            return item, blocked(
+                f"CRD {name} of {', '.join(managers)}", f"{shortcoming}; update or remove it"
+            )
+        self.shared[name] = managers
+        return None
+
+    def parent_conflicts(self, wanted: Wanted) -> list[Refusal]:
+        """Return the problem that the parent's name is taken, by an object or by a template."""
+        parent = self._own.parent(Record())
+        key = identity(parent)
+        if key in wanted:
+            return [(parent, blocked(described(parent), "the charm needs that name, choose another"))]
+        there = self._existing.unlabelled.get(key)
+        if there is not None and not self._own.made(there):
+            return [(there, _belongs_to_another(there))]
+        return []
+
+
+def _ranks(writes: Iterable[Write]) -> tuple[tuple[Write, ...], ...]:
+    def rank(write: Write) -> int:
+        return kind_of(write.manifest).rank
+
+    return tuple(tuple(group) for _, group in itertools.groupby(sorted(writes, key=rank), key=rank))
+
+
+def _is_ours(own: ApplySet, labelled: Manifest) -> bool:
+    """Whether an object with our label is a member, though somebody may have taken the other label off."""
+    return own.is_member(labelled) or (own.made(labelled) and not own.is_parent(labelled))
+
+
+def _removals(own: ApplySet, gone: Iterable[Manifest]) -> tuple[tuple[Removal, ...], ...]:
+    """Return how to let go of objects: webhooks first, which call a workload; then the last written."""
+
+    def order(removal: Removal) -> tuple[bool, int]:
+        rank = kind_of(removal.manifest).rank
+        return rank != WEBHOOK, -rank
+
+    removals = sorted((Removal(item, _way(own, item)) for item in gone), key=order)
+    return tuple(tuple(group) for _, group in itertools.groupby(removals, key=order))
+
+
+def _way(own: ApplySet, item: Manifest) -> Way:
+    if not kind_of(item).shared:
+        return Way.DELETE
+    return Way.RELEASE if sharing.other_managers(item, own.field_manager) else Way.DELETE_UNUSED
+
+
+def _belongs_to_another(there: Manifest) -> Problem:
+    return blocked(f"{described(there)} belongs to {_writers(there)}", "remove or rename it")
+
+
+def _writers(there: Manifest) -> str:
+    entries = there["metadata"].get("managedFields") or []
+    return ", ".join(sorted({entry.get("manager", "another") for entry in entries})) or "another"

@@ -1,0 +1,108 @@
+"""What a charm reads from the cluster, each by one request."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from lightkube import ALL_NS
+
+from kubeflow_charm.cluster import connection, errors, metadata_only, ownership
+from kubeflow_charm.cluster.resources import KINDS, WORKLOAD, Kind, Manifest
+from kubeflow_charm.problems import Problem
+
+Labels = Mapping[str, str | None]
+"""A label selector; a value of None asks for the label only."""
+
+_NAMESPACE = next(kind for kind in KINDS if kind.group_kind == "Namespace")
+_POD = Kind("v1", "Pod", "pods", WORKLOAD)
+_NODE = Kind("v1", "Node", "nodes", WORKLOAD, namespaced=False)
+
+
+class Reader:
+    """Reads objects with the application's own rights.
+
+    One request follows the other, so a hook that only reads opens one connection.
+
+    Args:
+        application: name of the Juju application.
+        namespace: name of the Juju model, which is the namespace.
+    """
+
+    def __init__(self, application: str, namespace: str):
+        self.application = application
+        self.own = ownership.ApplySet(application, namespace)
+
+    @functools.cached_property
+    def client(self) -> Any:  # its overloads do not know generic resources made at run time
+        """The API server, with the application's own rights and under its field manager."""
+        return connection.client(self.own.namespace, self.own.field_manager)
+
+    def close(self) -> None:
+        """Close the connections to the API server, if there are any."""
+        if "client" in self.__dict__:
+            self.__dict__.pop("client").close()
+
+    def pods(self) -> list[Manifest]:
+        """Return the application's pods in its namespace.
+
+        Raises:
+            Problem: if the API server does not answer or refuses; all the readers below raise the same.
+        """
+        with errors.explained("pods", self.application):
+            return self._list(_POD, self.own.namespace, self.own.selector)
+
+    def all_pods(self) -> list[Manifest]:
+        """Return the pods of the whole cluster, whoever owns them; not for a hook."""
+        with errors.explained("pods", self.application):
+            return self._list(_POD, ALL_NS, None)
+
+    def namespaces(self, label: str) -> list[Manifest]:
+        """Return the namespaces that have a label, whatever its value, and are not going away."""
+        with errors.explained("namespaces", self.application):
+            found = self._list(_NAMESPACE, "", {label: None})
+        return [item for item in found if "deletionTimestamp" not in item["metadata"]]
+
+    def nodes(self) -> list[Manifest]:
+        """Return the cluster's nodes."""
+        with errors.explained("nodes", self.application):
+            return self._list(_NODE, "", None)
+
+    def labelled(self, kinds: Iterable[Kind]) -> list[Manifest]:
+        """Return the objects of some kinds that carry our label, the parent of our set included."""
+        return [
+            item
+            for kind in sorted(kinds, key=str)
+            for item in self.of_kind(kind, ALL_NS, self.own.selector, whole=kind.status)
+        ]
+
+    def of_kind(self, kind: Kind, namespace: str, labels: Labels | None, *, whole: bool) -> list[Manifest]:
+        """Return the objects of a kind, none if the type is absent.
+
+        Args:
+            kind: the kind.
+            namespace: where to look; ignored for kinds without namespaces.
+            labels: which to return; None for all.
+            whole: whether more than their metadata is read.
+        """
+        content = contextlib.nullcontext() if whole else metadata_only.requested()
+        try:
+            with errors.explained(kind.group_kind, self.application), content:
+                return self._list(kind, namespace, labels)
+        except Problem as problem:
+            if errors.is_missing(problem.__cause__):
+                return []
+            raise
+
+    def whole(self, kind: Kind, name: str) -> Manifest:
+        """Return one object of a kind without namespaces."""
+        with errors.explained(f"{kind.kind} {name}", self.application):
+            return {**self.client.get(kind.resource, name), "apiVersion": kind.api_version, "kind": kind.kind}
+
+    def _list(self, kind: Kind, namespace: str, labels: Labels | None) -> list[Manifest]:
+        where = {"namespace": namespace} if kind.namespaced else {}
+        items = self.client.list(kind.resource, labels=labels, **where)
+        # Items of a list come without the two fields that say what they are, or as mere metadata.
+        return [{**item, "apiVersion": kind.api_version, "kind": kind.kind} for item in items]

@@ -1,0 +1,39 @@
+"""Each record that a hook logs is a `juju-log` process on a real unit, and a line that an operator reads."""
+
+from __future__ import annotations
+
+from bench import Bench
+
+
+def _logged(bench: Bench, hook: str = "config-changed") -> list[str]:
+    """Run a hook and return the records that the charm logged."""
+    before = len(bench.model.log)
+    bench.hook(hook)
+    lines = list(bench.model.log)[before:]
+    return [f"{line.level} {line.message}" for line in lines if line.module.endswith(".juju-log")]
+
+
+def test_a_hook_with_much_to_do_logs_a_handful_of_records(bench: Bench) -> None:
+    bench.relate()
+    logged = _logged(bench, "install")
+    assert len(logged) < 10, logged
+
+
+def test_a_settled_hook_logs_fewer_than_five_records(bench: Bench) -> None:
+    bench.converge()
+    logged = _logged(bench)
+    assert len(logged) < 5, logged
+    assert not [line for line in logged if not line.startswith("DEBUG")]
+
+
+def test_a_hook_in_trouble_says_once_what_is_not_ready(bench: Bench) -> None:
+    logged = _logged(bench, "install")
+    plain = [line for line in logged if not line.startswith("DEBUG")]
+    assert len(plain) <= 1, plain
+    assert len(plain) == bool(bench.required)
+    assert all(endpoint in plain[0] for endpoint in bench.required)
+
+
+def test_a_hook_that_finds_the_same_trouble_logs_nothing_more(bench: Bench) -> None:
+    _logged(bench, "install")
+    assert not [line for line in _logged(bench) if not line.startswith("DEBUG")]

@@ -1,0 +1,79 @@
+"""Rights of the programs of all charms: verbs by name, and none that reads everybody's secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from rendering import MODEL, everything
+
+from kubeflow_charm.cluster.resources import Manifest
+
+SECRETS: dict[str, str] = {}
+"""Account to why it may read Secrets whose names its rules do not say."""
+
+
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
+    return everything(tmp_path_factory.mktemp("charms"))
+
+
+def rules(objects: list[Manifest]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield account and rule of all that is bound to service accounts of the platform."""
+    roles = {
+        (item["kind"], item["metadata"]["name"]): item
+        for item in objects
+        if item["kind"] in ("Role", "ClusterRole")
+    }
+    for binding in (item for item in objects if item["kind"] in ("RoleBinding", "ClusterRoleBinding")):
+        for subject in binding["subjects"]:
+            if subject["kind"] == "ServiceAccount" and subject["namespace"] == MODEL:
+                role = roles[binding["roleRef"]["kind"], binding["roleRef"]["name"]]
+                yield from ((subject["name"], rule) for rule in role["rules"])
+
+
+def test_no_program_has_a_right_with_a_star(objects: list[Manifest]) -> None:
+    stars = [
+        (account, rule)
+        for account, rule in rules(objects)
+        if any("*" in rule.get(field, ()) for field in ("apiGroups", "resources", "verbs", "nonResourceURLs"))
+    ]
+    assert not stars
+
+
+def test_no_program_reads_secrets_but_those_it_names(objects: list[Manifest]) -> None:
+    readers = {
+        account
+        for account, rule in rules(objects)
+        if "secrets" in rule.get("resources", ()) and not rule.get("resourceNames")
+    }
+    assert readers == SECRETS.keys()
+
+
+def test_no_program_gets_into_others_or_gives_itself_rights(objects: list[Manifest]) -> None:
+    for account, rule in rules(objects):
+        resources = {*rule.get("resources", ())}
+        assert not resources & {"pods/exec", "pods/attach", "pods/portforward", "serviceaccounts/token"}, (
+            account
+        )
+        assert not {"impersonate", "escalate"} & {*rule["verbs"]}, account
+        if "bind" in rule["verbs"]:
+            assert rule["resourceNames"], account
+
+
+def test_every_account_with_rights_runs_a_pod(objects: list[Manifest]) -> None:
+    running = {
+        item["spec"]["template"]["spec"]["serviceAccountName"]
+        for item in objects
+        if item["kind"] == "Deployment"
+    }
+    assert {account for account, _ in rules(objects)} <= running
+    accounts = {item["metadata"]["name"] for item in objects if item["kind"] == "ServiceAccount"}
+    assert accounts == running
+
+
+def test_leases_are_those_of_the_program_itself(objects: list[Manifest]) -> None:
+    for account, rule in rules(objects):
+        if "leases" in rule.get("resources", ()):
+            assert rule["verbs"] == ["create"] or rule.get("resourceNames"), account
