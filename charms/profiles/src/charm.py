@@ -8,12 +8,15 @@ import finalizers
 import namespace_labels
 import ops
 import pydantic
+import quota_defaults
 from poddefault_crd import poddefault_definition
 from profile_crd import profile_definition
 
 from kubeflow_charm import ComponentCharm, Manifest, gather
+from kubeflow_charm.cluster.executor import Placed
 from kubeflow_charm.gateway import GatewayConfig, principal
 from kubeflow_charm.relations import gateway_info, k8s_service
+from kubeflow_charm.watch.watcher import Followed
 from kubeflow_charm.webhooks.certificates import webhook_certificate
 
 KFAM = k8s_service.Service(service_name="profiles-kfam", service_port="8081")
@@ -29,7 +32,7 @@ NOBODY = principal("-", "-")
 """A principal that cannot exist: no namespace may be called so."""
 
 
-class ProfilesConfig(GatewayConfig):
+class ProfilesConfig(GatewayConfig, quota_defaults.DefaultsConfig):
     """The options; `charmcraft.yaml` says what each is for."""
 
     security_policy: Literal["privileged", "baseline", "restricted"]
@@ -81,6 +84,14 @@ class Profiles(ComponentCharm[Facts]):
             webhook=WEBHOOK,
         )
         return [profile_definition(), poddefault_definition(), *rendered]
+
+    def spread(self, facts: Facts) -> list[Placed]:
+        """Return what containers ask for by default in profiles with a quota."""
+        return quota_defaults.spread(self.cluster, facts.config.defaults)
+
+    def followed(self) -> tuple[Followed, ...]:
+        """Ask for a hook when a quota changes."""
+        return quota_defaults.FOLLOWED
 
     def allowed(self, account: str) -> str:
         """Return the principal of `[<namespace>/]<service account>`; nobody's for an empty one.

@@ -15,9 +15,20 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 import pydantic
+from lightkube import ALL_NS
 from lightkube.utils.quantity import parse_quantity
 
-from kubeflow_charm import Manifest
+from kubeflow_charm import Config, Manifest
+from kubeflow_charm.cluster.executor import Cluster, Placed
+from kubeflow_charm.cluster.resources import DATA, Kind, kind_of
+from kubeflow_charm.watch.watcher import Followed
+
+_QUOTAS = Kind("v1", "ResourceQuota", "resourcequotas", DATA)
+FOLLOWED = (
+    Followed("v1", "ResourceQuota", "resourcequotas"),
+    Followed("v1", "LimitRange", "limitranges"),
+)
+"""What decides where defaults stand: quotas, and other people's LimitRanges."""
 
 NAME = "kubeflow-quota-defaults"
 QUOTA = "kf-resource-quota"
@@ -56,14 +67,31 @@ class Defaults:
     requests: Mapping[str, str]
     limits: Mapping[str, str]
 
-    def contradictions(self) -> list[str]:
-        """Return the resources of which a container would ask for more than it may have."""
-        found = []
-        for resource, request in sorted(self.requests.items()):
-            asked, most = parse_quantity(request or None), parse_quantity(self.limits[resource] or None)
-            if asked is not None and most is not None and asked > most:
-                found.append(resource)
-        return found
+
+class DefaultsConfig(Config):
+    """The options that say how much."""
+
+    default_cpu_request: Quantity
+    default_memory_request: Quantity
+    default_cpu_limit: Quantity
+    default_memory_limit: Quantity
+
+    @pydantic.field_validator("default_cpu_limit", "default_memory_limit")
+    @classmethod
+    def _not_below_request(cls, text: str, info: pydantic.ValidationInfo) -> str:
+        option = (info.field_name or "").replace("limit", "request")
+        limit, request = parse_quantity(text or None), parse_quantity(info.data.get(option) or None)
+        if limit is not None and request is not None and limit < request:
+            raise ValueError(f"{text} is less than {option.replace('_', '-')}, {info.data[option]}")
+        return text
+
+    @property
+    def defaults(self) -> Defaults:
+        """What the options say."""
+        return Defaults(
+            {"cpu": self.default_cpu_request, "memory": self.default_memory_request},
+            {"cpu": self.default_cpu_limit, "memory": self.default_memory_limit},
+        )
 
 
 def limit_range(hard: Iterable[str], defaults: Defaults) -> Manifest | None:
@@ -92,14 +120,27 @@ def limit_range(hard: Iterable[str], defaults: Defaults) -> Manifest | None:
     }
 
 
-def placed(
-    quotas: Iterable[Manifest], own: Iterable[str], defaults: Defaults
-) -> list[tuple[Manifest, list[str]]]:
+def spread(cluster: Cluster, defaults: Defaults) -> list[Placed]:
+    """Return the LimitRanges of all profiles, by one request or, if there are any, two.
+
+    Raises:
+        Problem: if Kubernetes does not tell the quotas.
+    """
+    quotas = cluster.of_kind(_QUOTAS, ALL_NS, None, whole=True)
+    if not placed(quotas, (), defaults):
+        return []
+    kind = kind_of({"apiVersion": "v1", "kind": "LimitRange"})
+    ranges = cluster.of_kind(kind, ALL_NS, None, whole=False)
+    others = {item["metadata"]["namespace"] for item in ranges if not cluster.own.is_member(item)}
+    return placed(quotas, others, defaults)
+
+
+def placed(quotas: Iterable[Manifest], others: Iterable[str], defaults: Defaults) -> list[Placed]:
     """Return the LimitRanges of all profiles, each with the namespaces that it is for.
 
     Args:
         quotas: the ResourceQuotas of the cluster; a namespace is a profile's if one is the controller's.
-        own: the namespaces that have a LimitRange of somebody else, which stands alone there.
+        others: the namespaces that have a LimitRange of somebody else, which stands alone there.
         defaults: how much of each resource.
     """
     keys: dict[str, set[str]] = defaultdict(set)
@@ -110,7 +151,7 @@ def placed(
         if _is_the_controllers(quota):
             profiles.add(namespace)
     alike: dict[frozenset[str], list[str]] = defaultdict(list)
-    for namespace in sorted(profiles - set(own)):
+    for namespace in sorted(profiles - set(others)):
         alike[frozenset(keys[namespace] & _COUNTED.keys())].append(namespace)
     found = ((limit_range(hard, defaults), namespaces) for hard, namespaces in alike.items())
     return [(item, namespaces) for item, namespaces in found if item is not None]

@@ -73,14 +73,6 @@ def test_a_default_that_is_empty_is_left_out(module: Any):
     assert module.limit_range(["requests.cpu", "limits.cpu"], module.Defaults(NONE, NONE)) is None
 
 
-def test_a_request_above_its_limit_is_a_contradiction(module: Any, defaults: Any):
-    assert defaults.contradictions() == []
-    assert module.Defaults(
-        {"cpu": "2", "memory": "3Gi"}, {"cpu": "1500m", "memory": "4000Mi"}
-    ).contradictions() == ["cpu"]
-    assert module.Defaults(REQUESTS, NONE).contradictions() == []
-
-
 def test_profiles_with_like_quotas_share_one(module: Any, defaults: Any):
     quotas = [quota("a", "cpu", "pods"), quota("b", "cpu"), quota("c", "limits.cpu"), quota("d", "pods")]
     found = {
