@@ -28,7 +28,7 @@ from rehearsal.pipelines.templates import Settings
 
 ROOT = Path(__file__).parents[2]
 PIPELINES = ROOT / "tests/conformance/kfp_pipelines.py"
-SDK = ("kfp==2.16.0", "kfp-kubernetes==2.16.0")
+SDK = ("kfp==2.17.0", "kfp-kubernetes==2.17.0")
 NAMES = re.findall(r"^@dsl\.pipeline\ndef (\w+)", PIPELINES.read_text(), re.MULTILINE)
 RUNS = "/apis/argoproj.io/v1alpha1/namespaces/ada/workflows"
 TAINTED = "dgx-h100"

@@ -1,7 +1,7 @@
 """How long artifacts and logs are kept: rules of the bucket, which the store itself follows.
 
 Upstream does the same for its own store, SeaweedFS, with one number for artifacts and logs, and takes all
-other rules of the bucket away (kubeflow/pipelines 2.16.0, `ARTIFACT_RETENTION_DAYS` in
+other rules of the bucket away (kubeflow/pipelines 2.17.0, `ARTIFACT_RETENTION_DAYS` in
 base/installs/multi-user/pipelines-profile-controller/sync.py). Here rules that others made are left as they
 are. Buckets of other stores have rules that somebody keeps elsewhere, so there none is touched.
 """
@@ -21,6 +21,10 @@ Rules = Mapping[str, tuple[str, int]]
 MARK = "kubeflow-pipelines-"
 """What the names of our rules begin with."""
 _NONE = ("NoSuchLifecycleConfiguration", "NoSuchBucket")
+"""What says that the bucket has no rules."""
+_NO_RULES = ("NotImplemented", "MethodNotAllowed")
+"""What says that the store has no rules for any bucket. Any other refusal is waited for: rules of ours that
+should be gone would go on removing artifacts."""
 
 
 def ensured(store: ObjectStore, rules: Rules) -> None:
@@ -41,7 +45,7 @@ def ensured(store: ObjectStore, rules: Rules) -> None:
         try:
             found = _parsed(admin.lifecycle())
         except Refused as refused:
-            if refused.code not in _NONE and (rules or not refused.is_s3):
+            if refused.code not in (_NONE if rules else _NONE + _NO_RULES):
                 raise
             if refused.code == "NoSuchBucket" and rules:
                 admin.make_bucket()

@@ -3,19 +3,22 @@
 
 import bucket_retention
 import databases
+import key_grants
 import menu_links
 import metadata_store
 import object_stores
 import ops
-import profile_keys
+import other_controllers
 import profile_manifests
 import step_placement
+import viewer_images
 import workflow_controller
 from pipelines_config import PipelinesConfig
 from pipelines_crds import definitions
 from pipelines_facts import Facts
+from store_keys import Shared
 
-from kubeflow_charm import ComponentCharm, Manifest, gather
+from kubeflow_charm import ComponentCharm, Manifest, Outcome, gather
 from kubeflow_charm.gpu import pools as gpu
 from kubeflow_charm.relations import (
     dashboard_links,
@@ -29,10 +32,8 @@ from kubeflow_charm.relations import (
 from kubeflow_charm.watch import watcher
 from kubeflow_charm.webhooks.certificates import Certificate, webhook_certificate
 
-VERSION = "2.16.0"
-"""Of kubeflow/pipelines, as kubeflow/manifests 26.03 has it."""
-PROFILE = "user.kubeflow.org/enabled"
-"""What the namespaces of profiles are labelled with, as the resource dispatcher has it at first."""
+VERSION = "2.17.0"
+"""Of kubeflow/pipelines: the first whose web app asks whether a user may see an artifact."""
 
 
 class Pipelines(ComponentCharm[Facts]):
@@ -67,7 +68,13 @@ class Pipelines(ComponentCharm[Facts]):
             lambda: self.images,
         )
         gpus = gpu.discover(self.cluster.nodes()) if config.gpu_discovery else gpu.Gpus()
-        return Facts(config, gateway, database, store, gpus)
+        decision = key_grants.Decision(config, self.app.name, store, self.owner, self.cluster)
+        return Facts(config, gateway, database, store, *decision.keys(), gpus)
+
+    def converge(self, facts: Facts) -> Outcome:
+        """Do nothing while another Argo acts on the cluster's Workflows."""
+        other_controllers.refuse(self.cluster)
+        return super().converge(facts)
 
     def manifests(self, facts: Facts) -> list[Manifest]:
         """Return what pipelines need."""
@@ -81,7 +88,8 @@ class Pipelines(ComponentCharm[Facts]):
             gateway_namespace=config.gateway_namespace(facts.gateway),
             database=database,
             store=store,
-            own_secrets=profile_manifests.secrets(store, authorities),
+            store_key=facts.keys.platform,
+            own_secrets=profile_manifests.platform_secrets(facts.keys, authorities),
             ca_bundle=authorities,
             pipeline_root=config.pipeline_root(store.bucket, store.folder),
             log_key=config.log_key(store.folder),
@@ -112,35 +120,29 @@ class Pipelines(ComponentCharm[Facts]):
             endpoint.send(k8s_service.Service(service_name=name, service_port=port))
         self.dashboard.send(menu_links.LINKS)
         self.pod_defaults.send(profile_manifests.pod_defaults())
-        keys = self.own_keys(facts)
-        self.secrets.send(profile_manifests.secrets(store, store.tls_ca, keys))
-        self.config_maps.send(profile_manifests.config_maps(config, store, self.namespace, keys))
+        if facts.unasked:
+            raise facts.unasked
+        self.secrets.send(profile_manifests.secrets(facts.keys, store.tls_ca))
+        self.config_maps.send(profile_manifests.config_maps(config, store, self.namespace, facts.keys))
         bucket_retention.ensured(store, config.retention(self.app.name, store))
-        if keys is None and store.root:  # they may have had their own
-            profile_keys.withdrawn(store, self.owner)
-        shared = "profiles share one object store key" if keys is None else ""
+        shared = "profiles share one object store key" if isinstance(facts.keys, Shared) else ""
         return "; ".join(filter(None, (shared, facts.gpus.summary)))
 
-    def own_keys(self, facts: Facts) -> profile_manifests.Keys:
-        """Make a key for each profile in the store, if that is wanted and possible; None if all share one."""
-        if not facts.config.own_keys(facts.store):
-            return None
-        profiles = profile_keys.uids(self.cluster.namespaces(PROFILE))
-        return profile_keys.offered(facts.config, self.app.name, facts.store, self.owner, profiles)
-
     def disconnect(self, relation: ops.Relation) -> None:
-        """Revoke the profiles' keys in a store that this charm is no longer related to."""
+        """Revoke our keys in a store that is no longer related, and what the dispatcher had in a secret."""
+        self.secrets.disconnect(relation)
         if store := object_stores.left(relation, self.minio, self.s3, self.read_config()):
-            profile_keys.withdrawn(store, self.owner)
+            key_grants.revoked(store, self.owner)
 
     def followed(self) -> tuple[watcher.Followed, ...]:
         """Have a hook when nodes change, and when a profile comes that needs a key."""
-        profiles = watcher.Followed("v1", "Namespace", "namespaces", {PROFILE: None})
+        profiles = watcher.Followed("v1", "Namespace", "namespaces", {key_grants.PROFILE: None})
         return (watcher.NODES,) if self.config["object-store-keys"] == "shared" else (watcher.NODES, profiles)
 
     def user_images(self) -> list[str]:
-        """Return what runs start beside the images of their steps."""
-        return list(self.read_config().run_images(self.images.references).model_dump().values())
+        """Return what runs and viewers start beside the images of steps."""
+        runs = self.read_config().run_images(self.images.references).model_dump()
+        return [*runs.values(), *viewer_images.IMAGES]
 
 
 if __name__ == "__main__":  # pragma: no cover

@@ -1,7 +1,7 @@
 """The database that API server, cache and metadata store share.
 
 One related MySQL, and one database in it: the user that it gives has rights on no other. The tables of the
-three have no name in common (kubeflow/pipelines 2.16.0, backend/src/apiserver/model and
+three have no name in common (kubeflow/pipelines 2.17.0, backend/src/apiserver/model and
 backend/src/cache/model; google/ml-metadata v1.14.0, util/metadata_source_query_config.cc).
 """
 

@@ -60,7 +60,7 @@ def _quoted(value: str) -> str:
 def envoy() -> str:
     """Return the configuration of Envoy that turns the gRPC-Web of browsers into the store's gRPC.
 
-    It does what kubeflow/pipelines 2.16.0 has in metadata-envoy-configmap.yaml, but for the
+    It does what kubeflow/pipelines 2.17.0 has in metadata-envoy-configmap.yaml, but for the
     administration interface, which listens to its own pod only.
     """
     cors = {

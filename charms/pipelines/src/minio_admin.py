@@ -191,6 +191,10 @@ class Administration:
         return headers | {"authorization": said}
 
 
+class Denied(Problem):
+    """The key is not the administrator's, of MinIO or of what is in its place."""
+
+
 @contextlib.contextmanager
 def explained(application: str, wish: str) -> Iterator[None]:
     """Turn a failure within the block into a `Problem`.
@@ -211,7 +215,8 @@ def explained(application: str, wish: str) -> Iterator[None]:
 
 def _problem(application: str, wish: str, refused: Refused) -> Problem:
     if refused.code == "AccessDenied":
-        return blocked(f"{application} may not {wish}", "give it the key of MinIO's administrator")
+        problem = blocked(f"{application} may not {wish}", "give it the key of MinIO's administrator")
+        return Denied(problem.status)
     if refused.code in ("InvalidAccessKeyId", "SignatureDoesNotMatch"):
         return waiting(application, f"its object store does not know its own key yet: {refused.code}")
     if refused.code:

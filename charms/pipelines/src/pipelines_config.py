@@ -6,6 +6,7 @@ their config.yaml, as far as there is one.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 
 import pydantic
@@ -30,6 +31,7 @@ SHARED = "v2/artifacts"
 _TAKEN = (PRIVATE, "private", "v2", "pipelines")
 """What is in the bucket beside logs."""
 _NUMBER = r"^[0-9]{1,10}$"
+_DOMAINS = r"^([a-z0-9*.-]+(,[a-z0-9*.-]+)*)?$"
 _ZONE = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
 
 
@@ -79,6 +81,7 @@ class PipelinesConfig(GatewayConfig):
     default_pipeline_non_root: Literal["", "true", "false"]
     auto_update_default_version: bool
     pipeline_store: Literal["database", "kubernetes"]
+    pipeline_url_domains: Annotated[str, pydantic.Field(pattern=_DOMAINS)]
     init_connection_timeout: Annotated[str, pydantic.Field(pattern=_GO_DURATION)]
     timezone: Annotated[str, pydantic.Field(pattern=_ZONE)]
     allow_custom_visualizations: bool
@@ -110,8 +113,19 @@ class PipelinesConfig(GatewayConfig):
 
     def no_own_keys(self, application: str, store: ObjectStore) -> Problem:
         """Return the problem that a store has no key for each profile although it should."""
-        shared = f"juju config {application} object-store-keys=auto"
+        shared = f"juju config {application} object-store-keys=shared"
         return blocked(f"{store.application} cannot give each profile a key", shared)
+
+    def no_falling_back(self, application: str) -> Problem:
+        """Return the problem that profiles would share a key, after each had its own, and nobody said so."""
+        shared = f"juju config {application} object-store-keys=shared"
+        return blocked("each profile had its own key, and would share one", shared)
+
+    def buckets(self, store: ObjectStore) -> list[str]:
+        """Return the buckets of a store that our own programs use."""
+        scheme, _, root = (self.default_pipeline_root or "").partition("://")
+        other = re.split(r"[/?]", root)[0] if scheme in ("minio", "s3") else ""
+        return sorted({store.bucket, other} - {""})
 
     @property
     def log_folder(self) -> str:
@@ -121,8 +135,8 @@ class PipelinesConfig(GatewayConfig):
     def log_key(self, folder: str) -> str:
         """Return the key of a step's log in the bucket, without its file, as Argo's `keyFormat`.
 
-        Argo and the frontend fill in the same names (argo-workflows v3.7.3, docs/variables.md;
-        kubeflow/pipelines 2.16.0, frontend/server/workflow-helper.ts).
+        Argo and the frontend fill in the same names (argo-workflows v3.7.14, docs/variables.md;
+        kubeflow/pipelines 2.17.0, frontend/server/workflow-helper.ts).
         """
         day = "/".join(f"{{{{workflow.creationTimestamp.{part}}}}}" for part in "Ymd")
         run = f"{{{{workflow.namespace}}}}/{{{{workflow.name}}}}/{day}/{{{{pod.name}}}}"

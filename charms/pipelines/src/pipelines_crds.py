@@ -1,7 +1,7 @@
 """The custom resources of pipelines: Argo's, KFP's own two, and pipelines as Kubernetes objects.
 
-Names, scopes, short names and columns are those of argo-workflows v3.7.3, manifests/base/crds/minimal, and
-of kubeflow/pipelines 2.16.0, manifests/kustomize/base/crds and backend/src/crd, as kubeflow/manifests 26.03
+Names, scopes, short names and columns are those of argo-workflows v3.7.14, manifests/base/crds/minimal, and
+of kubeflow/pipelines 2.17.0, manifests/kustomize/base/crds and backend/src/crd, as kubeflow/manifests 26.03
 has them. What controllers write into a status is kept whole: it is theirs.
 """
 
@@ -232,6 +232,7 @@ class PipelineSpec(Schema):
 
     display_name: Text = None
     description: Text = None
+    tags: dict[str, str] | None = None
 
 
 class Pipeline(Schema):
@@ -250,6 +251,10 @@ class PipelineVersionSpec(Schema):
     pipeline_spec: Anything
     platform_spec: Anything = None
     pipeline_spec_uri: Annotated[Text, pydantic.Field(alias="pipelineSpecURI")] = None
+    tags: dict[str, str] | None = None
+    version_name: Annotated[
+        str | None, pydantic.Field(max_length=253, pattern=r"^[a-z0-9]([a-z0-9\.\-]*[a-z0-9])?$")
+    ] = None
 
 
 class PipelineVersion(Schema):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 from pipelines_config import PipelinesConfig
+from store_keys import Keys
 
+from kubeflow_charm import Problem
 from kubeflow_charm.gpu.pools import Gpus
 from kubeflow_charm.relations.gateway_info import Gateway
 from kubeflow_charm.relations.mysql_client import Database
@@ -21,6 +23,8 @@ class Facts:
         gateway: where users come in.
         database: MySQL, of runs and metadata.
         store: where artifacts and logs go, with its bucket and region.
+        keys: who has which key to the store.
+        unasked: why the store could not be asked in this hook, and profiles are offered nothing new.
         gpus: what the cluster's nodes offer; none if the operator has switched discovery off.
     """
 
@@ -28,4 +32,6 @@ class Facts:
     gateway: Gateway
     database: Database
     store: ObjectStore
+    keys: Keys
+    unasked: Problem | None
     gpus: Gpus

@@ -1,6 +1,6 @@
 """What every profile gets through the resource dispatcher, so that its runs find store and metadata.
 
-Upstream has a controller make these, and made two pods in each profile until 2.15 (kubeflow/pipelines 2.16.0,
+Upstream has a controller make these, and made two pods in each profile until 2.15 (kubeflow/pipelines 2.17.0,
 base/installs/multi-user/pipelines-profile-controller/sync.py). Its `artifact-repositories` is left out: the
 workflow controller's own settings say the same for all namespaces.
 """
@@ -9,18 +9,13 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
+import store_keys
 from pipelines_config import PRIVATE, PipelinesConfig
+from store_keys import Key, Keys, PerProfile
 
 from kubeflow_charm import Manifest
 from kubeflow_charm.relations.object_store import ObjectStore
-
-if TYPE_CHECKING:
-    from profile_keys import ProfileKey
-
-Keys = Mapping[str, "ProfileKey"] | None
 
 STORE_KEY = "mlpipeline-minio-artifact"
 """The Secret with the object store's key, by the name that launcher and driver take where none is said
@@ -30,31 +25,36 @@ ACCESS = "access-ml-pipeline"
 _TOKENS = "/var/run/secrets/kubeflow/pipelines"
 
 
-def secrets(store: ObjectStore, authorities: str, keys: Keys = None) -> list[Manifest]:
-    """Return the Secrets: the key of the store, and whom to trust, if that is not everybody's.
+def secrets(keys: Keys, authorities: str) -> list[Manifest]:
+    """Return the Secrets of profiles: the key to the store, and whom to trust, if that is not everybody's.
 
     Args:
-        store: the object store.
+        keys: those to the store.
         authorities: whom to trust, as PEM.
-        keys: each profile's own key by its namespace, or None if all have the store's.
     """
-    if keys is None:
-        made = [_key(store.access_key, store.secret_key)]
+    if isinstance(keys, PerProfile):
+        made = [_in(name, _key(key)) for name, key in sorted(keys.profiles.items())]
     else:
-        made = [_in(name, _key(key.access_key, key.secret_key)) for name, key in sorted(keys.items())]
-    return [*made, _secret(CA_BUNDLE, {"ca.crt": authorities})] if authorities else made
+        made = [_key(keys.platform)]
+    return [*made, *_bundle(authorities)]
 
 
-def config_maps(
-    config: PipelinesConfig, store: ObjectStore, namespace: str, profiles: Iterable[str] | None = None
-) -> list[Manifest]:
+def platform_secrets(keys: Keys, authorities: str) -> list[Manifest]:
+    """Return the same for our own programs, and with it who has which key: `store_keys.record`."""
+    secret = _key(keys.platform)
+    if annotations := store_keys.record(keys):
+        secret["metadata"]["annotations"] = annotations
+    return [secret, *_bundle(authorities)]
+
+
+def config_maps(config: PipelinesConfig, store: ObjectStore, namespace: str, keys: Keys) -> list[Manifest]:
     """Return the ConfigMaps: what the launcher reads, and where the metadata store is.
 
     Args:
         config: says where artifacts go.
         store: the object store.
         namespace: the one that pipelines are deployed in.
-        profiles: the profiles that have a folder of their own instead; None if none has.
+        keys: those to the store; a profile with its own key has a folder of its own.
     """
     reference = {"secretName": STORE_KEY, "accessKeyKey": "accesskey", "secretKeyKey": "secretkey"}
     default = {
@@ -66,16 +66,16 @@ def config_maps(
     }
     # The same store under both schemes, for a root may be written either way (backend/src/v2/config).
     providers = {scheme: {"default": default} for scheme in ("minio", "s3")}
-    said = json.dumps(providers, sort_keys=True, separators=(",", ":"))
+    document = json.dumps(providers, sort_keys=True, separators=(",", ":"))
 
     def launcher(root: str) -> Manifest:
-        return _config_map("kfp-launcher", {"defaultPipelineRoot": root, "providers": said})
+        return _config_map("kfp-launcher", {"defaultPipelineRoot": root, "providers": document})
 
-    if profiles is None:
-        launchers = [launcher(config.pipeline_root(store.bucket, store.folder))]
-    else:
+    if isinstance(keys, PerProfile):
         private = f"minio://{store.bucket}/{store.folder}{PRIVATE}"
-        launchers = [_in(name, launcher(f"{private}/{name}/v2/artifacts")) for name in sorted(profiles)]
+        launchers = [_in(name, launcher(f"{private}/{name}/v2/artifacts")) for name in sorted(keys.profiles)]
+    else:
+        launchers = [launcher(config.pipeline_root(store.bucket, store.folder))]
     metadata = {
         "METADATA_GRPC_SERVICE_HOST": f"metadata-grpc-service.{namespace}",
         "METADATA_GRPC_SERVICE_PORT": "8080",
@@ -108,8 +108,12 @@ def pod_defaults() -> list[Manifest]:
     ]
 
 
-def _key(access_key: str, secret_key: str) -> Manifest:
-    return _secret(STORE_KEY, {"accesskey": access_key, "secretkey": secret_key})
+def _key(key: Key) -> Manifest:
+    return _secret(STORE_KEY, {"accesskey": key.access_key, "secretkey": key.secret_key})
+
+
+def _bundle(authorities: str) -> list[Manifest]:
+    return [_secret(CA_BUNDLE, {"ca.crt": authorities})] if authorities else []
 
 
 def _in(namespace: str, manifest: Manifest) -> Manifest:

@@ -1,7 +1,7 @@
 """How the pods of runs get onto GPUs, and off them, without a word from the user.
 
 Argo gives a Workflow that says nothing else what `workflowDefaults` has, and every pod of it that: driver and
-importer as well as the steps (argo-workflows v3.7.3, docs/default-workflow-specs.md and
+importer as well as the steps (argo-workflows v3.7.14, docs/default-workflow-specs.md and
 workflow/controller/workflowpod.go). Nothing that the compiler of KFP writes is in the way; a step that names
 tolerations or an affinity has its own instead.
 """

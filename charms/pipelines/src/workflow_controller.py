@@ -1,7 +1,7 @@
 """The settings of Argo's workflow controller: where logs go, and what every step is given.
 
-kubeflow/pipelines 2.16.0, third-party/argo/base/workflow-controller-configmap-patch.yaml; the keys are those
-of argo-workflows v3.7.3, config/config.go.
+kubeflow/pipelines 2.17.0, third-party/argo/base/workflow-controller-configmap-patch.yaml; the keys are those
+of argo-workflows v3.7.14, config/config.go.
 """
 
 from __future__ import annotations
@@ -13,8 +13,17 @@ from profile_manifests import CA_BUNDLE, STORE_KEY
 from kubeflow_charm import Manifest
 from kubeflow_charm.relations.object_store import ObjectStore
 
+_RESOURCES = {
+    "requests": {"cpu": "10m", "memory": "32Mi"},
+    "limits": {"cpu": "500m", "memory": "512Mi"},
+}
+"""Of the containers `init` and `wait`, which Argo adds to every pod of a run. A quota of requests or limits
+refuses a pod with a container that does not name its own, and users cannot name them for these two. The
+requests are what the two need at rest, so that a quota is spent on steps. The limits are those of upstream's
+example (docs/workflow-controller-configmap.yaml): `wait` packs artifacts and logs when a step is over."""
 _EXECUTOR = {
     "imagePullPolicy": "IfNotPresent",
+    "resources": _RESOURCES,
     "securityContext": {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},

@@ -1,6 +1,6 @@
 """What Argo's custom resources say: WorkflowSpec, Template, and what they are made of.
 
-Every field of argo-workflows v3.7.3, pkg/apis/workflow/v1alpha1/workflow_types.go, is here by its name.
+Every field of argo-workflows v3.7.14, pkg/apis/workflow/v1alpha1/workflow_types.go, is here by its name.
 Upstream's small definitions keep whatever is written, so that a misspelled field is found when nothing
 happens; with these, `kubectl` and the API server say so. What belongs to another API (volumes, containers,
 affinities) is kept whole, and checked when the pod is made; so is what has a form for each kind of store. A

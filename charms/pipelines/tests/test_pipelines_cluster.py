@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime
 import itertools
 import json
 from collections.abc import Callable, Iterator
@@ -14,11 +15,14 @@ import pytest
 import yaml
 from charm_harness import MINIO
 from charm_harness import deployed as deploy
+from lightkube.models.coordination_v1 import LeaseSpec
+from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.admissionregistration_v1 import (
     MutatingWebhookConfiguration,
     ValidatingWebhookConfiguration,
 )
 from lightkube.resources.apps_v1 import Deployment
+from lightkube.resources.coordination_v1 import Lease
 from lightkube.resources.core_v1 import ConfigMap, Secret
 from ops import testing
 
@@ -91,7 +95,7 @@ def test_everything_is_taken_by_the_api_server(deployed, generations):
         ({"archive-logs": False}, {}, {API, UI}),
         ({"log-archive-prefix": "/logs"}, {}, {API, UI}),
         ({"object-store-bucket-name": "other"}, {}, {API, UI}),
-        ({"default_pipeline_root": "s3://other/x"}, {}, set()),
+        ({"default_pipeline_root": "s3://other/x", "object-store-keys": "shared"}, {}, set()),
         ({"run-retention-hours": 72}, {}, {"ml-pipeline-persistenceagent"}),
         ({"timezone": "Europe/Berlin"}, {}, {API, "ml-pipeline-scheduledworkflow"}),
         ({"driver-image": "a/driver:1"}, {}, {API}),
@@ -113,12 +117,14 @@ def test_a_change_restarts_the_workloads_that_it_is_for_and_no_other(
     assert {name for name in after if after[name] != before[name]} == restarted
 
 
+S3 = {"version": "1", "endpoint": "https://s3.example.com", "bucket": "mlpipeline"}
 ODD = "100%s $(KEY) ${KEY} 'single' \"double\" \\ {{ braces }} {% if %}\nsecond line ü"
 
 
 def test_odd_credentials_reach_every_consumer_unchanged(pipelines, deployed, model, secret, client):
-    minio = {**MINIO, "access-key": "12345", "secret-key": ODD}
-    pipelines.run(model, user={"username": "relation-7", "password": ODD}, minio=minio)
+    given = {"minio": None, "s3": S3, "keys": {"access-key": "12345", "secret-key": ODD}}
+    shared = {"object-store-keys": "shared"}
+    pipelines.run(model, shared, user={"username": "relation-7", "password": ODD}, **given)
     assert secret("mysql-secret") == {"username": "relation-7", "password": ODD}
     assert secret("mlpipeline-minio-artifact") == {"accesskey": "12345", "secretkey": ODD}
     pods = {
@@ -229,7 +235,8 @@ def test_a_store_with_an_authority_of_its_own_is_trusted_by_programs_and_runs(
     pipelines, deployed, model, client
 ):
     s3 = {"version": "1", "endpoint": "https://[2001:db8::7]:9000", "tls-ca-chain": json.dumps([PEM])}
-    state = pipelines.run(model, minio=None, s3=s3, dispatcher=True)
+    shared = {"object-store-keys": "shared"}
+    state = pipelines.run(model, shared, minio=None, s3=s3, dispatcher=True)
     (relation,) = (each for each in state.relations if each.endpoint == "secrets")
     uri = relation.local_app_data["kubernetes_manifests"]
     (offered,) = (each.latest_content for each in state.secrets if each.id == uri)
@@ -246,3 +253,55 @@ def test_a_store_with_an_authority_of_its_own_is_trusted_by_programs_and_runs(
     assert said["CABUNDLE_SECRET_NAME"] == "kfp-ca-bundle"
     assert said["OBJECTSTORECONFIG_HOST"] == "[2001:db8::7]"
     pipelines.run(model)
+
+
+@pytest.fixture
+def lease(client: lightkube.Client) -> Iterator[Callable[[str, datetime.timedelta, str], None]]:
+    """Return what makes a Lease as a workflow controller does: its name, its age, and the namespace."""
+    made: list[tuple[str, str]] = []
+
+    def make(name: str, age: datetime.timedelta, namespace: str) -> None:
+        renewed = datetime.datetime.now(datetime.UTC) - age
+        spec = LeaseSpec(holderIdentity="wc-0", leaseDurationSeconds=15, renewTime=renewed)
+        client.create(Lease(metadata=ObjectMeta(name=name, namespace=namespace), spec=spec))
+        made.append((name, namespace))
+
+    yield make
+    for name, namespace in made:
+        client.delete(Lease, name, namespace=namespace)
+
+
+SECONDS, HOURS = datetime.timedelta(seconds=5), datetime.timedelta(hours=2)
+
+
+def test_beside_another_argo_nothing_is_done_and_it_is_named(pipelines, deployed, model, client, lease):
+    pipelines.run(model)
+    client.delete(ConfigMap, "pipeline-install-config", namespace=model)
+    lease("workflow-controller", SECONDS, "default")
+    status = pipelines.run(model).unit_status
+    assert status == testing.BlockedStatus(
+        "Argo in namespace default acts on the same Workflows: remove it, or give it an instanceID"
+    )
+    assert "pipeline-install-config" not in {
+        item.to_dict()["metadata"]["name"] for item in client.list(ConfigMap, namespace=model)
+    }
+    gone = {"spec": {"renewTime": f"{datetime.datetime.now(datetime.UTC) - HOURS:%Y-%m-%dT%H:%M:%S.%fZ}"}}
+    client.patch(Lease, "workflow-controller", gone, namespace="default")
+    assert pipelines.run(model).unit_status.message != status.message
+    assert client.get(ConfigMap, "pipeline-install-config", namespace=model)
+
+
+@pytest.mark.parametrize(
+    ("name", "age", "elsewhere"),
+    [
+        ("workflow-controller", HOURS, True),
+        ("workflow-controller-team-a", SECONDS, True),
+        ("another-controller", SECONDS, True),
+        ("workflow-controller", SECONDS, False),
+    ],
+)
+def test_argos_that_are_gone_have_an_instance_id_or_are_ours_are_no_others(
+    pipelines, deployed, model, lease, name, age, elsewhere
+):
+    lease(name, age, "default" if elsewhere else model)
+    assert "Argo" not in pipelines.run(model).unit_status.message

@@ -15,7 +15,8 @@ from charm_harness import deployed as deploy
 from conformance import s3_server
 from conformance.between import between
 from lightkube.models.meta_v1 import ObjectMeta
-from lightkube.resources.core_v1 import Namespace
+from lightkube.resources.apps_v1 import Deployment
+from lightkube.resources.core_v1 import ConfigMap, Namespace, Secret
 from minio import Minio
 from minio.error import S3Error
 from ops import testing
@@ -25,6 +26,7 @@ from rehearsal.guardian import Guardian
 
 MODEL = "own-keys"
 REQUIRED = {"object-store-keys": "per-profile"}
+SHARED = {"object-store-keys": "shared"}
 PROFILES = ("ada", "bob")
 BUCKET = "mlpipeline"
 
@@ -100,6 +102,28 @@ def test_the_root_key_is_in_no_profile(deployed, minio):
     assert base64.b64encode(minio.secret_key.encode()).decode() not in json.dumps(secrets)
 
 
+def kept(client: lightkube.Client, name: str = "mlpipeline-minio-artifact") -> dict[str, str]:
+    """Return what a Secret of the model holds."""
+    data = client.get(Secret, name, namespace=MODEL).data or {}
+    return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+
+def test_the_root_key_is_in_no_object_of_the_cluster(deployed, minio, client):
+    encoded = base64.b64encode(minio.secret_key.encode()).decode()
+    for kind in (Secret, ConfigMap, Deployment):
+        for item in client.list(kind, namespace=MODEL):
+            assert minio.secret_key not in str(item.to_dict())
+            assert encoded not in str(item.to_dict())
+
+
+def test_our_own_programs_have_a_key_to_the_bucket(deployed, minio, client):
+    key = kept(client)
+    ours = Minio(minio.endpoint, key["accesskey"], key["secretkey"], secure=False)
+    ours.put_object(BUCKET, "pipelines/x", io.BytesIO(b"x"), 1)
+    with pytest.raises(S3Error, match="AccessDenied"):
+        ours.make_bucket("another")
+
+
 def test_runs_of_a_profile_write_where_its_key_may(pipelines, deployed):
     roots = {
         each["metadata"]["namespace"]: each["data"]["defaultPipelineRoot"]
@@ -107,7 +131,7 @@ def test_runs_of_a_profile_write_where_its_key_may(pipelines, deployed):
         if each["metadata"]["name"] == "kfp-launcher"
     }
     assert roots == {name: f"minio://{BUCKET}/private-artifacts/{name}/v2/artifacts" for name in PROFILES}
-    documents = pipelines.render({"gpu-discovery": False})
+    documents = pipelines.render({"gpu-discovery": False, **SHARED})
     repository = documents["ConfigMap/workflow-controller-configmap"]["data"]["artifactRepository"]
     assert "keyFormat: artifacts/{{workflow.namespace}}/" in repository
 
@@ -133,10 +157,20 @@ def test_a_store_that_is_away_is_waited_for_and_takes_no_key_away(pipelines, dep
     assert [each for each in state.relations if each.endpoint == "secrets" and each.local_app_data] == []
 
 
-@pytest.mark.parametrize(
-    "options", [{"object-store-keys": "shared"}, {"default_pipeline_root": "minio://mlpipeline/x"}]
-)
-def test_where_all_share_a_key_the_status_says_so(pipelines, deployed, said, options):
+@pytest.fixture
+def consented(pipelines: Any, deployed: testing.State, said: dict[str, Any]) -> None:
+    """The operator has said that profiles may share a key."""
+    pipelines.run(MODEL, SHARED, minio=said)
+
+
+@pytest.fixture
+def separate(pipelines: Any, deployed: testing.State, said: dict[str, Any]) -> None:
+    """Each profile has had a key of its own."""
+    pipelines.run(MODEL, minio=said)
+
+
+@pytest.mark.parametrize("options", [SHARED, {"default_pipeline_root": "minio://mlpipeline/x"}])
+def test_where_all_share_a_key_the_status_says_so(pipelines, consented, said, minio, options):
     context = pipelines.context()
     given = pipelines.state(MODEL, options, minio=said, dispatcher=True)
     with context(context.on.config_changed(), given) as manager:
@@ -144,6 +178,85 @@ def test_where_all_share_a_key_the_status_says_so(pipelines, deployed, said, opt
         assert manager.charm.summary.startswith("profiles share one object store key")
     (secret,) = offered(state, "secrets")
     assert "namespace" not in secret["metadata"]
+    assert base64.b64decode(secret["data"]["secretkey"]).decode() != minio.secret_key
+    shared = Minio(
+        minio.endpoint,
+        *(base64.b64decode(secret["data"][key]).decode() for key in ("accesskey", "secretkey")),
+        secure=False,
+    )
+    for profile in PROFILES:
+        put(shared, profile)
+
+
+def answering(minio: s3_server.Server, said: dict[str, Any], status: int, code: str) -> Any:
+    """Return a store that answers each request with an error of S3, and what its charm writes."""
+    body = f"<?xml version='1.0'?><Error><Code>{code}</Code></Error>".encode()
+    return between(minio.store(BUCKET), lambda *_: (status, body))
+
+
+@pytest.mark.parametrize("before", ["deployed", "consented", "separate"])
+def test_no_error_but_a_proof_makes_profiles_share_a_key(pipelines, said, minio, client, request, before):
+    request.getfixturevalue(before)
+    was = kept(client)
+    with answering(minio, said, 403, "RequestTimeTooSkewed") as (reached, _):
+        state = pipelines.run(MODEL, minio={**said, "port": reached.port}, dispatcher=True)
+    assert state.unit_status == testing.WaitingStatus("minio: its object store refuses: RequestTimeTooSkewed")
+    assert [each for each in state.relations if each.endpoint == "secrets" and each.local_app_data] == []
+    assert kept(client) == was
+
+
+FALLING = testing.BlockedStatus(
+    "each profile had its own key, and would share one: "
+    "juju config kubeflow-pipelines object-store-keys=shared"
+)
+
+
+def test_profiles_that_had_their_own_keys_share_one_only_if_the_operator_says_so(
+    pipelines, separate, said, minio, client
+):
+    with answering(minio, said, 404, "NoSuchBucket") as (reached, _):
+        other = {**said, "port": reached.port}
+        was = kept(client)
+        state = pipelines.run(MODEL, minio=other, dispatcher=True)
+        assert state.unit_status == FALLING
+        assert [each for each in state.relations if each.endpoint == "secrets" and each.local_app_data] == []
+        assert kept(client) == was
+        (secret,) = offered(pipelines.run(MODEL, SHARED, minio=other, dispatcher=True), "secrets")
+        assert base64.b64decode(secret["data"]["secretkey"]).decode() == said["secret-key"]
+        # From then on there is nothing to fall back from.
+        assert offered(pipelines.run(MODEL, minio=other, dispatcher=True), "secrets") == [secret]
+    assert len(offered(pipelines.run(MODEL, minio=said, dispatcher=True), "secrets")) == len(PROFILES)
+
+
+@pytest.mark.parametrize("way", ["s3-credentials", "default_pipeline_root"])
+def test_neither_another_relation_nor_another_option_makes_them_share_one(
+    pipelines, separate, said, minio, way
+):
+    if way == "s3-credentials":
+        state = pipelines.run(MODEL, **through_s3_integrator(minio, minio.access_key, minio.secret_key))
+    else:
+        root = {"default_pipeline_root": "minio://mlpipeline/x"}
+        state = pipelines.run(MODEL, root, minio=said, dispatcher=True)
+    assert state.unit_status == FALLING
+    assert len(users(minio)) == len(PROFILES) + 1
+
+
+def test_a_key_that_is_no_administrators_may_be_shared(pipelines, consented, said, minio, client):
+    key = kept(client)
+    limited = {**said, "access-key": key["accesskey"], "secret-key": key["secretkey"]}
+    state = pipelines.run(MODEL, minio=limited, dispatcher=True)
+    assert state.unit_status == testing.BlockedStatus(
+        "minio may not make keys: give it the key of MinIO's administrator"
+    )
+    (secret,) = offered(pipelines.run(MODEL, SHARED, minio=limited, dispatcher=True), "secrets")
+    assert base64.b64decode(secret["data"]["accesskey"]).decode() == key["accesskey"]
+
+
+def test_while_the_store_is_away_the_platform_is_kept_in_order(pipelines, separate, said, client):
+    client.delete(ConfigMap, "pipeline-install-config", namespace=MODEL)
+    state = pipelines.run(MODEL, minio={**said, "port": 1}, dispatcher=True)
+    assert state.unit_status.message.startswith("minio: its object store does not answer")
+    assert client.get(ConfigMap, "pipeline-install-config", namespace=MODEL)
 
 
 def test_a_root_of_ones_own_and_own_keys_exclude_each_other(pipelines):
@@ -159,7 +272,7 @@ def through_s3_integrator(minio: s3_server.Server, access_key: str, secret_key: 
     return {"minio": None, "s3": s3, "keys": keys, "dispatcher": True}
 
 
-def test_a_minio_behind_s3_integrator_gives_keys_if_it_is_asked_to(pipelines, deployed, minio):
+def test_a_minio_behind_s3_integrator_gives_keys_if_it_is_asked_to(pipelines, consented, minio):
     given = through_s3_integrator(minio, minio.access_key, minio.secret_key)
     (secret,) = offered(pipelines.run(MODEL, **given), "secrets")
     assert base64.b64decode(secret["data"]["secretkey"]).decode() == minio.secret_key
@@ -182,7 +295,7 @@ def test_a_store_that_is_no_minio_is_blocked_if_keys_are_required(pipelines, dep
     with between(minio.store(BUCKET), lambda *_: (404, no_minio)) as (reached, _):
         other = s3_server.Server(reached.port, "key", "secret-key")
         state = pipelines.run(MODEL, REQUIRED, **through_s3_integrator(other, "key", "secret-key"))
-    cure = "juju config kubeflow-pipelines object-store-keys=auto"
+    cure = "juju config kubeflow-pipelines object-store-keys=shared"
     assert state.unit_status == testing.BlockedStatus(f"s3-integrator cannot give each profile a key: {cure}")
 
 
@@ -193,9 +306,9 @@ def users(minio: s3_server.Server) -> set[str]:
 
 def test_with_one_key_for_all_no_profile_keeps_its_own(pipelines, deployed, said, minio):
     pipelines.run(MODEL, minio=said, dispatcher=True)
-    assert len(users(minio)) == len(PROFILES)
-    pipelines.run(MODEL, {"object-store-keys": "shared"}, minio=said, dispatcher=True)
-    assert users(minio) == set()
+    assert len(users(minio)) == len(PROFILES) + 1
+    pipelines.run(MODEL, SHARED, minio=said, dispatcher=True)
+    assert len(users(minio)) == 1
 
 
 def without_store(pipelines: Any, said: dict[str, Any]) -> testing.State:
@@ -208,14 +321,14 @@ def without_store(pipelines: Any, said: dict[str, Any]) -> testing.State:
 
 def test_a_store_that_is_left_keeps_no_key_of_a_profile(pipelines, deployed, said, minio):
     pipelines.run(MODEL, minio=said, dispatcher=True)
-    assert len(users(minio)) == len(PROFILES)
+    assert len(users(minio)) == len(PROFILES) + 1
     state = without_store(pipelines, said)
     assert users(minio) == set()
     assert state.unit_status.message.startswith("relation object-storage missing")
     # Who relates it again has the same keys.
     again = pipelines.run(MODEL, minio=said, dispatcher=True)
     assert offered(again, "secrets") == offered(deployed, "secrets")
-    assert len(users(minio)) == len(PROFILES)
+    assert len(users(minio)) == len(PROFILES) + 1
 
 
 def test_the_same_store_by_its_other_relation_keeps_the_keys(pipelines, deployed, said, minio):

@@ -253,7 +253,7 @@ OBJECTS: list[dict[str, Any]] = [
         "apiVersion": "pipelines.kubeflow.org/v2beta1",
         "kind": "Pipeline",
         "metadata": {"name": "p"},
-        "spec": {"displayName": "P", "description": "d"},
+        "spec": {"displayName": "P", "description": "d", "tags": {"team": "a"}},
     },
     {
         "apiVersion": "pipelines.kubeflow.org/v2beta1",
@@ -264,6 +264,8 @@ OBJECTS: list[dict[str, Any]] = [
             "pipelineSpec": {"pipelineInfo": {"name": "p"}},
             "platformSpec": {"platforms": {}},
             "codeSourceURL": "https://example.com",
+            "versionName": "v1.0",
+            "tags": {"team": "a"},
         },
     },
 ]

@@ -58,6 +58,7 @@ def test_what_is_missing_or_wrong_is_said_with_its_cure(pipelines, said, expecte
         ("log-archive-filename", "a/b", "String should match pattern"),
         ("pipeline-store", "both", "Input should be 'database' or 'kubernetes'"),
         ("log-level", "loud", "Input should be 'debug', 'info', 'warning' or 'error'"),
+        ("pipeline-url-domains", "https://example.com", "String should match pattern"),
         ("timezone", "Europe/", "String should match pattern"),
     ],
 )

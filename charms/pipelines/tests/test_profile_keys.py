@@ -1,4 +1,4 @@
-"""Every profile's own key: what a real MinIO lets it do, and what it asks of MinIO."""
+"""The keys of profiles and platform: what a real MinIO lets each do, and what they ask of MinIO."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ SOURCE = str(Path(__file__).parents[1] / "src")
 OWNER = "7c1d9a30-2f4e-4c55-8b1d-0a8f5e2b9c11/kubeflow-pipelines"
 PROFILES = {"ada": "uid-of-ada", "ada2": "uid-of-ada2", "bob": "uid-of-bob"}
 BUCKET = "mlpipeline"
+PLATFORM = ""
 LOGS = "artifacts"
 
 
@@ -42,7 +43,7 @@ def module() -> Any:
     """The module under test, found as the charm finds it; no two charms have modules of one name."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(SOURCE)
-        return importlib.import_module("profile_keys")
+        return importlib.import_module("key_grants")
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +95,12 @@ def granted(
         root.make_bucket(BUCKET)
         for name in ("private-artifacts/bob/x", "artifacts/x", "v2/artifacts/ada/x", "private-artifacts/x"):
             put(root, name)
-        yield Granted(store, module.ensured(store, OWNER, PROFILES, LOGS))
+        yield Granted(store, ensured(module, store, OWNER, PROFILES, LOGS))
+
+
+def ensured(module: Any, store: Any, owner: str, profiles: dict[str, str], logs: str) -> dict[str, Any]:
+    """Return the keys after a hook, by profile; that of the platform has no profile."""
+    return module.ensured(store, owner, profiles, logs, [BUCKET])
 
 
 def client(store: Any, key: Any) -> Minio:
@@ -206,6 +212,49 @@ def test_a_profiles_key_changes_no_keys_and_makes_no_buckets(granted):
     assert [bucket.name for bucket in granted.of("ada").list_buckets()] == [BUCKET]
 
 
+def test_the_platforms_key_has_the_bucket_and_nothing_else_of_the_store(granted):
+    platform, root = granted.of(PLATFORM), client(granted.store, granted.store)
+    for name in ("pipelines/x", "private-artifacts/ada/of-the-platform", "artifacts/bob/main.log"):
+        put(platform, name)
+        assert got(platform, name) == b"data"
+        platform.remove_object(BUCKET, name)
+    assert "artifacts/x" in names(platform, "")
+    if not root.bucket_exists("of-another-team"):
+        root.make_bucket("of-another-team")
+    root.put_object("of-another-team", "x", io.BytesIO(b"data"), 4)
+    with refused():
+        platform.get_object("of-another-team", "x")
+    with refused():
+        platform.put_object("of-another-team", "y", io.BytesIO(b"data"), 4)
+    with refused():
+        list(platform.list_objects("of-another-team"))
+    with refused():
+        platform.make_bucket("one-more")
+    assert [bucket.name for bucket in platform.list_buckets()] == [BUCKET]
+
+
+def test_the_platforms_key_changes_no_keys(granted):
+    key = granted.keys[PLATFORM]
+    platform = administrator(granted.store, key)
+    for attempt in (
+        lambda: platform.user_add("another", "another-secret"),
+        platform.user_list,
+        lambda: platform.policy_set("consoleAdmin", user=key.access_key),
+        lambda: platform.add_service_account(access_key="another", secret_key="another-secret"),
+    ):
+        with pytest.raises(MinioAdminException, match="AccessDenied"):
+            attempt()
+
+
+def test_the_platforms_key_makes_its_bucket_where_it_is_missing(module, store):
+    other = dataclasses.replace(store, bucket="not-there-yet")
+    key = module.ensured(other, OWNER, {}, LOGS, [other.bucket])[PLATFORM]
+    platform = client(other, key)
+    assert not platform.bucket_exists(other.bucket)
+    platform.make_bucket(other.bucket)
+    platform.put_object(other.bucket, "pipelines/x", io.BytesIO(b"data"), 4)
+
+
 def test_a_wrong_secret_is_refused(granted):
     wrong = dataclasses.replace(granted.keys["ada"], secret_key="x" * 40)
     with refused("SignatureDoesNotMatch"):
@@ -213,43 +262,46 @@ def test_a_wrong_secret_is_refused(granted):
 
 
 def test_keys_are_what_minio_takes_and_tell_nothing_when_shown(module, store):
-    key = module.derived(store, OWNER, PROFILES)["ada"]
+    key = module.store_keys.derived(store, OWNER, PROFILES)["ada"]
     assert (len(key.access_key), len(key.secret_key)) == (20, 40)
     assert key.access_key.isalnum()
     assert key.secret_key not in repr(key)
 
 
 def test_every_hook_knows_the_same_keys_and_what_differs_makes_others(module, store):
-    key = module.derived(store, OWNER, PROFILES)["ada"]
-    assert module.derived(store, OWNER, PROFILES)["ada"] == key
+    key = module.store_keys.derived(store, OWNER, PROFILES)["ada"]
+    assert module.store_keys.derived(store, OWNER, PROFILES)["ada"] == key
     others = [
-        module.derived(store, OWNER, {"ada": "uid-of-another-ada"})["ada"],
-        module.derived(store, "another/kubeflow-pipelines", PROFILES)["ada"],
-        module.derived(dataclasses.replace(store, secret_key="rotated-once"), OWNER, PROFILES)["ada"],
-        module.derived(dataclasses.replace(store, access_key="admin"), OWNER, PROFILES)["ada"],
-        module.derived(dataclasses.replace(store, bucket="another"), OWNER, PROFILES)["ada"],
-        module.derived(store, OWNER, PROFILES)["bob"],
+        module.store_keys.derived(store, OWNER, {"ada": "uid-of-another-ada"})["ada"],
+        module.store_keys.derived(store, "another/kubeflow-pipelines", PROFILES)["ada"],
+        module.store_keys.derived(dataclasses.replace(store, secret_key="rotated-once"), OWNER, PROFILES)[
+            "ada"
+        ],
+        module.store_keys.derived(dataclasses.replace(store, access_key="admin"), OWNER, PROFILES)["ada"],
+        module.store_keys.derived(dataclasses.replace(store, bucket="another"), OWNER, PROFILES)["ada"],
+        module.store_keys.derived(store, OWNER, PROFILES)["bob"],
     ]
     every = [key, *others]
     assert len({each.access_key for each in every}) == len({each.secret_key for each in every}) == len(every)
 
 
 def test_keys_of_profiles_that_are_gone_are_refused_and_leave_nothing(module, store):
-    keys = module.ensured(store, OWNER, PROFILES, LOGS)
-    module.ensured(store, OWNER, {"bob": PROFILES["bob"]}, LOGS)
+    keys = ensured(module, store, OWNER, PROFILES, LOGS)
+    left = ensured(module, store, OWNER, {"bob": PROFILES["bob"]}, LOGS)
     admin = administrator(store)
-    assert set(users(admin)) == {keys["bob"].access_key}
+    assert set(users(admin)) == {key.access_key for key in left.values()}
+    assert left == {name: keys[name] for name in ("bob", PLATFORM)}
     assert policies(admin) == set(users(admin).values())
     with refused("InvalidAccessKeyId"):
         names(client(store, keys["ada"]), "private/ada/")
     put(client(store, keys["bob"]), "private/bob/x")
-    module.ensured(store, OWNER, {}, LOGS)
+    module.revoked(store, OWNER)
     assert (users(admin), policies(admin)) == ({}, set())
 
 
 def test_who_had_a_profile_of_that_name_before_is_refused(module, store):
-    before = module.ensured(store, OWNER, {"ada": "first"}, LOGS)["ada"]
-    after = module.ensured(store, OWNER, {"ada": "second"}, LOGS)["ada"]
+    before = ensured(module, store, OWNER, {"ada": "first"}, LOGS)["ada"]
+    after = ensured(module, store, OWNER, {"ada": "second"}, LOGS)["ada"]
     with refused("InvalidAccessKeyId"):
         names(client(store, before), "private/ada/")
     assert names(client(store, after), "private/ada/") == set()
@@ -259,9 +311,9 @@ def test_other_users_policies_and_installations_are_left_alone(module, store):
     admin = administrator(store)
     admin.user_add("grafana", "grafana-secret")
     admin.policy_set("readonly", user="grafana")
-    theirs = module.ensured(store, "another/kubeflow-pipelines", PROFILES, LOGS)
-    module.ensured(store, OWNER, PROFILES, LOGS)
-    module.ensured(store, OWNER, {}, LOGS)
+    theirs = ensured(module, store, "another/kubeflow-pipelines", PROFILES, LOGS)
+    ensured(module, store, OWNER, PROFILES, LOGS)
+    module.revoked(store, OWNER)
     left = users(admin)
     assert set(left) == {key.access_key for key in theirs.values()}
     assert policies(admin) == set(left.values())
@@ -270,11 +322,11 @@ def test_other_users_policies_and_installations_are_left_alone(module, store):
 
 
 def test_another_folder_for_logs_keeps_the_key(module, store):
-    before = module.ensured(store, OWNER, PROFILES, LOGS)["ada"]
+    before = ensured(module, store, OWNER, PROFILES, LOGS)["ada"]
     ada = client(store, before)
     with refused():
         put(ada, "logs/of/ada/x")
-    assert module.ensured(store, OWNER, PROFILES, "logs/of")["ada"] == before
+    assert ensured(module, store, OWNER, PROFILES, "logs/of")["ada"] == before
     put(ada, "logs/of/ada/x")
     with refused():
         put(ada, f"{LOGS}/ada/x")
@@ -283,12 +335,12 @@ def test_another_folder_for_logs_keeps_the_key(module, store):
 
 
 def test_what_is_missing_or_changed_by_hand_comes_back(module, store):
-    keys = module.ensured(store, OWNER, PROFILES, LOGS)
+    keys = ensured(module, store, OWNER, PROFILES, LOGS)
     admin = administrator(store)
     wanted = users(admin)
     admin.user_remove(keys["ada"].access_key)
     admin.policy_set("readwrite", user=keys["bob"].access_key)
-    module.ensured(store, OWNER, PROFILES, LOGS)
+    ensured(module, store, OWNER, PROFILES, LOGS)
     assert users(admin) == wanted
     put(client(store, keys["ada"]), "private/ada/x")
     with refused():
@@ -296,23 +348,23 @@ def test_what_is_missing_or_changed_by_hand_comes_back(module, store):
 
 
 def test_a_key_that_is_switched_off_stays_off(module, store):
-    key = module.ensured(store, OWNER, PROFILES, LOGS)["ada"]
+    key = ensured(module, store, OWNER, PROFILES, LOGS)["ada"]
     administrator(store).user_disable(key.access_key)
-    module.ensured(store, OWNER, PROFILES, LOGS)
+    ensured(module, store, OWNER, PROFILES, LOGS)
     with refused("InvalidAccessKeyId"):
         names(client(store, key), "private/ada/")
 
 
 def test_a_new_key_of_the_administrator_makes_all_others_new(module, tmp_path, guardian):
     with s3_server.serving(guardian, tmp_path) as server:
-        before = module.ensured(server.store(BUCKET), OWNER, PROFILES, LOGS)
+        before = ensured(module, server.store(BUCKET), OWNER, PROFILES, LOGS)
         was = server.store(BUCKET)
     with s3_server.serving(guardian, tmp_path, secret_key="rotated-once") as server:
         with pytest.raises(Problem) as caught:
-            module.ensured(dataclasses.replace(was, port=server.port), OWNER, PROFILES, LOGS)
+            ensured(module, dataclasses.replace(was, port=server.port), OWNER, PROFILES, LOGS)
         text = "minio: its object store does not know its own key yet: SignatureDoesNotMatch"
         assert caught.value.status == ops.WaitingStatus(text)
-        after = module.ensured(server.store(BUCKET), OWNER, PROFILES, LOGS)
+        after = ensured(module, server.store(BUCKET), OWNER, PROFILES, LOGS)
         assert set(users(administrator(server.store(BUCKET)))) == {key.access_key for key in after.values()}
         assert not {key.secret_key for key in before.values()} & {key.secret_key for key in after.values()}
 
@@ -320,30 +372,30 @@ def test_a_new_key_of_the_administrator_makes_all_others_new(module, tmp_path, g
 def test_a_settled_hook_asks_one_thing_however_many_profiles_there_are(module, store):
     with between(store) as (reached, seen):
         for profiles in (PROFILES, {f"p{number}": str(number) for number in range(12)}):
-            module.ensured(reached, OWNER, profiles, LOGS)
+            ensured(module, reached, OWNER, profiles, LOGS)
             seen.clear()
-            module.ensured(reached, OWNER, profiles, LOGS)
+            ensured(module, reached, OWNER, profiles, LOGS)
             assert seen == ["list-users"]
 
 
 def test_one_more_profile_costs_five_requests(module, store):
     with between(store) as (reached, seen):
-        module.ensured(reached, OWNER, PROFILES, LOGS)
+        ensured(module, reached, OWNER, PROFILES, LOGS)
         seen.clear()
-        module.ensured(reached, OWNER, PROFILES | {"eve": "uid-of-eve"}, LOGS)
+        ensured(module, reached, OWNER, PROFILES | {"eve": "uid-of-eve"}, LOGS)
         grant = ["add-canned-policy", "add-user", "set-user-or-group-policy"]
         assert seen == ["list-users", *grant, "list-canned-policies"]
 
 
 def test_a_failure_takes_nothing_away_and_the_next_hook_does_what_is_left(module, store):
     broken = lambda _, command: (500, b"{}") if command == "add-user" else None  # noqa: E731
-    before = module.ensured(store, OWNER, PROFILES, LOGS)
+    before = ensured(module, store, OWNER, PROFILES, LOGS)
     profiles = {"bob": PROFILES["bob"], "eve": "uid-of-eve"}
     with between(store, broken) as (reached, _), pytest.raises(Problem) as caught:
-        module.ensured(reached, OWNER, profiles, LOGS)
+        ensured(module, reached, OWNER, profiles, LOGS)
     assert caught.value.status == ops.WaitingStatus("minio: its object store answers HTTP 500")
     assert set(users(administrator(store))) == {key.access_key for key in before.values()}
-    after = module.ensured(store, OWNER, profiles, LOGS)
+    after = ensured(module, store, OWNER, profiles, LOGS)
     admin = administrator(store)
     assert set(users(admin)) == {key.access_key for key in after.values()}
     assert policies(admin) == set(users(admin).values())
@@ -397,21 +449,70 @@ NO_BUCKET = b"<?xml version='1.0'?><Error><Code>NoSuchBucket</Code></Error>"
 )  # fmt: skip
 def test_what_a_store_refuses_is_a_status_of_its_application(module, store, status, body, expected):
     with between(store, lambda *_: (status, body)) as (reached, _), pytest.raises(Problem) as caught:
-        module.ensured(reached, OWNER, PROFILES, LOGS)
+        ensured(module, reached, OWNER, PROFILES, LOGS)
     assert caught.value.status == expected
 
 
+def xml(code: str) -> bytes:
+    return f"<?xml version='1.0'?><Error><Code>{code}</Code></Error>".encode()
+
+
 @pytest.mark.parametrize(
-    ("status", "body"), [(404, NO_BUCKET), (403, NO_BUCKET), (501, said("NotImplemented"))]
+    ("status", "body"),
+    [
+        (404, NO_BUCKET),
+        (403, NO_BUCKET),
+        (404, xml("NoSuchKey")),
+        (405, xml("MethodNotAllowed")),
+        (501, xml("NotImplemented")),
+        (501, said("NotImplemented")),
+    ],
 )
-def test_a_store_without_users_is_told_apart(module, store, status, body):
-    with between(store, lambda *_: (status, body)) as (reached, _):
-        assert module.ensured(reached, OWNER, PROFILES, LOGS) is None
+def test_a_store_that_proves_to_have_no_users_is_told_apart(module, store, status, body):
+    with between(store, lambda *_: (status, body)) as (reached, _), pytest.raises(module.NotMinio):
+        ensured(module, reached, OWNER, PROFILES, LOGS)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (403, xml("RequestTimeTooSkewed")),
+        (400, xml("MissingDateHeader")),
+        (400, xml("MalformedDate")),
+        (400, xml("SignatureVersionNotSupported")),
+        (400, xml("BadRequest")),
+        (403, xml("AccessDenied")),
+        (403, xml("AllAccessDisabled")),
+        (404, xml("NoSuchUpload")),
+        (426, said("XMinioAdminVersionMismatch")),
+        (500, NO_BUCKET),
+        (503, xml("NoSuchKey")),
+        (404, said("NoSuchBucket")),
+        (404, b"<html>NoSuchBucket</html>"),
+        (200, NO_BUCKET),
+    ],
+)
+def test_no_other_answer_proves_that_a_store_has_no_users(module, store, status, body):
+    with between(store, lambda *_: (status, body)) as (reached, _), pytest.raises(Problem):
+        ensured(module, reached, OWNER, PROFILES, LOGS)
+
+
+def test_a_real_minio_whose_clock_differs_proves_nothing(module, store, monkeypatch):
+    class Late(datetime.datetime):
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> datetime.datetime:
+            return super().now(tz) - datetime.timedelta(minutes=20)
+
+    monkeypatch.setattr(sys.modules["minio_admin"].datetime, "datetime", Late)
+    with pytest.raises(Problem) as caught:
+        ensured(module, store, OWNER, PROFILES, LOGS)
+    text = "minio: its object store refuses: RequestTimeTooSkewed"
+    assert caught.value.status == ops.WaitingStatus(text)
 
 
 def test_a_store_that_is_away_is_waited_for(module, store):
     with pytest.raises(Problem) as caught:
-        module.ensured(dataclasses.replace(store, port=1), OWNER, PROFILES, LOGS)
+        ensured(module, dataclasses.replace(store, port=1), OWNER, PROFILES, LOGS)
     assert caught.value.status == ops.WaitingStatus("minio: its object store does not answer: ConnectError")
 
 
@@ -420,7 +521,7 @@ def test_a_store_that_hangs_is_waited_for_and_not_for_long(module, store, monkey
     hold = threading.Event()
     with between(store, lambda *_: (200, b"") if hold.wait(10) else None) as (reached, _):
         with pytest.raises(Problem) as caught:
-            module.ensured(reached, OWNER, PROFILES, LOGS)
+            ensured(module, reached, OWNER, PROFILES, LOGS)
         hold.set()
     assert caught.value.status == ops.WaitingStatus("minio: its object store does not answer: ReadTimeout")
 
@@ -435,9 +536,9 @@ def test_a_store_is_reached_by_tls_if_its_authority_is_trusted(module, store, tm
     with between(store, tls=context) as (reached, _):
         reached = dataclasses.replace(reached, host="localhost", secure=True)
         with pytest.raises(Problem) as caught:
-            module.ensured(reached, OWNER, PROFILES, LOGS)
+            ensured(module, reached, OWNER, PROFILES, LOGS)
         assert caught.value.status == ops.WaitingStatus(
             "minio: its object store does not answer: ConnectError"
         )
         trusting = dataclasses.replace(reached, tls_ca=authority.certificate)
-        assert set(module.ensured(trusting, OWNER, PROFILES, LOGS)) == set(PROFILES)
+        assert set(ensured(module, trusting, OWNER, PROFILES, LOGS)) == {PLATFORM, *PROFILES}

@@ -156,6 +156,11 @@ class Sender(ops.CharmBase):
     def __init__(self, framework: ops.Framework):
         super().__init__(framework)
         framework.observe(self.on.update_status, self._send)
+        for endpoint in self.meta.requires:
+            framework.observe(self.on[endpoint].relation_broken, self._disconnect)
+
+    def _disconnect(self, event: ops.RelationBrokenEvent) -> None:
+        SecretRequires(self, "dispatcher", smaller="").disconnect(event.relation)
 
     def _send(self, _: ops.EventBase) -> None:
         try:
@@ -167,7 +172,7 @@ class Sender(ops.CharmBase):
 def sent(monkeypatch: pytest.MonkeyPatch, offered: list[Manifest], state: testing.State) -> testing.State:
     """Return the state after a hook of a charm that offers `offered`."""
     monkeypatch.setattr(Sender, "offered", tuple(offered))
-    meta = {"name": "ours", "requires": {"dispatcher": {"interface": "kubernetes_manifest"}}}
+    meta = {"name": "ours", "requires": {name: {"interface": "any"} for name in ("dispatcher", "other")}}
     context = testing.Context(Sender, meta=meta)
     return context.run(context.on.update_status(), state)
 
@@ -196,6 +201,26 @@ def test_a_secret_gets_a_revision_when_what_it_holds_changes_and_only_then(monke
     (secret,) = changed.secrets
     assert secret.latest_content == {"manifests": "[]"}
     assert changed.get_relation(relation.id) == first.get_relation(relation.id)
+
+
+def test_the_secret_goes_with_its_relation_and_no_other_does(monkeypatch):
+    kept, breaking, other = (
+        testing.Relation(endpoint, remote_app_name=name)
+        for endpoint, name in (("dispatcher", "a"), ("dispatcher", "b"), ("other", "c"))
+    )
+    state = testing.State(leader=True, relations=[kept, breaking, other])
+    first = sent(monkeypatch, [DEFAULT], state)
+    assert len(first.secrets) == 2
+    meta = {"name": "ours", "requires": {name: {"interface": "any"} for name in ("dispatcher", "other")}}
+    context = testing.Context(Sender, meta=meta)
+    after = context.run(context.on.relation_broken(first.get_relation(breaking.id)), first)
+    assert [each.label for each in after.secrets] == [f"manifest.dispatcher.{kept.id}"]
+    assert context.run(context.on.relation_broken(other), first).secrets == first.secrets
+    # Where it never had a secret, as where the hook is run again, nothing happens.
+    assert (
+        context.run(context.on.relation_broken(after.get_relation(breaking.id)), after).secrets
+        == after.secrets
+    )
 
 
 @pytest.mark.parametrize("held", [[], [DEFAULT]])

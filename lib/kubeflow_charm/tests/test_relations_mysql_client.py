@@ -61,6 +61,12 @@ def test_tls_and_its_authority_come_in_a_secret_of_their_own(ask, tls):
     assert (database.tls, database.tls_ca) == (False, "")
 
 
+@pytest.mark.parametrize("written", [PEM, PEM.strip(), f"\n {PEM}\n\n"])
+def test_an_authority_ends_with_one_line_break_so_that_another_may_follow(ask, written):
+    secrets = granted(**USER), granted("tls", tls="True", **{"tls-ca": written})
+    assert read(ask, {**ANSWER, "secret-tls": "secret:tls"}, *secrets).value.tls_ca == PEM
+
+
 def test_credentials_of_a_provider_without_secrets_are_read_as_well(ask):
     bag = {"endpoints": "db:3306", "database": "mlpipeline", **USER}
     assert read(ask, bag).value.username == USER["username"]

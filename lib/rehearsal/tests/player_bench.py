@@ -52,11 +52,12 @@ ROLES: dict[str, list[tuple[str, list[str], list[str]]]] = {
         ("kubeflow.org", ["pvcviewers"], [*MAKES, "delete", "patch"]),
         ("kubeflow.org", ["pvcviewers/status"], ["get", "patch", "update"]),
     ],
-    # Of argo-cluster-role, what has to do with Workflows (kubeflow/pipelines 2.16.0, third-party/argo).
+    # Of charms/pipelines' argo-cluster-role, what has to do with Workflows.
     "workflow-controller": [
-        ("", ["pods"], [*MAKES, "patch", "delete"]),
+        ("", ["pods"], ["create", *READS, "patch", "delete"]),
         ("", ["configmaps"], READS),
-        ("argoproj.io", ["workflows", "workflows/finalizers"], [*MAKES, "patch", "delete"]),
+        ("argoproj.io", ["workflows"], [*MAKES, "patch", "delete"]),
+        ("argoproj.io", ["workflows/finalizers"], ["update"]),
     ],
     # charms/profiles; upstream's is cluster-admin.
     "profile-controller": [

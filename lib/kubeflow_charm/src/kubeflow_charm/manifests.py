@@ -59,8 +59,12 @@ def _environment(folder: Path) -> jinja2.Environment:
 
 
 def _fingerprint(value: Any) -> str:
-    """Return 16 characters: a fingerprint of the value, which does not reveal a strong password."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+    """Return 16 characters: a fingerprint of the value, which does not reveal a strong password.
+
+    The first is not a digit: one in two thousand fingerprints would have digits only, which YAML takes for a
+    number, and the API server refuses that as an annotation.
+    """
+    return "f" + hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:15]
 
 
 def _checked(document: Any, template: str) -> Manifest:

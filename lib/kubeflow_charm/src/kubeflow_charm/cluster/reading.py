@@ -101,8 +101,16 @@ class Reader:
         with errors.explained(f"{kind.kind} {name}", self.application):
             return {**self.client.get(kind.resource, name), "apiVersion": kind.api_version, "kind": kind.kind}
 
-    def _list(self, kind: Kind, namespace: str, labels: Labels | None) -> list[Manifest]:
+    def named(self, kind: Kind, name: str, *, everywhere: bool = False) -> list[Manifest]:
+        """Return the objects of one name: those in our namespace, or those in all."""
+        with errors.explained(f"{kind.kind} {name}", self.application):
+            where = ALL_NS if everywhere else self.own.namespace
+            return self._list(kind, where, None, fields={"metadata.name": name})
+
+    def _list(
+        self, kind: Kind, namespace: str, labels: Labels | None, fields: Mapping[str, str] | None = None
+    ) -> list[Manifest]:
         where = {"namespace": namespace} if kind.namespaced else {}
-        items = self.client.list(kind.resource, labels=labels, **where)
+        items = self.client.list(kind.resource, labels=labels, fields=fields, **where)
         # Items of a list come without the two fields that say what they are, or as mere metadata.
         return [{**item, "apiVersion": kind.api_version, "kind": kind.kind} for item in items]

@@ -19,7 +19,8 @@ import ops
 import pydantic
 
 from kubeflow_charm.cluster.resources import Manifest
-from kubeflow_charm.problems import Problem, blocked, waiting
+from kubeflow_charm.problems import Problem, blocked
+from kubeflow_charm.relations import secrets
 from kubeflow_charm.relations.endpoint import Endpoint
 from kubeflow_charm.relations.kubernetes_names import DnsName, Namespace
 
@@ -104,16 +105,29 @@ class SecretRequires(Requires):
         content = {"manifests": json.dumps(manifests, separators=_COMPACT)}
         for relation in self.relations:
             with self._fitting():
-                secret = self._kept(relation, content)
+                secret = self._write_secret(relation, content)
             self.write(relation, {"kubernetes_manifests": secret, "is_secret": "true"})
 
-    def _kept(self, relation: ops.Relation, content: dict[str, str]) -> str:
-        """Have the relation's secret hold `content`, and return its URI."""
-        label = f"manifest.{self.name}.{relation.id}"
+    def disconnect(self, relation: ops.Relation) -> None:
+        """Remove the secret of a relation that breaks, with all its revisions.
+
+        Juju keeps an application's secrets as long as the application, whatever becomes of the relation that
+        they were made for. Does nothing for a relation of another endpoint.
+        """
+        if relation.name == self.name and self._charm.unit.is_leader():
+            with contextlib.suppress(ops.SecretNotFoundError):
+                self._charm.model.get_secret(label=self._label(relation)).remove_all_revisions()
+
+    def _label(self, relation: ops.Relation) -> str:
+        """Return the label of a relation's secret, as the charm library has it."""
+        return f"manifest.{self.name}.{relation.id}"
+
+    def _write_secret(self, relation: ops.Relation, content: dict[str, str]) -> str:
+        """Make the relation's secret hold `content`, and return its URI."""
         try:
-            secret = self._charm.model.get_secret(label=label)
+            secret = self._charm.model.get_secret(label=self._label(relation))
         except ops.SecretNotFoundError:
-            secret = self._charm.app.add_secret(content, label=label)
+            secret = self._charm.app.add_secret(content, label=self._label(relation))
         else:
             if secret.get_content(refresh=True) != content:
                 secret.set_content(content)
@@ -173,7 +187,10 @@ class Provides(Endpoint):
         if text is None:
             return []
         if said.get("is_secret", "").lower() == "true":
-            text = self._secret(relation, text)
+            content = secrets.content(self, relation, "kubernetes_manifests")
+            if "manifests" not in content:
+                raise self.garbage(relation, "kubernetes_manifests: the secret has no manifests")
+            text = content["manifests"]
         if len(text) > LIMIT:
             raise self.garbage(relation, f"kubernetes_manifests: longer than {LIMIT} characters")
         try:
@@ -206,16 +223,6 @@ class Provides(Endpoint):
             raise self.garbage(relation, f"{place}: {detail['msg'].removeprefix('Value error, ')}") from None
         metadata = {key: value for key, value in document["metadata"].items() if value is not None}
         return {**document, "metadata": metadata}
-
-    def _secret(self, relation: ops.Relation, uri: str) -> str:
-        """Return what a secret holds, as it is now."""
-        try:
-            content = self._charm.model.get_secret(id=uri).get_content(refresh=True)
-        except (ops.SecretNotFoundError, ops.ModelError):
-            raise waiting(relation.app.name, f"its secret on {self.name} cannot be read") from None
-        if "manifests" not in content:
-            raise self.garbage(relation, "kubernetes_manifests: the secret has no manifests")
-        return content["manifests"]
 
 
 class _RepeatedKeyError(ValueError):

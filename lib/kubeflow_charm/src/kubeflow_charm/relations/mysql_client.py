@@ -15,11 +15,10 @@ import re
 
 import ops
 
-from kubeflow_charm.relations import secrets
+from kubeflow_charm.relations import authorities, secrets
 from kubeflow_charm.relations.endpoint import Reader
 
 _ENDPOINT = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[1-9][0-9]{0,4})")
-_PEM = "-----BEGIN CERTIFICATE-----"
 _TRUE = ("true", "yes", "on", "1", "enabled")
 
 
@@ -87,10 +86,10 @@ class Requires(Reader[Database]):
         if not said.get("endpoints") or not (said.get("secret-user") or said.get("username")):
             raise self.nothing_yet(relation)
         host, port = self._address(relation, said["endpoints"])
-        user = secrets.content(self, relation, "secret-user", "user") if said.get("secret-user") else said
-        tls = secrets.content(self, relation, "secret-tls", "tls") if said.get("secret-tls") else said
+        user = secrets.content(self, relation, "secret-user") if said.get("secret-user") else said
+        tls = secrets.content(self, relation, "secret-tls") if said.get("secret-tls") else said
         authority = tls.get("tls-ca", "")
-        if authority and _PEM not in authority:
+        if authority and authorities.BEGIN not in authority:
             raise self.garbage(relation, "tls-ca: no certificate")
         if not (user.get("username") and user.get("password")):
             raise self.garbage(relation, "secret-user: no username and password")
@@ -101,7 +100,7 @@ class Requires(Reader[Database]):
             username=user["username"],
             password=user["password"],
             tls=tls.get("tls", "").lower() in _TRUE,
-            tls_ca=authority,
+            tls_ca=authorities.joined([authority]),
             version=said.get("version", ""),
         )
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import ops
 
 from kubeflow_charm.problems import blocked
-from kubeflow_charm.relations import secrets
+from kubeflow_charm.relations import authorities, secrets
 from kubeflow_charm.relations.endpoint import Reader
 from kubeflow_charm.relations.object_store import ObjectStore
 
@@ -44,7 +44,7 @@ class Requires(Reader[ObjectStore]):
     def read(self, relation: ops.Relation) -> ObjectStore:
         """Return the store that an application tells of; raises its `Problem`."""
         said = self.received(relation)
-        keys = secrets.content(self, relation, "secret-extra", "extra") if said.get("secret-extra") else said
+        keys = secrets.content(self, relation, "secret-extra") if said.get("secret-extra") else said
         if not (keys.get("access-key") and keys.get("secret-key")):
             raise self.nothing_yet(relation)
         host, port, secure = self._address(relation, self._endpoint(relation))
@@ -100,4 +100,4 @@ class Requires(Reader[ObjectStore]):
             chain = [text]
         if not isinstance(chain, list) or not all(isinstance(pem, str) for pem in chain):
             raise self.garbage(relation, "tls-ca-chain: no list of certificates")
-        return "".join(f"{pem.strip()}\n" for pem in chain)
+        return authorities.joined(chain)

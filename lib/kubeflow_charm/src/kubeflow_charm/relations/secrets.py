@@ -13,15 +13,16 @@ _URI = re.compile(r"secret:(//[0-9a-f-]{36}/)?[a-z0-9]+")
 """As Juju writes it, with the model's UUID if the secret is of another model."""
 
 
-def content(endpoint: Endpoint, relation: ops.Relation, key: str, group: str) -> dict[str, str]:
+def content(endpoint: Endpoint, relation: ops.Relation, key: str) -> dict[str, str]:
     """Return what a secret holds now.
+
+    It gets no label of ours: Juju takes a label for one secret only, and an application may come to name
+    another secret.
 
     Args:
         endpoint: the endpoint that the other application is related to.
         relation: the relation with it.
         key: what the URI stands under.
-        group: what the secret is about. Our label for it is `<endpoint>.<relation id>.<group>.secret`, as in
-            canonical/data-platform-libs.
 
     Raises:
         Problem: that it is no URI of a secret, or that the secret cannot be read yet, being not granted.
@@ -29,8 +30,7 @@ def content(endpoint: Endpoint, relation: ops.Relation, key: str, group: str) ->
     uri = endpoint.received(relation)[key]
     if not _URI.fullmatch(uri):
         raise endpoint.garbage(relation, f"{key}: not the URI of a secret")
-    label = f"{endpoint.name}.{relation.id}.{group}.secret"
     try:
-        return endpoint.charm.model.get_secret(id=uri, label=label).get_content(refresh=True)
+        return endpoint.charm.model.get_secret(id=uri).get_content(refresh=True)
     except (ops.SecretNotFoundError, ops.ModelError):
         raise waiting(relation.app.name, f"its secret on {endpoint.name} cannot be read") from None

@@ -1,6 +1,6 @@
 """What a Workflow's texts mean: references to values, conditions of tasks, and what a task depends on.
 
-Facts: argo-workflows v3.7.3, util/template/simple_template.go (references), workflow/controller/operator.go
+Facts: argo-workflows v3.7.14, util/template/simple_template.go (references), workflow/controller/operator.go
 (shouldExecute: a condition is an expression of govaluate) and workflow/common/ancestry.go (`depends`). Of
 expressions, comparisons for (in)equality, `!`, `&&`, `||` and parentheses are known here.
 """

@@ -1,6 +1,6 @@
 """The tasks of a graph: which are due, and what becomes of the whole.
 
-Facts: argo-workflows v3.7.3, workflow/controller/dag.go (executeDAGTask, assessDAGPhase) and exit_handler.go.
+Facts: argo-workflows v3.7.14, workflow/controller: dag.go (executeDAGTask, assessDAGPhase), exit_handler.go.
 """
 
 from __future__ import annotations

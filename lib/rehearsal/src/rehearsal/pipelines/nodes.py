@@ -1,6 +1,6 @@
 """The nodes of a Workflow's status: one for each step, graph, loop and attempt.
 
-Facts: argo-workflows v3.7.3, pkg/apis/workflow/v1alpha1/workflow_types.go (NodeStatus). A node's `children`
+Facts: argo-workflows v3.7.14, pkg/apis/workflow/v1alpha1/workflow_types.go (NodeStatus). A node's `children`
 are here those of its graph; Argo draws the edges between steps.
 """
 

@@ -1,6 +1,6 @@
 """The pods that Argo makes of a Workflow's templates, as its controller is set up.
 
-Facts: argo-workflows v3.7.3, workflow/controller/workflowpod.go (containers beside the main one, metadata,
+Facts: argo-workflows v3.7.14, workflow/controller/workflowpod.go (containers beside the main one, metadata,
 volumes, and that a template's own fields come before the Workflow's), workflow/util/pod_name.go,
 config/config.go and docs/default-workflow-specs.md. What only the programs in the pods read is left out: the
 variables of init and wait, and the command that wraps the main container's.
@@ -18,7 +18,7 @@ from rehearsal.pipelines import merging
 from rehearsal.pipelines.expressions import UnresolvedError
 from rehearsal.pipelines.notation import Document
 
-EXECUTOR = "quay.io/argoproj/argoexec:v3.7.3"
+EXECUTOR = "quay.io/argoproj/argoexec:v3.7.14"
 PREFIX = "workflows.argoproj.io/"
 NODE_ID = f"{PREFIX}node-id"
 INSTANCE = f"{PREFIX}controller-instanceid"

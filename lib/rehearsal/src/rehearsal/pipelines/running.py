@@ -1,6 +1,6 @@
 """How a Workflow goes on: which steps are due, which pods they need, and what becomes of the whole.
 
-Facts: argo-workflows v3.7.3, workflow/controller: operator.go (a node for each step, retries, what an error
+Facts: argo-workflows v3.7.14, workflow/controller: operator.go (a node for each step, retries, what an error
 leads to), dag.go and steps.go. Graphs, lists of steps, containers and scripts are known, with conditions,
 loops, retries and exit hooks; anything else of a template is an error that says so. Not played: deadlines,
 pauses between retries, limits of parallelism, artifacts, claims that a Workflow makes, and shutting down.

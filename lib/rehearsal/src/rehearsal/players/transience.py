@@ -1,4 +1,4 @@
-"""Which errors Argo tries again, and which end a run: argo-workflows v3.7.3, util/errors/errors.go."""
+"""Which errors Argo tries again, and which end a run: argo-workflows v3.7.14, util/errors/errors.go."""
 
 from __future__ import annotations
 

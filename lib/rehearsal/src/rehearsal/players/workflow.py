@@ -1,6 +1,6 @@
 """Argo's workflow controller: a Workflow's steps become pods, one after the other, and it tells how it ends.
 
-argo-workflows v3.7.3: cmd/workflow-controller/main.go and workflow/controller/controller.go; what a run does
+argo-workflows v3.7.14: cmd/workflow-controller/main.go and workflow/controller/controller.go; what a run does
 is in `rehearsal.pipelines.running`. CronWorkflows, garbage collection and Events are not played. What the
 programs in the pods would say is known of KFP's drivers only (`rehearsal.pipelines.driving`).
 """
