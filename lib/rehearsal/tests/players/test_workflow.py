@@ -117,6 +117,13 @@ def test_steps_run_one_after_the_other_and_the_run_succeeds(argo: Argo):
     )
 
 
+def test_a_run_that_is_over_is_not_written_again(argo: Argo):
+    argo.deploy(WITH_RESOURCES)
+    argo.submit("run", ONE)
+    argo.comes_to("run", "Succeeded")
+    argo.bench.assert_settled()
+
+
 def test_what_is_beside_a_step_is_as_configured(argo: Argo):
     argo.deploy(WITH_RESOURCES | {"workflowDefaults": "spec: {nodeSelector: {kubernetes.io/os: linux}}"})
     argo.submit("run", ONE)
