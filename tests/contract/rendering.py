@@ -20,8 +20,13 @@ MODEL = "kubeflow"
 """The model, which is Istio's root namespace where istio-pilot's charm installs it."""
 RELATED = {"kubeflow-profiles": "kubeflow-dashboard"}
 """Endpoint to the application there, where its name says who may call."""
-EXCLUDED = {"s3-credentials"}
-"""Endpoints that exclude one that is related."""
+EXCLUDED = {"object-storage"}
+"""Endpoints that exclude one that is related. A MinIO would be asked to make keys, and nobody answers here."""
+S3 = {"endpoint": "https://s3.example.com", "bucket": "mlpipeline", "access-key": "k", "secret-key": "s"}
+WRITTEN = NEIGHBOURS | {"s3": S3}
+"""Interface to what the other application has written."""
+OFFLINE = {"gpu-discovery": False, "object-store-keys": "shared"}
+"""Options without which a charm asks the cluster for nodes or profiles."""
 COMPONENTS = [path for path in CHARMS if (path / "src" / "templates").is_dir()]
 """The folders of the charms that have pods."""
 
@@ -58,7 +63,7 @@ class Related(Harness):
         relations = []
         for side in ("requires", "provides"):
             for endpoint, spec in self._metadata.get(side, {}).items():
-                written = dict(NEIGHBOURS.get(spec["interface"], {})) if side == "requires" else {}
+                written = dict(WRITTEN.get(spec["interface"], {})) if side == "requires" else {}
                 if "gateway_namespace" in written:
                     written["gateway_namespace"] = gateway_namespace
                 written |= {key: _uri(key) for key in SECRETS.keys() & written.keys()}
@@ -72,12 +77,10 @@ class Related(Harness):
         return relations
 
     def state(self, model: str, config: dict[str, Any] | None = None, **options: Any) -> testing.State:
-        """Return the state before a hook that asks no cluster for its nodes."""
-        discovery = {"gpu-discovery": False} if "gpu-discovery" in self.options else {}
+        """Return the state before a hook that asks no cluster for anything."""
+        offline = {option: value for option, value in OFFLINE.items() if option in self.options}
         secrets = frozenset(testing.Secret(content, id=_uri(key)) for key, content in SECRETS.items())
-        return dataclasses.replace(
-            super().state(model, discovery | (config or {}), **options), secrets=secrets
-        )
+        return dataclasses.replace(super().state(model, offline | (config or {}), **options), secrets=secrets)
 
     def objects(self, config: dict[str, Any] | None = None, **options: Any) -> list[Manifest]:
         """Return all that the charm wants, as it is written to the cluster."""
