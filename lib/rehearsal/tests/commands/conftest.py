@@ -82,7 +82,7 @@ def settle(engine: Engine) -> Callable[[], None]:
     """Wait until no hook is left to run."""
 
     def settle() -> None:
-        settled = engine.idle(30)
+        settled = engine.idle(PATIENCE)
         log = [f"{line.entity} {line.message}" for model in engine.models.values() for line in model.log]
         assert settled, "\n".join(log)
 
