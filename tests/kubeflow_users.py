@@ -18,11 +18,12 @@ import yaml
 from kubeflow_charm.cluster.resources import Manifest
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.existing import Connection, ExistingCluster, Refused
+from rehearsal.patience import PATIENCE
 
 NOTEBOOK_API = "kubeflow.org/v1beta1"
 
 
-def until(found: Callable[[], Any], within: float = 30.0) -> Any:
+def until(found: Callable[[], Any], within: float = PATIENCE) -> Any:
     """Return what is found as soon as it is something; fails with what it was last."""
     deadline = time.monotonic() + within
     while not (value := found()):
@@ -87,7 +88,7 @@ class Requests:
 def running(user: Requests, namespace: str, name: str) -> Manifest:
     """Return the pod of a notebook as soon as the notebook says that it runs."""
     path = f"/apis/{NOTEBOOK_API}/namespaces/{namespace}/notebooks/{name}"
-    until(lambda: user.get(path).get("status", {}).get("readyReplicas") == 1, within=60)
+    until(lambda: user.get(path).get("status", {}).get("readyReplicas") == 1)
     return user.get(f"/api/v1/namespaces/{namespace}/pods/{name}-0")
 
 

@@ -96,4 +96,4 @@ def cleared(platform: Platform) -> Iterator[None]:
         ):
             platform.admin.delete(kinds)
         # The garbage collector looks for new types, such as Notebook, every half minute only.
-        until(lambda name=name: not platform.admin.items(f"/api/v1/namespaces/{name}/pods"), within=90)
+        until(lambda name=name: not platform.admin.items(f"/api/v1/namespaces/{name}/pods"))

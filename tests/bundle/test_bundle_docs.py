@@ -85,10 +85,10 @@ def test_the_charm_that_the_reference_shows_reaches_profiles(platform: Platform,
     platform.stage.juju("deploy", str(folder), "proxy")
     try:
         platform.stage.juju(*shlex.split(integrate)[1:])
-        until(lambda: platform.admin.find(path), within=60)
+        until(lambda: platform.admin.find(path))
     finally:
         platform.stage.juju("remove-application", "proxy", "--no-prompt")
-    until(lambda: platform.admin.find(path) is None, within=60)
+    until(lambda: platform.admin.find(path) is None)
     platform.settle()
 
 

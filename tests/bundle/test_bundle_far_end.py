@@ -45,8 +45,8 @@ def test_it_waits_with_the_programs_own_words_and_heals(
     assert isinstance(cluster, ControlPlane)
     cluster.misbehave((Misbehaviour.parse(f"{pods}=crash-loop:{log}"),))
     try:
-        until(lambda: platform.unit(UNIT).current == "waiting", within=60)
-        until(lambda: "CrashLoopBackOff" in platform.unit(UNIT).message, within=60)
+        until(lambda: platform.unit(UNIT).current == "waiting")
+        until(lambda: "CrashLoopBackOff" in platform.unit(UNIT).message)
         what, _, why = platform.unit(UNIT).message.partition(": ")
         assert what.startswith(pods.removesuffix("-*"))
         assert what.endswith(" 0/1")

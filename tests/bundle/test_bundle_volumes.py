@@ -53,7 +53,7 @@ def test_a_volume_is_made_viewed_and_deleted(platform: Platform, ada: Requests) 
     assert platform.volumes.delete(ada, "ada", "data") == []
     # The claim goes when no pod uses it any more, and the viewer's pod when the garbage collector, which looks
     # for new types every half minute, has found its type.
-    until(lambda: not ada.items("/api/v1/namespaces/ada/pods") and not ada.items(CLAIMS), within=90)
+    until(lambda: not ada.items("/api/v1/namespaces/ada/pods") and not ada.items(CLAIMS))
     assert ada.items(VIEWERS) == []
 
 
@@ -174,7 +174,7 @@ def test_an_idle_notebook_is_stopped_and_a_busy_one_is_not(platform: Platform, a
         platform.outside.kernels[name] = [{"execution_state": name, "last_activity": began}]
     idle, busy = (f"{NOTEBOOKS}/namespaces/ada/notebooks/{name}" for name in ("idle", "busy"))
     try:
-        until(lambda: ACTIVITY in ada.get(idle)["metadata"].get("annotations", {}), within=60)
+        until(lambda: ACTIVITY in ada.get(idle)["metadata"].get("annotations", {}))
         platform.hours_later(2)
         until(lambda: STOPPED in ada.get(idle)["metadata"]["annotations"])
         until(lambda: ada.get(idle)["status"]["readyReplicas"] == 0)
@@ -194,7 +194,7 @@ def test_a_charm_that_is_removed_leaves_what_users_have_and_goes_on_with_it_when
     before = running(ada, "ada", "mine")["metadata"]["uid"]
     juju("remove-application", "kubeflow-notebooks", "--no-prompt")
     model = platform.stage.engine.models["mlops"]
-    until(lambda: "kubeflow-notebooks" not in model.applications, within=60)
+    until(lambda: "kubeflow-notebooks" not in model.applications)
     # The roles of users are gone with the charm; what they have is not.
     admin = platform.admin
     assert admin.get(mine)["status"]["readyReplicas"] == 1

@@ -24,6 +24,7 @@ from minio.minioadmin import MinioAdmin
 from kubeflow_charm.relations.object_store import ObjectStore
 from rehearsal.cluster import build, controlplane
 from rehearsal.guardian import Guardian
+from rehearsal.patience import PATIENCE
 
 PROGRAM = build.Program(
     name="minio",
@@ -34,7 +35,7 @@ PROGRAM = build.Program(
     linker_flags="-s -w",
     ways_out="leave out the tests that want an S3 server",
 )
-READY_WITHIN = 30.0
+READY_WITHIN = PATIENCE
 
 
 @dataclasses.dataclass(frozen=True)

@@ -67,7 +67,7 @@ def profile() -> Iterator[Requests]:
         stage.juju("config", "minio", f"access-key={ACCESS_KEY}", f"secret-key={SECRET_KEY}")
         admin = Requests(stage.cluster)
         units = stage.engine.models[MODEL].units
-        until(lambda: all(unit.workload.current == "active" for unit in units()), within=90)
+        until(lambda: all(unit.workload.current == "active" for unit in units()))
         spec = {"owner": {"kind": "User", "name": "ada@example.com"}}
         document = {
             "apiVersion": "kubeflow.org/v1",
@@ -76,7 +76,7 @@ def profile() -> Iterator[Requests]:
             "spec": spec,
         }
         admin.create("/apis/kubeflow.org/v1/profiles", document)
-        until(lambda: _key(admin) == SECRET_KEY, within=60)
+        until(lambda: _key(admin) == SECRET_KEY)
         yield admin
         admin.close()
 

@@ -18,6 +18,7 @@ from rehearsal.guardian import Guardian
 from rehearsal.juju import charms, secrets
 from rehearsal.juju.engine import Engine
 from rehearsal.juju.state import Endpoint, Hook, Life, Relation, Secret, SeenRelation, Settings
+from rehearsal.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 CHARMS = sorted(path.parents[1] for path in ROOT.glob("charms/*/src/charm.py"))
@@ -136,7 +137,7 @@ class Bench:
         assert len(self.unit.workload.message) <= 120
         return self.unit.workload.current, self.unit.workload.message
 
-    def converge(self, within: float = 90.0) -> None:
+    def converge(self, within: float = PATIENCE) -> None:
         """Relate everything, and run hooks until the unit is active, as the watcher would have it."""
         self.relate()
         deadline = time.monotonic() + within

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from rehearsal.cluster.existing import Refused
 from rehearsal.cluster.gate import Fault
+from rehearsal.patience import PATIENCE
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
@@ -324,7 +325,7 @@ def _at(item: dict[str, Any], place: tuple[str, ...]) -> Any:
     return item
 
 
-def _until(condition: Callable[[], bool], within: float = 90.0) -> None:
+def _until(condition: Callable[[], bool], within: float = PATIENCE) -> None:
     deadline = time.monotonic() + within
     while not condition():
         assert time.monotonic() < deadline

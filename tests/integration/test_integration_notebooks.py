@@ -61,7 +61,7 @@ def test_a_profile_becomes_a_namespace(juju: jubilant.Juju, kubectl: Kubectl, ad
         words = ["kubectl", "-n", "ada", "auth", "can-i", "create", "notebooks.kubeflow.org", "--as", USER]
         return subprocess.run(words, capture_output=True, check=False).stdout.strip() == b"yes"
 
-    until(may_work, within=60)
+    until(may_work)
     assert ada("get", "notebooks") == ""
     with pytest.raises(subprocess.CalledProcessError) as refusal:
         ada("get", "secrets", "-n", "mlops")

@@ -91,7 +91,7 @@ def test_the_bundle_becomes_active(juju: jubilant.Juju) -> None:
 
 def test_a_profile_gets_all_that_its_runs_need_and_no_pod(kubectl: Kubectl) -> None:
     profile(kubectl, "ada")
-    until(lambda: dispatched(kubectl) == OF_PIPELINES, within=60)
+    until(lambda: dispatched(kubectl) == OF_PIPELINES)
     assert kubectl("get", "pods,deployments", "-n", "ada", "-o", "name") == ""
     launcher = json.loads(kubectl("get", "configmap", "kfp-launcher", "-n", "ada", "-o", "json"))["data"]
     default = json.loads(launcher["providers"])["minio"]["default"]
@@ -119,7 +119,7 @@ def test_mlflow_is_added_by_the_commands_of_its_page_and_reaches_the_profile(
     commands, _, _ = there.partition("The last two")
     for command in re.findall(r"^ {4}juju (.+)$", commands, re.MULTILINE):
         juju.cli(*shlex.split(command))
-    until(lambda: dispatched(kubectl) == OF_PIPELINES | OF_MLFLOW, within=90)
+    until(lambda: dispatched(kubectl) == OF_PIPELINES | OF_MLFLOW)
     status = juju.wait(jubilant.all_active, error=jubilant.any_error)
     assert {"mlflow-server", "mlflow-mysql"} <= set(status.apps)
 
@@ -131,10 +131,10 @@ def test_a_new_key_reaches_every_profile_and_the_old_one_is_nowhere(
     if "'" in key:  # MLflow's own templates cannot say such a key, and its stand-in is as strict
         juju.remove_relation("mlflow-server:object-storage", "minio:object-storage")
     profile(kubectl, "bob")
-    until(lambda: dispatched(kubectl, "bob") >= OF_PIPELINES, within=60)
+    until(lambda: dispatched(kubectl, "bob") >= OF_PIPELINES)
     before = keys(kubectl)
     juju.config("minio", {"secret-key": key})
-    until(lambda: not set(keys(kubectl).values()) & set(before.values()), within=60)
+    until(lambda: not set(keys(kubectl).values()) & set(before.values()))
     assert len(set(keys(kubectl).values())) == len(before), "each its own"
     assert key not in keys(kubectl).values(), "and none the administrator's"
     juju.wait(lambda status: jubilant.all_active(status, "kubeflow-pipelines", "resource-dispatcher"))
@@ -143,7 +143,7 @@ def test_a_new_key_reaches_every_profile_and_the_old_one_is_nowhere(
         juju.config("minio", {"secret-key": "plain-again"})
         until(lambda: held(kubectl, "mlflow-server-minio-artifact")["AWS_SECRET_ACCESS_KEY"] == "plain-again")
     for old in before.values():
-        until(lambda old=old: everywhere(kubectl, old) == [], within=60)
+        until(lambda old=old: everywhere(kubectl, old) == [])
     juju.wait(jubilant.all_active)
 
 
@@ -185,10 +185,10 @@ def test_one_key_for_all_leaves_no_other_in_the_store(
 ) -> None:
     ours = keys(kubectl)["mlops"]
     juju.config("kubeflow-pipelines", {"object-store-keys": "shared"})
-    until(lambda: set(keys(kubectl).values()) == {ours}, within=60)
+    until(lambda: set(keys(kubectl).values()) == {ours})
     until(lambda: stage is None or len(users(stage) or ()) == 1)
     juju.config("kubeflow-pipelines", {"object-store-keys": "auto"})
-    until(lambda: len(set(keys(kubectl).values())) == 3, within=60)
+    until(lambda: len(set(keys(kubectl).values())) == 3)
     juju.wait(jubilant.all_active)
 
 
@@ -210,7 +210,7 @@ def test_another_store_takes_its_place(juju: jubilant.Juju, kubectl: Kubectl) ->
     def arrived() -> bool:
         return held(kubectl, "mlpipeline-minio-artifact") == {"accesskey": "12345", "secretkey": "of-s3"}
 
-    until(arrived, within=60)
+    until(arrived)
     juju.wait(jubilant.all_active)
     launcher = json.loads(kubectl("get", "configmap", "kfp-launcher", "-n", "ada", "-o", "json"))["data"]
     assert launcher["defaultPipelineRoot"] == "minio://team/kfp/v2/artifacts"
@@ -220,14 +220,14 @@ def test_another_store_takes_its_place(juju: jubilant.Juju, kubectl: Kubectl) ->
 
 def test_mlflow_goes_and_takes_only_its_own_along(juju: jubilant.Juju, kubectl: Kubectl) -> None:
     juju.remove_application("mlflow-server", "mlflow-mysql")
-    until(lambda: dispatched(kubectl) == OF_PIPELINES, within=60)
+    until(lambda: dispatched(kubectl) == OF_PIPELINES)
     juju.wait(jubilant.all_active)
 
 
 def test_pipelines_go_and_leave_nothing_but_types(juju: jubilant.Juju, kubectl: Kubectl) -> None:
     juju.remove_application("kubeflow-pipelines")
     juju.wait(lambda status: "kubeflow-pipelines" not in status.apps)
-    until(lambda: dispatched(kubectl) == set(), within=60)
+    until(lambda: dispatched(kubectl) == set())
     left = (
         "get",
         "deployments,services,secrets,configmaps",

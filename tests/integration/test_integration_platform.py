@@ -12,11 +12,13 @@ from pathlib import Path
 import jubilant
 import pytest
 
+from rehearsal.patience import PATIENCE
+
 ROOT = Path(__file__).parents[2]
 Kubectl = Callable[..., str]
 
 
-def _until(condition: Callable[[], bool], within: float = 60.0) -> None:
+def _until(condition: Callable[[], bool], within: float = PATIENCE) -> None:
     deadline = time.monotonic() + within
     while not condition():
         assert time.monotonic() < deadline

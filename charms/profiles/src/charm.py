@@ -9,10 +9,12 @@ import finalizers
 import namespace_labels
 import ops
 import pydantic
+import quota_defaults
 from poddefault_crd import poddefault_definition
 from profile_crd import profile_definition
 
 from kubeflow_charm import ComponentCharm, Manifest, gather
+from kubeflow_charm.cluster.executor import Placed
 from kubeflow_charm.gateway import GatewayConfig, principal
 from kubeflow_charm.relations import gateway_info, k8s_service
 from kubeflow_charm.watch import watcher
@@ -31,7 +33,7 @@ NOBODY = principal("-", "-")
 """A principal that cannot exist: no namespace may be called so."""
 
 
-class ProfilesConfig(GatewayConfig):
+class ProfilesConfig(GatewayConfig, quota_defaults.DefaultsConfig):
     """The options; `charmcraft.yaml` says what each is for."""
 
     security_policy: Literal["privileged", "baseline", "restricted"]
@@ -84,6 +86,10 @@ class Profiles(ComponentCharm[Facts]):
         )
         return [profile_definition(), poddefault_definition(), *rendered]
 
+    def spread(self, facts: Facts) -> list[Placed]:
+        """Return what containers ask for by default in profiles with a quota."""
+        return quota_defaults.spread(self.cluster, facts.config.defaults)
+
     def allowed(self, account: str) -> str:
         """Return the principal of `[<namespace>/]<service account>`; nobody's for an empty one.
 
@@ -110,8 +116,8 @@ class Profiles(ComponentCharm[Facts]):
         return failed_profiles.message(self.cluster, self.app.name)
 
     def followed(self) -> tuple[watcher.Followed, ...]:
-        """Run a hook when profiles change."""
-        return (failed_profiles.FOLLOWED,)
+        """Run a hook when profiles or their quotas change."""
+        return (failed_profiles.FOLLOWED, *quota_defaults.FOLLOWED)
 
     def after_removal(self) -> None:
         """Make it possible to delete the remaining profiles without their controller."""

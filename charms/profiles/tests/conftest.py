@@ -14,6 +14,7 @@ from ops import testing
 
 from kubeflow_charm.cluster.resources import Kind, Manifest
 from rehearsal.cluster.controlplane import ControlPlane
+from rehearsal.patience import PATIENCE
 
 
 class Profiles(Harness):
@@ -55,7 +56,7 @@ def model(request: pytest.FixtureRequest) -> str:
 def served(client: lightkube.Client) -> Callable[[Kind], None]:
     """Return when objects of a kind can be listed, which is a moment after its definition is there."""
 
-    @tenacity.retry(stop=tenacity.stop_after_delay(20), wait=tenacity.wait_fixed(0.1), reraise=True)
+    @tenacity.retry(stop=tenacity.stop_after_delay(PATIENCE), wait=tenacity.wait_fixed(0.1), reraise=True)
     def served(kind: Kind) -> None:
         everywhere: dict[str, Any] = {"namespace": lightkube.ALL_NS} if kind.namespaced else {}
         list(client.list(kind.resource, **everywhere))

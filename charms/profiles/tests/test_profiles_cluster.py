@@ -17,6 +17,7 @@ from lightkube.resources.core_v1 import Namespace
 from lightkube.types import PatchType
 
 from rehearsal import documents as documents_of
+from rehearsal.patience import PATIENCE
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
 PROFILE = {"app.kubernetes.io/part-of": "kubeflow-profile"}
@@ -38,7 +39,7 @@ def labelled(client: lightkube.Client) -> Any:
 
 
 def test_it_becomes_active(profiles, deployed, model):
-    for attempt in tenacity.Retrying(stop=tenacity.stop_after_delay(30), wait=tenacity.wait_fixed(0.5)):
+    for attempt in tenacity.Retrying(stop=tenacity.stop_after_delay(PATIENCE), wait=tenacity.wait_fixed(0.5)):
         with attempt:
             assert profiles.run(model).unit_status == ops.ActiveStatus()
 

@@ -11,6 +11,8 @@ import tenacity
 from lightkube.models.authorization_v1 import ResourceAttributes, SubjectAccessReviewSpec
 from lightkube.resources.authorization_v1 import SubjectAccessReview
 
+from rehearsal.patience import PATIENCE
+
 TO = "rbac.authorization.kubeflow.org/aggregate-to-"
 READ = "get list watch"
 WRITE = "create delete deletecollection patch update"
@@ -193,7 +195,7 @@ def people(client: lightkube.Client, apply: Callable[..., Any], may: Callable[..
             }
         )
     # The controller manager aggregates one level after the other.
-    for attempt in tenacity.Retrying(stop=tenacity.stop_after_delay(20), wait=tenacity.wait_fixed(0.1)):
+    for attempt in tenacity.Retrying(stop=tenacity.stop_after_delay(PATIENCE), wait=tenacity.wait_fixed(0.1)):
         with attempt:
             assert may("admin", "create", "rolebindings.rbac.authorization.k8s.io", "ada")
             assert may("admin", "create", "pods", "ada")

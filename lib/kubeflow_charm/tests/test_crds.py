@@ -33,6 +33,7 @@ from kubeflow_charm.definitions.crds import (
 from kubeflow_charm.definitions.embedded import Affinity, IntOrString, PodTemplate, Quantity
 from kubeflow_charm.definitions.schemas import Schema, structural
 from kubeflow_charm.webhooks import issuing
+from rehearsal.patience import PATIENCE
 
 CRD = next(kind.resource for kind in KINDS if kind.kind == "CustomResourceDefinition")
 ANYTHING = {"x-kubernetes-preserve-unknown-fields": True}
@@ -287,7 +288,7 @@ def resource(manifest: Manifest) -> Any:
     return create_namespaced_resource(manifest["spec"]["group"], "v1", "Pet", "pets")
 
 
-@tenacity.retry(stop=tenacity.stop_after_delay(20), wait=tenacity.wait_fixed(0.05), reraise=True)
+@tenacity.retry(stop=tenacity.stop_after_delay(PATIENCE), wait=tenacity.wait_fixed(0.05), reraise=True)
 def _once_established(client: lightkube.Client, manifest: Manifest) -> Manifest:
     live = client.get(CRD, manifest["metadata"]["name"])
     conditions = {each["type"]: each["status"] for each in live["status"]["conditions"]}

@@ -105,7 +105,7 @@ class Unit:
         """What the processes of this unit logged."""
         return self.path.with_suffix(".log").read_text()
 
-    def becomes(self, condition: Callable[[], Any], *, within: float = 15) -> None:
+    def becomes(self, condition: Callable[[], Any], *, within: float = 120) -> None:
         """Wait until a condition holds; fail if it does not in time."""
         end = time.monotonic() + within
         while not condition():

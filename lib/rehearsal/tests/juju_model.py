@@ -11,9 +11,9 @@ from typing import Any
 from rehearsal.juju import charms
 from rehearsal.juju.engine import Engine
 from rehearsal.juju.state import Application, LogLine, Model, Task, Unit
+from rehearsal.patience import PATIENCE
 
 CHARMS = Path(__file__).with_name("charms")
-_WITHIN = 30.0
 
 
 class Juju:
@@ -42,12 +42,12 @@ class Juju:
 
     def settle(self) -> None:
         """Wait until nothing is left to do."""
-        assert self.engine.idle(_WITHIN), self.describe()
+        assert self.engine.idle(PATIENCE), self.describe()
 
     def until(self, condition: Callable[[], Any]) -> None:
         """Wait for what does not leave the model idle, such as an error."""
         with self.engine.changed:
-            assert self.engine.changed.wait_for(condition, _WITHIN), self.describe()
+            assert self.engine.changed.wait_for(condition, PATIENCE), self.describe()
 
     def unit(self, name: str) -> Unit:
         """Return a unit."""
@@ -126,7 +126,7 @@ class Juju:
         return "\n".join(lines + [f"{each.entity} {each.level} {each.message}" for each in self.model.log])
 
 
-def eventually(condition: Callable[[], Any], within: float = 10.0) -> None:
+def eventually(condition: Callable[[], Any], within: float = PATIENCE) -> None:
     """Wait for something outside the model, such as the end of a process."""
     deadline = time.monotonic() + within
     while not condition():

@@ -14,6 +14,7 @@ from rehearsal import documents
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.gate import Gate
 from rehearsal.cluster.request import Request
+from rehearsal.patience import PATIENCE, until
 from rehearsal.players import kinds
 
 T = TypeVar("T")
@@ -22,8 +23,7 @@ RBAC = "rbac.authorization.k8s.io"
 CLUSTER_ROLE = documents.cluster_wide(RBAC, "v1", "ClusterRole", "clusterroles")
 CLUSTER_ROLE_BINDING = documents.cluster_wide(RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings")
 
-WITHIN = 20.0
-GARBAGE_COLLECTED = 60.0
+GARBAGE_COLLECTED = PATIENCE
 """Seconds: the garbage collector looks for new kinds every thirty."""
 READS = ["get", "list", "watch"]
 MAKES = ["create", *READS, "update"]
@@ -51,6 +51,13 @@ ROLES: dict[str, list[tuple[str, list[str], list[str]]]] = {
         *VIEWER_RIGHTS,
         ("kubeflow.org", ["pvcviewers"], [*MAKES, "delete", "patch"]),
         ("kubeflow.org", ["pvcviewers/status"], ["get", "patch", "update"]),
+    ],
+    # Of charms/pipelines' argo-cluster-role, what has to do with Workflows.
+    "workflow-controller": [
+        ("", ["pods"], ["create", *READS, "patch", "delete"]),
+        ("", ["configmaps"], READS),
+        ("argoproj.io", ["workflows"], [*MAKES, "patch", "delete"]),
+        ("argoproj.io", ["workflows/finalizers"], ["update"]),
     ],
     # charms/profiles; upstream's is cluster-admin.
     "profile-controller": [
@@ -145,7 +152,7 @@ class Bench:
 
     def remove(self) -> None:
         """Take away what is not in the namespace, and what the next test's players would play on."""
-        for kind in (kinds.NOTEBOOK, kinds.PVC_VIEWER, kinds.TENSORBOARD):
+        for kind in (kinds.NOTEBOOK, kinds.PVC_VIEWER, kinds.TENSORBOARD, kinds.WORKFLOW):
             for item in self.client.list(kind, namespace=self.namespace):
                 self.client.delete(kind, item["metadata"]["name"], namespace=self.namespace)
         for kind in (CLUSTER_ROLE_BINDING, CLUSTER_ROLE):
@@ -191,12 +198,8 @@ class Bench:
         return [each for each in ours if each.namespace in ("", namespace or self.namespace)]
 
     def assert_settled(self, namespace: str = "") -> None:
-        """Fail unless the program comes to rest, and then writes nothing for a good second."""
-        before = until_same(lambda: self.writes(namespace))
-        assert before
-        time.sleep(1.0)
-        later = [(r.verb, r.resource, r.name, r.status) for r in self.writes(namespace)[len(before) :]]
-        assert not later, later
+        """Fail unless the program comes to rest: has written something, and then nothing for a good second."""
+        assert until_same(lambda: self.writes(namespace), quiet=1.5)
 
 
 class Reached:
@@ -222,20 +225,11 @@ class Reached:
         return self._cluster.kubeconfig(token, namespace, server=self._url)
 
 
-def until(look: Callable[[], T | None], what: str = "", within: float = WITHIN) -> T:
-    """Return what a look returns as soon as it is something."""
-    deadline = time.monotonic() + within
-    while not (found := look()):
-        assert time.monotonic() < deadline, f"not within {within} s: {what}"
-        time.sleep(0.03)
-    return found
-
-
-def until_same(look: Callable[[], T], within: float = WITHIN) -> T:
-    """Return what a look returns as soon as it has been the same for half a second."""
+def until_same(look: Callable[[], T], within: float = PATIENCE, quiet: float = 0.5) -> T:
+    """Return what a look returns as soon as it has been the same for some seconds."""
     deadline = time.monotonic() + within
     found, since = look(), time.monotonic()
-    while time.monotonic() < since + 0.5:
+    while time.monotonic() < since + quiet:
         assert time.monotonic() < deadline, "it does not come to rest"
         time.sleep(0.05)
         if (now := look()) != found:

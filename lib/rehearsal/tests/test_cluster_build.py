@@ -11,6 +11,7 @@ import pytest
 
 from rehearsal.cluster import build, crds, programs, toolchain
 from rehearsal.errors import RehearsalError
+from rehearsal.patience import PATIENCE
 
 WAYS_OUT = ("connect to", "install Go 1.26 or newer", "--kubeconfig FILE or KUBEBUILDER_ASSETS")
 
@@ -140,7 +141,7 @@ def test_a_killed_build_leaves_neither_compiler_nor_files(cache, tiny, tmp_path)
     _eventually(lambda: [path.name for path in cache.iterdir()] == ["build.lock"])
 
 
-def _eventually(condition, within: float = 15.0):
+def _eventually(condition, within: float = PATIENCE):
     deadline = time.monotonic() + within
     while not condition():
         assert time.monotonic() < deadline

@@ -12,6 +12,7 @@ from http import HTTPStatus
 import pytest
 
 from rehearsal.cluster.existing import Connection, Refused
+from rehearsal.patience import PATIENCE
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -30,7 +31,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         assert isinstance(self.server, Server)
-        self.server.together.wait(10)
+        self.server.together.wait(PATIENCE)
         self.send_response_only(HTTPStatus.NOT_FOUND if self.path == "/none" else HTTPStatus.OK)
         self.send_header("Content-Length", "2")
         self.end_headers()

@@ -38,6 +38,7 @@ from rehearsal.cluster import controlplane
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.errors import RehearsalError
 from rehearsal.guardian import Guardian
+from rehearsal.patience import PATIENCE
 
 pytestmark = pytest.mark.skipif(
     "REHEARSAL_TEST_KUBECONFIG" in os.environ, reason="about a control plane of our own, not a shared cluster"
@@ -56,8 +57,19 @@ REHEARSAL = textwrap.dedent("""
         time.sleep(60)
 """)
 
+OFFLINE = ["unshare", "--net", "--map-root-user"]
+"""Runs a program where the only network is loopback, as on a laptop without one."""
+ONCE = textwrap.dedent("""
+    import sys
+    from pathlib import Path
+    from rehearsal.cluster.controlplane import ControlPlane
+    from rehearsal.guardian import Guardian
+    with Guardian() as guardian, ControlPlane(Path(sys.argv[1]), guardian) as cluster:
+        print(cluster.request("GET", "/version").decode())
+""")
 
-def eventually(condition, within: float = 30.0):
+
+def eventually(condition, within: float = PATIENCE):
     """Return what the condition returns once that is something."""
     deadline = time.monotonic() + within
     while not (result := condition()):
@@ -202,13 +214,26 @@ def test_no_process_and_no_file_outlives_the_rehearsal(tmp_path, end):
     rehearsal = subprocess.Popen(
         [sys.executable, "-c", REHEARSAL, folder, told], stderr=subprocess.DEVNULL, start_new_session=True
     )
-    eventually(lambda: told.exists() and told.read_text(), within=90)
+    eventually(lambda: told.exists() and told.read_text())
     pids = json.loads(told.read_text())
     assert all(map(alive, pids.values()))
     rehearsal.send_signal(end)
-    rehearsal.wait(30)
+    rehearsal.wait(PATIENCE)
     eventually(lambda: not any(map(alive, pids.values())))
     eventually(lambda: not folder.exists())
+
+
+def test_it_starts_on_a_machine_without_a_route(tmp_path):
+    if subprocess.run([*OFFLINE, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this machine does not let us make a network namespace")
+    command = 'ip link set lo up && exec "$@"'
+    done = subprocess.run(
+        [*OFFLINE, "sh", "-c", command, "sh", sys.executable, "-c", ONCE, str(tmp_path)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert "gitVersion" in done.stdout, done.stderr
 
 
 def test_a_part_that_dies_early_says_its_last_words(tmp_path, guardian):

@@ -16,6 +16,7 @@ from lightkube.resources.core_v1 import Pod
 
 from rehearsal.cluster.misbehaviour import Misbehaviour
 from rehearsal.errors import RehearsalError
+from rehearsal.patience import PATIENCE
 
 pytestmark = pytest.mark.skipif(
     "REHEARSAL_TEST_KUBECONFIG" in os.environ, reason="about a control plane of our own, not a shared cluster"
@@ -90,7 +91,7 @@ def web(client, namespace):
     return Web(client, namespace)
 
 
-def eventually(condition, within: float = 20.0):
+def eventually(condition, within: float = PATIENCE):
     deadline = time.monotonic() + within
     while not (result := condition()):
         assert time.monotonic() < deadline

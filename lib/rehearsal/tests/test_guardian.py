@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rehearsal.guardian import Guardian
+from rehearsal.patience import PATIENCE
 
 # Starts an ordinary child, a child that ignores SIGTERM, and a process that detaches itself as a daemon does;
 # each writes its number into the run folder.
@@ -51,7 +52,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def eventually(condition, within: float = 15.0):
+def eventually(condition, within: float = PATIENCE):
     deadline = time.monotonic() + within
     while not (result := condition()):
         assert time.monotonic() < deadline
@@ -90,7 +91,7 @@ def test_nothing_outlives_the_rehearsal_however_it_ends(rehearsal, tmp_path, end
     assert all(map(alive, family.values()))
     if end != "exit":
         process.send_signal(end)
-    process.wait(20)
+    process.wait(PATIENCE)
     eventually(lambda: not any(map(alive, family.values())))
     eventually(lambda: not (tmp_path / "run").exists())
 
@@ -102,13 +103,13 @@ def test_a_killed_guardian_takes_all_with_it(tmp_path):
         family = family_of(tmp_path)
         os.kill(guardian.pid, signal.SIGKILL)
         eventually(lambda: not any(map(alive, family.values())))
-        assert child.ended.wait(5)
+        assert child.ended.wait(PATIENCE)
 
 
 def test_the_end_of_a_process_is_known_with_its_status(tmp_path):
     with Guardian() as guardian:
         process = guardian.spawn(["sh", "-c", "echo said; exit 3"], log=tmp_path / "log")
-        assert process.ended.wait(5)
+        assert process.ended.wait(PATIENCE)
         assert process.returncode == 3
     assert (tmp_path / "log").read_text() == "said\n"
 
@@ -118,14 +119,14 @@ def test_a_process_gets_its_environment_and_folder(tmp_path):
         process = guardian.spawn(
             ["/bin/sh", "-c", "echo $PLACE; pwd"], log=tmp_path / "log", env={"PLACE": "here"}, cwd=tmp_path
         )
-        assert process.ended.wait(5)
+        assert process.ended.wait(PATIENCE)
     assert (tmp_path / "log").read_text().split() == ["here", str(tmp_path)]
 
 
 def test_output_is_appended(tmp_path):
     with Guardian() as guardian:
         for word in ("one", "two"):
-            assert guardian.spawn(["echo", word], log=tmp_path / "log").ended.wait(5)
+            assert guardian.spawn(["echo", word], log=tmp_path / "log").ended.wait(PATIENCE)
     assert (tmp_path / "log").read_text() == "one\ntwo\n"
 
 
@@ -141,7 +142,7 @@ def test_what_cannot_be_started_says_why(tmp_path, command, log, said):
     with Guardian() as guardian:
         with pytest.raises(OSError, match=said):
             guardian.spawn([command], log=tmp_path / log)
-        assert guardian.spawn(["true"], log=tmp_path / "log").ended.wait(5)
+        assert guardian.spawn(["true"], log=tmp_path / "log").ended.wait(PATIENCE)
 
 
 def test_stop_kills_what_does_not_listen(tmp_path):

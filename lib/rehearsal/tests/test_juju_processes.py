@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -226,4 +228,8 @@ def test_a_hook_takes_milliseconds(juju: Juju) -> None:
     began = time.monotonic()
     for _ in range(10):
         juju.run("a/0", "say")
-    assert time.monotonic() - began < 5
+    took, began = time.monotonic() - began, time.monotonic()
+    for _ in range(10):
+        subprocess.run([sys.executable, "-c", "pass"], check=True)
+    # Beside what the machine takes just now to start Python: a fixed limit would fail where others work.
+    assert took < 20 * (time.monotonic() - began)

@@ -17,6 +17,7 @@ from kubeflow_charm.webhooks import issuing
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.existing import Refused
 from rehearsal.errors import RehearsalError
+from rehearsal.patience import PATIENCE
 
 Object = dict[str, Any]
 T = TypeVar("T")
@@ -41,7 +42,7 @@ _GROUPS = {
 }
 
 
-def eventually(condition: Callable[[], T], within: float = 30.0) -> T:
+def eventually(condition: Callable[[], T], within: float = PATIENCE) -> T:
     """Return what the condition returns once that is something."""
     deadline = time.monotonic() + within
     while not (result := condition()):

@@ -15,7 +15,7 @@ import ops
 
 from kubeflow_charm import config, images, manifests
 from kubeflow_charm.cluster import readiness
-from kubeflow_charm.cluster.executor import Cluster
+from kubeflow_charm.cluster.executor import Cluster, Placed
 from kubeflow_charm.cluster.resources import Manifest
 from kubeflow_charm.gateway import principal
 from kubeflow_charm.problems import Problem, flattened, statuses
@@ -120,6 +120,14 @@ class ComponentCharm(ops.CharmBase, Generic[Facts]):
         """Return everything that should exist."""
         raise NotImplementedError
 
+    def spread(self, facts: Facts) -> Iterable[Placed]:
+        """Return objects for users' namespaces; one that is refused there stops nothing else.
+
+        Raises:
+            Problem: or a group of them, if it is not even known what they are.
+        """
+        return ()
+
     def publish(self, facts: Facts) -> str:
         """Write relation data, on every successful hook of the leader.
 
@@ -154,7 +162,7 @@ class ComponentCharm(ops.CharmBase, Generic[Facts]):
 
     def converge(self, facts: Facts) -> Outcome:
         """Make the cluster what it should be, tell others, and return what is not ready yet."""
-        converged = self.cluster.converge(self.manifests(facts))
+        converged = self.cluster.converge(self.manifests(facts), self.spread(facts))
         summary = self.publish(facts)
         problems = readiness.problems(converged.live, self.cluster.pods)
         return Outcome([*problems, *converged.problems], summary)

@@ -27,6 +27,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from rehearsal.patience import PATIENCE
+
 _PR_SET_CHILD_SUBREAPER = 36
 _GRACE = 4.0
 """Seconds between SIGTERM and SIGKILL."""
@@ -117,7 +119,7 @@ class Guardian:
             }
             self._socket.sendall(json.dumps(request).encode() + b"\n")
         with self._answered:
-            done = self._answered.wait_for(lambda: request["id"] in self._answers, timeout=30)
+            done = self._answered.wait_for(lambda: request["id"] in self._answers, timeout=PATIENCE)
             answer = self._answers.pop(request["id"]) if done else "the guardian does not answer"
         if isinstance(answer, str):
             raise OSError(answer)

@@ -22,6 +22,7 @@ from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.existing import ExistingCluster
 from rehearsal.cluster.gate import Gate
 from rehearsal.guardian import Guardian
+from rehearsal.patience import PATIENCE
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +72,7 @@ def namespace(client: lightkube.Client) -> Iterator[str]:
 
 def _await_default_account(client: lightkube.Client, namespace: str) -> None:
     """Wait for the account that every pod needs, which the controller manager makes."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             client.get(ServiceAccount, "default", namespace=namespace)

@@ -14,6 +14,7 @@ import pytest
 from rehearsal.guardian import Guardian
 from rehearsal.juju.engine import Engine
 from rehearsal.juju.server import Server, install
+from rehearsal.patience import PATIENCE
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -46,7 +47,7 @@ def engine(programs: Path, tmp_path_factory: pytest.TempPathFactory, guardian: G
 @pytest.fixture(scope="module")
 def juju(programs: Path, engine: Engine) -> jubilant.Juju:
     """Jubilant, with a model of its own for the tests of a module."""
-    juju = jubilant.Juju(cli_binary=programs / "juju", wait_timeout=60)
+    juju = jubilant.Juju(cli_binary=programs / "juju", wait_timeout=PATIENCE)
     juju.add_model("test")
     return juju
 
@@ -81,7 +82,7 @@ def settle(engine: Engine) -> Callable[[], None]:
     """Wait until no hook is left to run."""
 
     def settle() -> None:
-        settled = engine.idle(30)
+        settled = engine.idle(PATIENCE)
         log = [f"{line.entity} {line.message}" for model in engine.models.values() for line in model.log]
         assert settled, "\n".join(log)
 

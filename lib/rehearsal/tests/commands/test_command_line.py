@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import jubilant
@@ -18,6 +17,7 @@ from rehearsal.juju.commands.parsing import parse
 from rehearsal.juju.commands.registry import REGISTRY
 from rehearsal.juju.engine import Engine
 from rehearsal.juju.errors import JujuError
+from rehearsal.patience import PATIENCE, until
 
 
 @pytest.mark.parametrize(
@@ -170,9 +170,6 @@ def test_ctrl_c_ends_what_streams_and_nothing_else(juju: jubilant.Juju, programs
         assert watching.stdout is not None
         assert watching.stdout.read(64)
         watching.send_signal(signal.SIGINT)
-        assert watching.wait(5) == 130
-    deadline = time.monotonic() + 5
-    while any("_answer" in thread.name for thread in threading.enumerate()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+        assert watching.wait(PATIENCE) == 130
+    until(lambda: not any("_answer" in thread.name for thread in threading.enumerate()))
     assert juju.status().model.name == "test"

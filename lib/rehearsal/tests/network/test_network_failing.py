@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 from webhook_bench import Certificate, denial, eventually
 
 from rehearsal.cluster.existing import Refused
+from rehearsal.patience import PATIENCE
 
 MOUNT = "/etc/webhook/certs"
 
@@ -129,12 +129,11 @@ def test_the_network_is_closed_while_calls_run(kube, deploy, users, wiring):
             return len(ours("network-call")) >= 8
 
         eventually(another)
-        began = time.monotonic()
         wiring.close()
-        said = [call.result(5) for call in calls]
-        took = time.monotonic() - began
+        said = [call.result(PATIENCE) for call in calls]
     try:
-        assert took < 2
+        # They end when the network is closed, and not when the webhook's time is up.
+        assert not any("deadline exceeded" in each for each in said)
         # The first may have come before the API server knew of the webhook.
         assert sum("failed calling webhook" in each for each in said) >= 8
         assert not wiring.path.exists()

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 import pytest
 from webhook_bench import eventually
 
+from rehearsal.patience import PATIENCE
+
 
 def connect(wiring, target: str) -> tuple[str, socket.socket]:
     """Ask for a connection; return the status line, and the connection."""
     connection = socket.socket(socket.AF_UNIX)
-    connection.settimeout(10)
+    connection.settimeout(PATIENCE)
     connection.connect(str(wiring.path))
     connection.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
     head = b""
@@ -134,7 +136,7 @@ def test_an_address_of_this_machine_is_what_it_is(wiring):
 @pytest.mark.parametrize("line", ["GET / HTTP/1.1", "CONNECT nowhere HTTP/1.1", "hello"])
 def test_other_requests_are_refused(wiring, line):
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(10)
+        connection.settimeout(PATIENCE)
         connection.connect(str(wiring.path))
         connection.sendall(f"{line}\r\n\r\n".encode())
         assert (
@@ -146,7 +148,7 @@ def test_other_requests_are_refused(wiring, line):
 def test_a_caller_that_says_nothing_is_let_go_with_the_network(wiring):
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(wiring.path))
-        connection.settimeout(10)
+        connection.settimeout(PATIENCE)
         wiring.close()
         try:
             assert connection.recv(1) == b""

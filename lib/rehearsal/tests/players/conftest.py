@@ -23,6 +23,7 @@ DEFINED = [
     ("kubeflow.org", "Notebook", "notebooks", ["v1", "v1beta1"], "Namespaced"),
     ("kubeflow.org", "PVCViewer", "pvcviewers", ["v1alpha1"], "Namespaced"),
     ("tensorboard.kubeflow.org", "Tensorboard", "tensorboards", ["v1alpha1"], "Namespaced"),
+    ("argoproj.io", "Workflow", "workflows", ["v1alpha1"], "Namespaced"),
 ]
 """Group, kind, plural, versions and scope: the first version is stored."""
 PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -44,7 +45,8 @@ def definition(group: str, kind: str, plural: str, versions: list[str], scope: s
                     "served": True,
                     "storage": version == versions[0],
                     "schema": said,
-                    "subresources": {"status": {}},
+                    # Argo writes the status with the rest.
+                    "subresources": {} if kind == "Workflow" else {"status": {}},
                 }
                 for version in versions
             ],

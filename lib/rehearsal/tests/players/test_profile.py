@@ -94,6 +94,11 @@ def test_it_becomes_a_namespace_of_its_owner(profiles: Profiles):
     assert owners(namespace) == [("Profile", profiles.name, True)]
 
 
+def test_a_profile_without_a_quota_says_so_from_then_on(profiles: Profiles):
+    profiles.make()
+    assert profiles.made()["spec"] == {"owner": OWNER, "resourceQuotaSpec": {}}
+
+
 def test_its_accounts_and_its_owner_have_rights(profiles: Profiles):
     profiles.make()
     profiles.made()

@@ -22,8 +22,9 @@ import yaml
 from rehearsal.cluster import credentials, existing, nodes, parts, programs, stages
 from rehearsal.errors import RehearsalError
 from rehearsal.guardian import Guardian, Process
+from rehearsal.patience import PATIENCE
 
-READY_WITHIN = 60.0
+READY_WITHIN = PATIENCE
 """Seconds after which a control plane that is not ready is given up."""
 
 Phase = Callable[[str], None]

@@ -20,6 +20,7 @@ import yaml
 from rehearsal.cluster import build, toolchain
 from rehearsal.cluster.existing import Refused
 from rehearsal.errors import RehearsalError
+from rehearsal.patience import PATIENCE
 
 PLACES = {
     "istio": ("istio.io/api", "kubernetes/customresourcedefinitions.gen.yaml"),
@@ -77,7 +78,7 @@ def read(project: str, groups: Iterable[str] = (), kinds: Iterable[str] = ()) ->
     ]
 
 
-def install(cluster: Cluster, definitions: Iterable[dict[str, Any]], *, within: float = 30.0) -> None:
+def install(cluster: Cluster, definitions: Iterable[dict[str, Any]], *, within: float = PATIENCE) -> None:
     """Apply definitions and wait until the cluster serves them.
 
     Args:

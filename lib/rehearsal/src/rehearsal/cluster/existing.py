@@ -18,6 +18,9 @@ import yaml
 from rehearsal.cluster import programs
 from rehearsal.errors import RehearsalError
 
+_ANSWERED_WITHIN = 60.0
+"""Seconds: a cluster that does not answer in that time is not there."""
+
 
 class ExistingCluster:
     """The cluster of a kubeconfig's current context; nothing in it is started or stopped.
@@ -171,8 +174,8 @@ class Connection:
     def _open(self) -> http.client.HTTPConnection:
         name, port = self._target.hostname or "", self._target.port
         if self._target.scheme == "http":
-            return http.client.HTTPConnection(name, port, timeout=20)
-        return http.client.HTTPSConnection(name, port, context=self._context, timeout=20)
+            return http.client.HTTPConnection(name, port, timeout=_ANSWERED_WITHIN)
+        return http.client.HTTPSConnection(name, port, context=self._context, timeout=_ANSWERED_WITHIN)
 
 
 class Refused(OSError):

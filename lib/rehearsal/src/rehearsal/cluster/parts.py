@@ -38,6 +38,8 @@ def api_server(pki: Path, store: int, port: int, egress: Path | None = None) -> 
     return [
         f"--etcd-servers=http://127.0.0.1:{store}",
         "--bind-address=127.0.0.1",
+        # Without it the server looks for the default route's address, and ends where there is no such route.
+        "--advertise-address=127.0.0.1",
         f"--secure-port={port}",
         f"--cert-dir={pki}",
         "--authorization-mode=RBAC",

@@ -14,8 +14,9 @@ from typing import Any
 
 from rehearsal.guardian import Guardian, Process
 from rehearsal.juju.channel import send
+from rehearsal.patience import PATIENCE
 
-START_WITHIN = 30.0
+START_WITHIN = PATIENCE
 """Seconds within which a process must listen, or be gone."""
 
 _numbers = itertools.count(1)

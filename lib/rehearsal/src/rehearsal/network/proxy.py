@@ -23,7 +23,7 @@ from rehearsal.network.playing import Answer, Cast, Program
 
 logger = logging.getLogger(__name__)
 
-_PATIENCE = 15.0
+_PATIENCE = 60.0
 """Seconds that the other side may stay silent while it is its turn to speak; webhooks wait 10 by default."""
 _LONGEST_REQUEST = 1 << 16
 

@@ -1,7 +1,8 @@
 """From what the SDK compiles to the Workflow that KFP's API server submits.
 
-Facts: kubeflow/pipelines 2.16.0, backend/src/v2/compiler/argocompiler. Templates, tasks, parameters and what
-they refer to are those; arguments of driver and launcher that no part of Kubernetes looks at are left out.
+Facts: kubeflow/pipelines 2.17.0, backend/src/v2/compiler/argocompiler (argo.go, dag.go, container.go) and
+backend/src/apiserver/template/v2_template.go. Templates, tasks, parameters and what they refer to are those;
+arguments of driver and launcher that no part of Kubernetes looks at are left out.
 """
 
 from __future__ import annotations
@@ -9,103 +10,63 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-Document = dict[str, Any]
+from rehearsal.pipelines import templates
+from rehearsal.pipelines.notation import (
+    Document,
+    arguments,
+    input_value,
+    inputs,
+    task_output,
+    with_fields,
+    workflow_parameter,
+)
+from rehearsal.pipelines.templates import Settings
 
 LABEL = "pipelines.kubeflow.org/v2_component"
+RUN_LABEL = "pipeline/runid"
+_OF_DRIVERS = ("argostub/createpvc", "argostub/deletepvc")
+"""Images of steps that their drivers carry out themselves."""
 ON_EXIT = "ALL_UPSTREAM_TASKS_COMPLETED"
-_RETRY = (
-    ("maxRetryCount", "retry-max-count"),
-    ("backoffDuration", "retry-backoff-duration"),
-    ("backoffFactor", "retry-backoff-factor"),
-    ("backoffMaxDuration", "retry-backoff-max-duration"),
-)
-_SCRATCH = ("gcs", "s3", "minio", ".local", ".cache", ".config")
-_ENVIRONMENT = [
-    {"name": name, "valueFrom": {"fieldRef": {"fieldPath": f"metadata.{part}"}}}
-    for name, part in (("KFP_POD_NAME", "name"), ("KFP_POD_UID", "uid"))
-]
-_METADATA = [{"configMapRef": {"name": "metadata-grpc-configmap", "optional": True}}]
-_RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-_DRIVER_RESOURCES = {
-    "limits": {"cpu": "0.5", "memory": "0.5Gi"},
-    "requests": {"cpu": "0.1", "memory": "64Mi"},
-}
+RUN_ID = "9f0e4b1c-0000-4000-8000-000000000000"
+"""Of a run for which no other one is given."""
 
 
 class NoPipelineError(ValueError):
     """What was given is nothing that KFP would compile."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What the API server is told by its environment.
-
-    Args:
-        driver: the image of drivers.
-        launcher: the image of launchers and importers.
-        service_account: of runs that name none.
-    """
-
-    driver: str
-    launcher: str
-    service_account: str = "default-editor"
-
-
-@dataclass(frozen=True)
-class Step:
-    """A pod that a run comes to have, for each way to get there once.
-
-    Args:
-        name: of the task; that of a driver ends in `-driver`.
-        template: the Workflow's template that it is made of.
-        container: what the pipeline says of the user's container; nothing for drivers and importers.
-        platform: what it says of Kubernetes.
-    """
-
-    name: str
-    template: str
-    container: Document | None = None
-    platform: Document = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Compiled:
-    """A Workflow, and the pods that come of it."""
-
-    workflow: Document
-    steps: tuple[Step, ...]
-
-
-def compiled(spec: Document, platforms: Document | None, settings: Settings) -> Compiled:
+def compiled(
+    spec: Document, platforms: Document | None, settings: Settings, run_id: str = RUN_ID
+) -> Document:
     """Return what KFP submits for a pipeline.
 
     Args:
         spec: the first document that the SDK writes.
         platforms: the second one, if there is one.
         settings: of the API server.
+        run_id: the run's.
 
     Raises:
         NoPipelineError: for what its compiler refuses.
     """
     kubernetes = ((platforms or {}).get("platforms") or {}).get("kubernetes") or {}
-    return _Compiler(spec, kubernetes.get("deploymentSpec") or {}, settings).compile()
+    return _Compiler(spec, kubernetes.get("deploymentSpec") or {}, settings, run_id).compile()
 
 
 class _Compiler:
-    def __init__(self, spec: Document, kubernetes: Document, settings: Settings):
+    def __init__(self, spec: Document, kubernetes: Document, settings: Settings, run_id: str):
         self._spec = spec
         self._components: Mapping[str, Document] = {"root": spec["root"], **spec.get("components", {})}
         self._executors = (spec.get("deploymentSpec") or {}).get("executors", {})
         self._kubernetes = kubernetes.get("executors", {})
         self._settings = settings
+        self._run_id = run_id
         self._templates: dict[str, Document] = {}
         self._arguments: dict[str, str] = {}
-        self._steps: list[Step] = []
 
-    def compile(self) -> Compiled:
+    def compile(self) -> Document:
         name = (self._spec.get("pipelineInfo") or {}).get("name")
         if not name:
             raise NoPipelineError("pipelineInfo.name is empty")
@@ -115,23 +76,34 @@ class _Compiler:
             "name": "root",
             "template": "root",
             "depends": "root-driver.Succeeded",
-            "arguments": _given({"parent-dag-id": _output("root-driver", "execution-id"), "condition": ""}),
+            "arguments": arguments(
+                {"parent-dag-id": task_output("root-driver", "execution-id"), "condition": ""}
+            ),
         }
-        self._templates["entrypoint"] = {"name": "entrypoint", "dag": {"tasks": [driver, root]}}
-        workflow = {
+        self._templates["entrypoint"] = {
+            "name": "entrypoint",
+            "metadata": {"annotations": dict(templates.WITHOUT_SIDECAR)},
+            "dag": {"tasks": [driver, root]},
+        }
+        return {
             "apiVersion": "argoproj.io/v1alpha1",
             "kind": "Workflow",
-            "metadata": {"generateName": f"{name.rpartition('/')[2]}-"},
+            "metadata": {
+                "generateName": f"{name.rpartition('/')[2]}-",
+                "labels": {RUN_LABEL: self._run_id},
+            },
             "spec": {
                 "entrypoint": "entrypoint",
                 "serviceAccountName": self._settings.service_account,
-                "podMetadata": {"annotations": {LABEL: "true"}, "labels": {LABEL: "true"}},
-                "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-                "arguments": _given(self._arguments),
+                "podMetadata": {
+                    "annotations": {LABEL: "true"},
+                    "labels": {LABEL: "true", RUN_LABEL: self._run_id},
+                },
+                "securityContext": templates.NON_ROOT_POD,
+                "arguments": arguments(self._arguments),
                 "templates": list(self._templates.values()),
             },
         }
-        return Compiled(workflow, tuple(self._steps))
 
     def _graph(self, name: str) -> None:
         """Add the template of a component that is a graph, and of all that is within it."""
@@ -154,11 +126,27 @@ class _Compiler:
             raise NoPipelineError(f"DAG {name} must contain one or more non-exit tasks")
         self._add(name, made, ["parent-dag-id"])
 
-    def _add(self, name: str, tasks: list[Document], inputs: list[str], **more: Any) -> None:
-        self._templates[name] = {"name": name, "inputs": _named(inputs), "dag": {"tasks": tasks}, **more}
+    def _add(self, name: str, tasks: list[Document], given: list[str], **more: Any) -> None:
+        self._templates[name] = {
+            "name": name,
+            "metadata": {"annotations": dict(templates.WITHOUT_SIDECAR)},
+            "inputs": inputs(given),
+            "dag": {"tasks": tasks},
+            **more,
+        }
 
-    def _task(self, key: str, task: Document, hook: str = "", index: str = "") -> list[Document]:
-        """Return the tasks of Argo that a task of the pipeline becomes."""
+    def _task(
+        self, key: str, task: Document, hook: str = "", index: str = "", loop: str = ""
+    ) -> list[Document]:
+        """Return the tasks of Argo that a task of the pipeline becomes.
+
+        Args:
+            key: the task's name.
+            task: what the pipeline says of it.
+            hook: the template of its exit hook.
+            index: within a loop, what says which time it is.
+            loop: the loop's name; `key` is the same for all then.
+        """
         name = task["componentRef"]["name"]
         component = self._components[name]
         if not index and "artifactIterator" in task:
@@ -168,48 +156,48 @@ class _Compiler:
         depends = "" if index or _strategy(task) == ON_EXIT else _depends(_producers(task))
         if "dag" in component:
             self._graph(name)
-            return self._subgraph(key, name, task, depends, hook, index)
+            return self._subgraph(key, name, task, depends, hook, index, loop)
         executor = self._executors[component["executorLabel"]]
         if "importer" in executor:
-            return [self._importer(key, name, executor["importer"])]
+            return [self._importer(key, name, task, executor["importer"])]
         return self._container(key, name, task, executor["container"], depends, hook, index)
 
     def _subgraph(
-        self, key: str, name: str, task: Document, depends: str, hook: str, index: str
+        self, key: str, name: str, task: Document, depends: str, hook: str, index: str, loop: str
     ) -> list[Document]:
-        driver = self._dag_driver(f"{key}-driver", name, task, index)
-        condition = _output(driver["name"], "condition")
-        arguments = {"parent-dag-id": _output(driver["name"], "execution-id"), "condition": condition}
-        graph: Document = {"name": key, "template": name, "arguments": _given(arguments)}
+        driver = self._dag_driver(f"{key}-driver", name, loop or key, task, index)
+        condition = task_output(driver["name"], "condition")
+        values = {"parent-dag-id": task_output(driver["name"], "execution-id"), "condition": condition}
+        graph: Document = {"name": key, "template": name, "arguments": arguments(values)}
         graph["depends"] = _depends([driver["name"]])
         if (task.get("triggerPolicy") or {}).get("condition"):
             graph["when"] = f"{condition} != false"
-        return [_said(driver, depends=depends), graph | _hooked(hook)]
+        return [with_fields(driver, depends=depends), graph | _hooked(hook)]
 
     def _loop(self, key: str, name: str, task: Document) -> Document:
         """Return the task that runs a component once for each item."""
-        driver = self._dag_driver("iteration-driver", name, task)
+        driver = self._dag_driver("iteration-driver", name, key, task)
         inner = f"{name}-iteration"
-        once = self._task("iteration-item", task, index=_input("iteration-index"))
+        once = self._task("iteration-item", task, index=input_value("iteration-index"), loop=key)
         self._add(inner, once, ["parent-dag-id", "iteration-index"])
-        arguments = {
-            "parent-dag-id": _output("iteration-driver", "execution-id"),
+        values = {
+            "parent-dag-id": task_output("iteration-driver", "execution-id"),
             "iteration-index": "{{item}}",
         }
         each = {
             "name": "iteration-iterations",
             "template": inner,
             "depends": _depends(["iteration-driver"]),
-            "arguments": _given(arguments),
-            "withSequence": {"count": _output("iteration-driver", "iteration-count")},
+            "arguments": arguments(values),
+            "withSequence": {"count": task_output("iteration-driver", "iteration-count")},
         }
         limit = (task.get("iteratorPolicy") or {}).get("parallelismLimit")
         outer = f"{name}-{key}-iterator"
         more = {"parallelism": limit} if limit else {}
         self._add(outer, [driver, each], ["parent-dag-id"], **more)
         looped: Document = {"name": key, "template": outer}
-        looped["arguments"] = _given({"parent-dag-id": _input("parent-dag-id")})
-        return _said(looped, depends=_depends(_producers(task)))
+        looped["arguments"] = arguments({"parent-dag-id": input_value("parent-dag-id")})
+        return with_fields(looped, depends=_depends(_producers(task)))
 
     def _container(
         self,
@@ -230,76 +218,61 @@ class _Compiler:
             "task": json.dumps(task, sort_keys=True),
             "container": self._argument("implementations", name, container),
             "task-name": key,
-            "parent-dag-id": _input("parent-dag-id"),
+            "parent-dag-id": input_value("parent-dag-id"),
         }
         if index:
             values["iteration-index"] = index
         if platform:
             text = json.dumps(platform, sort_keys=True)
             self._arguments[f"kubernetes-{name}"] = text
-            values["kubernetes-config"] = _parameter(f"kubernetes-{name}")
+            values["kubernetes-config"] = workflow_parameter(f"kubernetes-{name}")
         self._driver_template(
             "system-container-driver",
             {"component": None, "task": None, "container": None, "task-name": None, "parent-dag-id": None}
             | {"iteration-index": "-1", "kubernetes-config": ""},
             {"pod-spec-patch": "", "cached-decision": "false", "condition": "true"},
         )
-        self._steps.append(Step(driver, "system-container-driver"))
-        first = {"name": driver, "template": "system-container-driver", "arguments": _given(values)}
-        executor, impl = self._executor_templates(task, platform)
-        self._steps.append(Step(key, impl, container, platform))
-        arguments = {
-            "pod-spec-patch": _output(driver, "pod-spec-patch"),
-            "cached-decision": _output(driver, "cached-decision"),
-            **_retries(task),
-        }
-        second = {"name": key, "template": executor, "arguments": _given(arguments)}
+        first = {"name": driver, "template": "system-container-driver", "arguments": arguments(values)}
+        if container.get("image") in _OF_DRIVERS:
+            return [with_fields({**first, "name": key}, depends=depends)]
+        executor = self._executor_template(task, platform)
+        own = arguments(
+            {"pod-spec-patch": task_output(driver, "pod-spec-patch")}
+            | {"cached-decision": task_output(driver, "cached-decision")}
+            | templates.metadata_values(platform)
+            | templates.retry_values(task)
+        )
+        own["parameters"][1]["default"] = "false"
+        second = {"name": key, "template": executor, "arguments": own}
         second["depends"] = _depends([driver])
         if (task.get("triggerPolicy") or {}).get("condition"):
-            second["when"] = f"{_output(driver, 'condition')} != false"
-        return [_said(first, depends=depends), second | _hooked(hook)]
+            second["when"] = f"{task_output(driver, 'condition')} != false"
+        return [with_fields(first, depends=depends), second | _hooked(hook)]
 
-    def _importer(self, key: str, name: str, importer: Document) -> Document:
+    def _importer(self, key: str, name: str, task: Document, importer: Document) -> Document:
         values = {
-            "task": json.dumps({"name": key}),
+            "task": json.dumps(task, sort_keys=True),
             "component": self._argument("components", name, self._components[name]),
             "importer": self._argument("implementations", name, importer),
-            "parent-dag-id": _input("parent-dag-id"),
+            "parent-dag-id": input_value("parent-dag-id"),
         }
-        self._templates.setdefault(
-            "system-importer",
-            {
-                "name": "system-importer",
-                "inputs": _named(list(values)),
-                "container": {
-                    "image": self._settings.launcher,
-                    "command": ["launcher-v2"],
-                    "args": [
-                        "--executor_type",
-                        "importer",
-                        "--importer_spec",
-                        "{{inputs.parameters.importer}}",
-                    ],
-                    "env": _ENVIRONMENT,
-                    "envFrom": _METADATA,
-                    "resources": _DRIVER_RESOURCES,
-                    "securityContext": _RESTRICTED,
-                },
-            },
-        )
-        self._steps.append(Step(key, "system-importer"))
-        return {"name": key, "template": "system-importer", "arguments": _given(values)}
+        template = templates.importer("system-importer", list(values), self._settings)
+        self._templates.setdefault("system-importer", template)
+        return {"name": key, "template": "system-importer", "arguments": arguments(values)}
 
     def _dag_driver(
-        self, name: str, component: str, task: Document | None = None, index: str = ""
+        self, name: str, component: str, key: str = "", task: Document | None = None, index: str = ""
     ) -> Document:
-        """Return the task that prepares a graph."""
+        """Return the task that prepares a graph: that of the pipeline's task `key`, or the root."""
         values = {"component": self._argument("components", component, self._components[component])}
         if task is None:
-            values |= {"runtime-config": "{}", "driver-type": "ROOT_DAG"}
+            values |= {"runtime-config": self._runtime_config(), "driver-type": "ROOT_DAG"}
         else:
-            values |= {"parent-dag-id": _input("parent-dag-id"), "task": json.dumps(task, sort_keys=True)}
-            values["task-name"] = (task.get("taskInfo") or {}).get("name", name)
+            values |= {
+                "parent-dag-id": input_value("parent-dag-id"),
+                "task": json.dumps(task, sort_keys=True),
+            }
+            values["task-name"] = key
         if index:
             values["iteration-index"] = index
         self._driver_template(
@@ -308,106 +281,41 @@ class _Compiler:
             | {"iteration-index": "-1", "driver-type": "DAG"},
             {"execution-id": None, "iteration-count": "0", "condition": "true"},
         )
-        self._steps.append(Step(name, "system-dag-driver"))
-        return {"name": name, "template": "system-dag-driver", "arguments": _given(values)}
+        return {"name": name, "template": "system-dag-driver", "arguments": arguments(values)}
 
     def _driver_template(
-        self, name: str, inputs: dict[str, str | None], outputs: dict[str, str | None]
+        self, name: str, given: dict[str, str | None], answers: dict[str, str | None]
     ) -> None:
-        parameters = [_said({"name": key}, default=value) for key, value in inputs.items()]
-        results = [
-            {"name": key, "valueFrom": _said({"path": f"/tmp/outputs/{key}"}, default=value)}  # noqa: S108
-            for key, value in outputs.items()
-        ]
-        self._templates.setdefault(
-            name,
-            {
-                "name": name,
-                "inputs": {"parameters": parameters},
-                "outputs": {"parameters": results},
-                "container": {
-                    "image": self._settings.driver,
-                    "command": ["driver"],
-                    "args": [f"--{key}={{{{inputs.parameters.{key}}}}}" for key in inputs],
-                    "resources": _DRIVER_RESOURCES,
-                    "securityContext": _RESTRICTED,
-                    **({} if name == "system-dag-driver" else {"env": _ENVIRONMENT}),
-                },
-            },
-        )
+        self._templates.setdefault(name, templates.driver(name, given, answers, self._settings))
 
-    def _executor_templates(self, task: Document, platform: Document) -> tuple[str, str]:
-        """Add the templates of a step, and return the names of the outer and of the inner one."""
-        retried = "retryPolicy" in task
-        metadata = platform.get("podMetadata")
-        prefix = "retry-" if retried else ""
-        if metadata:
-            counts = (str(len(metadata.get(part) or {})) for part in ("annotations", "labels"))
-            prefix = f"metadata-{'-'.join(counts)}-{prefix}"
-        outer, inner = f"{prefix}system-container-executor", f"{prefix}system-container-impl"
-        if outer in self._templates:
-            return outer, inner
-        retries = list(_retries(task))
-        given = {key: _input(key) for key in ("pod-spec-patch", *retries)}
-        call = {"name": "executor", "template": inner, "arguments": _given(given)}
-        call["when"] = f"{_input('cached-decision')} != true"
-        inputs = [{"name": "pod-spec-patch"}, {"name": "cached-decision", "default": "false"}]
-        inputs += [{"name": key, "default": "0"} for key in retries]
-        self._templates[outer] = {"name": outer, "inputs": {"parameters": inputs}, "dag": {"tasks": [call]}}
-        self._templates[inner] = self._step_template(inner, retries, metadata)
-        return outer, inner
-
-    def _step_template(self, name: str, retries: list[str], metadata: Document | None) -> Document:
-        """Return the template of a step's pod; what is the user's comes by the patch, at run time."""
-        scratch = [(f"{part.replace('.', 'dot-')}-scratch", f"/{part}") for part in _SCRATCH]
-        launcher = {"name": "kfp-launcher", "mountPath": "/kfp-launcher"}
-        template: Document = {
-            "name": name,
-            "inputs": _named(["pod-spec-patch", *retries]),
-            "podSpecPatch": "{{inputs.parameters.pod-spec-patch}}",
-            "volumes": [{"name": each, "emptyDir": {}} for each in ("kfp-launcher", *dict(scratch))],
-            "initContainers": [
-                {
-                    "name": "kfp-launcher",
-                    "image": self._settings.launcher,
-                    "command": ["launcher-v2"],
-                    "args": ["--copy", "/kfp-launcher/launch"],
-                    "volumeMounts": [launcher],
-                    "resources": {"limits": {"cpu": "0.5", "memory": "128Mi"}, "requests": {"cpu": "0.1"}},
-                    "securityContext": _RESTRICTED,
-                }
-            ],
-            "container": {
-                "image": "gcr.io/ml-pipeline/should-be-overridden-during-runtime",
-                "command": ["should-be-overridden-during-runtime"],
-                "volumeMounts": [launcher, *({"name": each, "mountPath": at} for each, at in scratch)],
-                "env": _ENVIRONMENT,
-                "envFrom": _METADATA,
-            },
-        }
-        if retries:
-            template["retryStrategy"] = {
-                "limit": "{{inputs.parameters.retry-max-count}}",
-                "backoff": {
-                    "duration": "{{inputs.parameters.retry-backoff-duration}}",
-                    "factor": "{{inputs.parameters.retry-backoff-factor}}",
-                    "maxDuration": "{{inputs.parameters.retry-backoff-max-duration}}",
-                },
-            }
-        if metadata:
-            template["metadata"] = {
-                key: metadata[key] for key in ("labels", "annotations") if metadata.get(key)
-            }
-        return template
+    def _executor_template(self, task: Document, platform: Document) -> str:
+        """Add the templates of a step, and return the name of the outer one."""
+        for template in (pair := templates.executors(task, platform, self._settings)):
+            self._templates.setdefault(template["name"], template)
+        return pair[0]["name"]
 
     def _argument(self, group: str, name: str, content: Document) -> str:
-        """Keep a piece of the pipeline as an argument of the Workflow, once, and return what refers to it."""
-        text = json.dumps(content, sort_keys=True)
+        """Keep a piece of the pipeline as an argument of the Workflow, once, and return what refers to it.
+
+        Components that run the same container share one argument.
+        """
         executor = self._executors.get(self._components[name].get("executorLabel", ""), {})
-        same = json.dumps([self._components[name], executor], sort_keys=True).encode()
-        key = f"{group}-{'root' if name == 'root' else hashlib.sha256(same).hexdigest()}"
-        self._arguments.setdefault(key, text)
-        return _parameter(key)
+        key = name
+        if name != "root" and "container" in executor:
+            container = json.dumps(executor["container"], sort_keys=True)
+            key = hashlib.sha256(container.encode()).hexdigest()
+        self._arguments.setdefault(f"{group}-{key}", json.dumps(content, sort_keys=True))
+        return workflow_parameter(f"{group}-{key}")
+
+    def _runtime_config(self) -> str:
+        """Return the run's parameters, which here are all as the pipeline has them by default."""
+        definitions = (self._spec["root"].get("inputDefinitions") or {}).get("parameters") or {}
+        values = {
+            name: definition.get("defaultValue")
+            for name, definition in definitions.items()
+            if definition.get("defaultValue") is not None or definition.get("isOptional")
+        }
+        return json.dumps({"parameterValues": values} if values else {}, sort_keys=True)
 
 
 def _strategy(task: Document) -> str:
@@ -430,39 +338,8 @@ def _depends(tasks: list[str]) -> str:
     return " && ".join(f"{task}.Succeeded" for task in sorted(tasks))
 
 
-def _retries(task: Document) -> dict[str, str]:
-    policy = task.get("retryPolicy")
-    return {} if policy is None else {key: str(policy.get(said, "0")).rstrip("s") for said, key in _RETRY}
-
-
 def _hooked(hook: str) -> Document:
     if not hook:
         return {}
-    arguments = _given({"parent-dag-id": _input("parent-dag-id")})
-    return {"hooks": {"exit": {"template": hook, "arguments": arguments}}}
-
-
-def _said(document: Document, **fields: Any) -> Document:
-    return document | {
-        key: value for key, value in fields.items() if value is not None and (value or key == "default")
-    }
-
-
-def _given(values: Mapping[str, str]) -> Document:
-    return {"parameters": [{"name": name, "value": value} for name, value in values.items()]}
-
-
-def _named(names: list[str]) -> Document:
-    return {"parameters": [{"name": name} for name in names]}
-
-
-def _input(name: str) -> str:
-    return f"{{{{inputs.parameters.{name}}}}}"
-
-
-def _output(task: str, name: str) -> str:
-    return f"{{{{tasks.{task}.outputs.parameters.{name}}}}}"
-
-
-def _parameter(name: str) -> str:
-    return f"{{{{workflow.parameters.{name}}}}}"
+    values = arguments({"parent-dag-id": input_value("parent-dag-id")})
+    return {"hooks": {"exit": {"template": hook, "arguments": values}}}

@@ -1,178 +1,225 @@
-"""The pods of a run: what Argo makes of a Workflow's templates, with the driver's patch for the steps.
+"""The pods that Argo makes of a Workflow's templates, as its controller is set up.
 
-Facts: argo-workflows v3.7.3, workflow/controller/workflowpod.go (containers beside the main one, metadata,
-and that a template's affinity and tolerations come before the Workflow's) and docs/default-workflow-specs.md;
-kubeflow/pipelines 2.16.0, backend/src/v2/driver (what of a pipeline becomes the patch).
+Facts: argo-workflows v3.7.14, workflow/controller/workflowpod.go (containers beside the main one, metadata,
+volumes, and that a template's own fields come before the Workflow's), workflow/util/pod_name.go,
+config/config.go and docs/default-workflow-specs.md. What only the programs in the pods read is left out: the
+variables of init and wait, and the command that wraps the main container's.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, field
 
 import yaml
 
-from rehearsal.pipelines.compiling import Compiled, Step
+from rehearsal.pipelines import merging
+from rehearsal.pipelines.expressions import UnresolvedError
+from rehearsal.pipelines.notation import Document
 
-Document = dict[str, Any]
+EXECUTOR = "quay.io/argoproj/argoexec:v3.7.14"
+PREFIX = "workflows.argoproj.io/"
+NODE_ID = f"{PREFIX}node-id"
+INSTANCE = f"{PREFIX}controller-instanceid"
 
-_EXECUTOR = "quay.io/argoproj/argoexec:v3.7.3"
 _ARGO = {"name": "var-run-argo", "mountPath": "/var/run/argo"}
+_TEMPORARY = {"name": "tmp-dir-argo", "mountPath": "/tmp", "subPath": "0"}  # noqa: S108
+_SHADOWED = ("affinity", "nodeSelector", "securityContext", "tolerations", "schedulerName")
+"""Fields of a pod that a template has, or else the Workflow."""
+_LONGEST = 253 - 10 - 1
 
 
-def with_defaults(workflow: Document, controller: Mapping[str, str]) -> Document:
-    """Return a Workflow with the defaults of its controller: it comes first, in each field it has.
+@dataclass(frozen=True)
+class Argo:
+    """How the workflow controller is set up.
 
     Args:
-        workflow: the Workflow.
-        controller: the data of `workflow-controller-configmap`.
+        image: of init and wait.
+        executor: further fields of these two.
+        main: what a main container has that says nothing else.
+        defaults: what a Workflow has that says nothing else.
+        repository: where artifacts and logs go.
+        instance: the controller's, if several share a cluster.
     """
-    defaults = yaml.safe_load(controller.get("workflowDefaults", "")) or {}
-    return _merged(defaults, workflow)
+
+    image: str = EXECUTOR
+    executor: Document = field(default_factory=dict)
+    main: Document = field(default_factory=dict)
+    defaults: Document = field(default_factory=dict)
+    repository: Document = field(default_factory=dict)
+    instance: str = ""
+
+    @classmethod
+    def configured(cls, data: Mapping[str, str], image: str = "") -> Argo:
+        """Return what a ConfigMap says, which may have one key for each setting, or `config` for all.
+
+        Args:
+            data: of `workflow-controller-configmap`.
+            image: of the controller's command line, which comes first.
+
+        Raises:
+            yaml.YAMLError: if it says nothing that can be read.
+        """
+        config = yaml.safe_load(data.get("config", "")) or {}
+        for key, text in data.items():
+            if key != "config":
+                config[key] = yaml.safe_load(text)
+        executor = dict(config.get("executor") or {})
+        own = executor.pop("image", "")
+        return cls(
+            image or own or EXECUTOR,
+            executor,
+            config.get("mainContainer") or {},
+            config.get("workflowDefaults") or {},
+            config.get("artifactRepository") or {},
+            config.get("instanceID") or "",
+        )
+
+    def with_defaults(self, workflow: Document) -> Document:
+        """Return a Workflow with the defaults: it comes first, in each field it has."""
+        return merging.with_defaults(self.defaults, workflow)
 
 
-def pod(workflow: Document, step: Step, controller: Mapping[str, str], run: str) -> Document:
-    """Return the pod of a step.
+def pod_name(workflow: str, node: str, template: str) -> str:
+    """Return the name of a node's pod."""
+    if workflow == node:
+        return workflow
+    return f"{f'{workflow}-{template}'[:_LONGEST]}-{_hash(node)}"
+
+
+def node_id(workflow: str, node: str) -> str:
+    """Return a node's identifier."""
+    return workflow if workflow == node else f"{workflow}-{_hash(node)}"
+
+
+def pod(argo: Argo, workflow: Document, template: Document, node: str) -> Document:
+    """Return the pod of a node.
 
     Args:
+        argo: the controller.
         workflow: the Workflow, with its defaults.
-        step: one of its steps.
-        controller: the data of `workflow-controller-configmap`.
-        run: the Workflow's name.
+        template: with its references replaced.
+        node: the node's name.
+
+    Raises:
+        UnresolvedError: if the template's patch is none.
     """
-    spec = workflow["spec"]
-    template = next(each for each in spec["templates"] if each["name"] == step.template)
-    executor = yaml.safe_load(controller.get("executor", "")) or {}
-    beside = {"image": _EXECUTOR, "command": ["argoexec"], "volumeMounts": [_ARGO], **executor}
-    first = [{"name": "init", "args": ["init"], **beside}, *template.get("initContainers", [])]
-    main = {"name": "main", **template["container"]}
-    main["volumeMounts"] = [*main.get("volumeMounts", []), _ARGO]
+    run, spec = workflow["metadata"]["name"], workflow["spec"]
+    own = template.get("container") or template.get("script") or {}
+    main = merging.patched(argo.main, {key: value for key, value in own.items() if key != "source"})
+    volumes, mounts = _repository_secrets(argo, workflow, template)
+    beside = {"image": argo.image, "imagePullPolicy": "IfNotPresent", **argo.executor}
+    mirrored = [
+        {**each, "mountPath": f"/mainctrfs{each['mountPath']}", "readOnly": False}
+        for each in main.get("volumeMounts", [])
+    ]
+    init = {"name": "init", "command": ["argoexec", "init"], **beside, "volumeMounts": mounts}
+    wait = {"name": "wait", "command": ["argoexec", "wait"], **beside}
+    wait["volumeMounts"] = [*mounts, *mirrored, _TEMPORARY]
     made: Document = {
-        "serviceAccountName": spec["serviceAccountName"],
         "restartPolicy": "Never",
-        "initContainers": copy.deepcopy(first),
-        "containers": [{"name": "wait", "args": ["wait"], **beside}, copy.deepcopy(main)],
-        "volumes": [{"name": "var-run-argo", "emptyDir": {}}, *template.get("volumes", [])],
+        "initContainers": _with_argo([init, *template.get("initContainers", [])]),
+        "containers": [wait, {**main, "name": "main"}, *template.get("sidecars", [])],
+        "volumes": _volumes(spec, template, volumes),
     }
-    for field in ("affinity", "tolerations", "nodeSelector", "securityContext"):
-        if said := template.get(field) or spec.get(field):
-            made[field] = said
-    if template.get("podSpecPatch"):
-        made = _patched(made, patch(step))
-    labels = {"workflows.argoproj.io/workflow": run, "workflows.argoproj.io/completed": "false"}
-    own, common = template.get("metadata", {}), spec.get("podMetadata", {})
+    for name in _SHADOWED:
+        if value := template.get(name) or spec.get(name):
+            made[name] = copy.deepcopy(value)
+    for name, wanted in (
+        ("serviceAccountName", template.get("serviceAccountName") or spec.get("serviceAccountName")),
+        ("priorityClassName", template.get("priorityClassName") or spec.get("podPriorityClassName")),
+        ("imagePullSecrets", spec.get("imagePullSecrets")),
+    ):
+        if wanted:
+            made[name] = wanted
+    for text in (spec.get("podSpecPatch"), template.get("podSpecPatch")):
+        made = merging.patched(made, _patch(text))
+    made["containers"] = _with_argo(made["containers"])
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
-            "name": f"{run}-{step.name}"[:63].rstrip("-"),
-            "labels": labels | common.get("labels", {}) | own.get("labels", {}),
-            "annotations": common.get("annotations", {}) | own.get("annotations", {}),
+            "name": pod_name(run, node, template["name"]),
+            "namespace": workflow["metadata"].get("namespace", ""),
+            **_marks(argo, workflow, template, node),
         },
         "spec": made,
     }
 
 
-def pods(compiled: Compiled, controller: Mapping[str, str], run: str) -> list[Document]:
-    """Return a pod for every step of a run."""
-    workflow = with_defaults(compiled.workflow, controller)
-    return [pod(workflow, step, controller, run) for step in compiled.steps]
-
-
-def patch(step: Step) -> Document:
-    """Return what a step's driver says of its pod, as far as that is known before there is a run."""
-    container, platform = step.container or {}, step.platform
-    main: Document = {
-        "name": "main",
-        "image": container.get("image", ""),
-        "command": ["/kfp-launcher/launch"],
+def _marks(argo: Argo, workflow: Document, template: Document, node: str) -> Document:
+    """Return the labels and annotations of a node's pod."""
+    run = workflow["metadata"]["name"]
+    labels = {f"{PREFIX}workflow": run, f"{PREFIX}completed": "false"}
+    if argo.instance:
+        labels[INSTANCE] = argo.instance
+    annotations = {
+        f"{PREFIX}node-name": node,
+        NODE_ID: node_id(run, node),
+        "kubectl.kubernetes.io/default-container": "main",
     }
-    main["args"] = [*container.get("command", []), *container.get("args", [])]
-    main["env"] = [*container.get("env", []), *_secret_env(platform)]
-    main["resources"] = _resources(container.get("resources") or {})
-    result: Document = {"containers": [main]}
-    claims = [each for each in platform.get("pvcMount", []) if _constant(each)]
-    main["volumeMounts"] = [{"name": _constant(each), "mountPath": each["mountPath"]} for each in claims]
-    volumes = [
-        {"name": _constant(each), "persistentVolumeClaim": {"claimName": _constant(each)}} for each in claims
+    for source in (workflow["spec"].get("podMetadata") or {}, template.get("metadata") or {}):
+        labels |= source.get("labels") or {}
+        annotations |= source.get("annotations") or {}
+    return {"labels": labels, "annotations": annotations}
+
+
+def _patch(text: str | None) -> Document:
+    try:
+        patch = yaml.safe_load(text or "") or {}
+    except yaml.YAMLError as error:
+        raise UnresolvedError(f"Error applying PodSpecPatch: {error}") from None
+    if not isinstance(patch, dict):
+        raise UnresolvedError(f"Error applying PodSpecPatch: {patch}")
+    return patch
+
+
+def _volumes(spec: Document, template: Document, secrets: list[Document]) -> list[Document]:
+    """Return a pod's volumes: Argo's, the template's, and those of the Workflow that a container mounts."""
+    found = [{"name": each, "emptyDir": {}} for each in ("var-run-argo", "tmp-dir-argo")]
+    found += template.get("volumes") or []
+    own = template.get("container") or template.get("script") or {}
+    mounted = {
+        mount["name"]
+        for container in (own, *template.get("initContainers", []), *template.get("sidecars", []))
+        for mount in container.get("volumeMounts", [])
+    } - {each["name"] for each in found}
+    found += [each for each in spec.get("volumes") or [] if each["name"] in mounted]
+    return copy.deepcopy([*found, *secrets])
+
+
+def _repository_secrets(
+    argo: Argo, workflow: Document, template: Document
+) -> tuple[list[Document], list[Document]]:
+    """Return the Secrets of the store, if logs or artifacts go there, and how init and wait mount them."""
+    archives = argo.repository.get("archiveLogs") or workflow["spec"].get("archiveLogs")
+    artifacts = [
+        each for part in ("inputs", "outputs") for each in (template.get(part) or {}).get("artifacts") or []
     ]
-    for secret in platform.get("secretAsVolume", []):
-        name = secret.get("secretName") or _constant({"pvcNameParameter": secret.get("secretNameParameter")})
-        main["volumeMounts"].append({"name": name, "mountPath": secret["mountPath"]})
-        volumes.append(
-            {"name": name, "secret": {"secretName": name, "optional": secret.get("optional", False)}}
-        )
-    if volumes:
-        result["volumes"] = volumes
-    if labels := (platform.get("nodeSelector") or {}).get("labels"):
-        result["nodeSelector"] = labels
-    if tolerations := platform.get("tolerations"):
-        result["tolerations"] = [_toleration(each) for each in tolerations]
-    return result
+    if not archives and not artifacts:
+        return [], []
+    keys: dict[str, list[Document]] = {}
+    for field_name in ("accessKeySecret", "secretKeySecret", "sessionTokenSecret", "caSecret"):
+        secret = (argo.repository.get("s3") or {}).get(field_name)
+        if secret and secret.get("name") and secret.get("key"):
+            items = keys.setdefault(secret["name"], [])
+            item = {"key": secret["key"], "path": secret["key"]}
+            items += [] if item in items else [item]
+    volumes = [{"name": name, "secret": {"secretName": name, "items": items}} for name, items in keys.items()]
+    mounts = [{"name": name, "mountPath": f"/argo/secret/{name}", "readOnly": True} for name in keys]
+    return volumes, mounts
 
 
-def _toleration(said: Document) -> Document:
-    values = {key: said[key] for key in ("key", "operator", "value", "effect") if said.get(key)}
-    return values | (
-        {"tolerationSeconds": int(said["tolerationSeconds"])} if "tolerationSeconds" in said else {}
-    )
+def _with_argo(containers: list[Document]) -> list[Document]:
+    return [
+        copy.deepcopy({**each, "volumeMounts": [*each.get("volumeMounts", []), _ARGO]}) for each in containers
+    ]
 
 
-def _constant(said: Document) -> str:
-    """Return the name of a claim that the pipeline knows beforehand."""
-    parameter = said.get("pvcNameParameter") or {}
-    return said.get("constant") or (parameter.get("runtimeValue") or {}).get("constant") or ""
-
-
-def _secret_env(platform: Document) -> list[Document]:
-    found = []
-    for secret in platform.get("secretAsEnv", []):
-        parameter = secret.get("secretNameParameter") or {}
-        name = secret.get("secretName") or (parameter.get("runtimeValue") or {}).get("constant", "")
-        for each in secret.get("keyToEnv", []):
-            reference = {"name": name, "key": each["secretKey"]}
-            found.append({"name": each["envVar"], "valueFrom": {"secretKeyRef": reference}})
-    return found
-
-
-def _resources(said: Document) -> Document:
-    """Return requests and limits; a number of bytes is in units of a thousand million."""
-    limits: Document = {}
-    requests: Document = {}
-    for group, kind in ((limits, "Limit"), (requests, "Request")):
-        for resource, unit in (("cpu", ""), ("memory", "G")):
-            text = said.get(f"resource{resource.capitalize()}{kind}")
-            number = said.get(f"{resource}{kind}")
-            if text or number:
-                group[resource] = str(text or f"{number}{unit}")
-    accelerator = said.get("accelerator") or {}
-    kind = accelerator.get("resourceType") or accelerator.get("type")
-    count = accelerator.get("resourceCount") or accelerator.get("count")
-    if kind and count:
-        limits[kind] = str(count)
-    return {"limits": limits, "requests": requests}
-
-
-def _patched(made: Document, patch: Document) -> Document:
-    """Return a pod with a strategic merge patch: containers and volumes by name, other lists replaced."""
-    result = made | {key: value for key, value in patch.items() if key not in ("containers", "volumes")}
-    result["volumes"] = [*made["volumes"], *patch.get("volumes", [])]
-    said = {each["name"]: each for each in patch["containers"]}
-    result["containers"] = []
-    for container in made["containers"]:
-        own = said.get(container["name"], {})
-        merged = container | own
-        for key in ("env", "volumeMounts"):
-            if container.get(key) or own.get(key):
-                merged[key] = [*container.get(key, []), *own.get(key, [])]
-        result["containers"].append(merged)
-    return result
-
-
-def _merged(defaults: Any, said: Any) -> Any:
-    """Return what is said, on top of defaults: mappings key by key, anything else as a whole."""
-    if isinstance(defaults, dict) and isinstance(said, dict):
-        keys = [*defaults, *(key for key in said if key not in defaults)]
-        return {key: _merged(defaults.get(key), said[key]) if key in said else defaults[key] for key in keys}
-    return said
+def _hash(text: str) -> int:
+    """Return FNV-1a in 32 bits, as Go's hash/fnv."""
+    value = 0x811C9DC5
+    for byte in text.encode():
+        value = (value ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return value

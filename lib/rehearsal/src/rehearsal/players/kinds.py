@@ -38,6 +38,8 @@ NOTEBOOK = documents.namespaced("kubeflow.org", "v1beta1", "Notebook", "notebook
 PVC_VIEWER = documents.namespaced("kubeflow.org", "v1alpha1", "PVCViewer", "pvcviewers")
 TENSORBOARD = documents.namespaced("tensorboard.kubeflow.org", "v1alpha1", "Tensorboard", "tensorboards")
 
+WORKFLOW = documents.namespaced("argoproj.io", "v1alpha1", "Workflow", "workflows")
+
 
 def namespaced(kind: Kind) -> bool:
     """Tell whether objects of a kind are in a namespace."""

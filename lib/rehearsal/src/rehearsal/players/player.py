@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from rehearsal.players import deployments, identity, notebook, profile, pvcviewer, tensorboard
+from rehearsal.players import deployments, identity, notebook, profile, pvcviewer, tensorboard, workflow
 from rehearsal.players.api import Api
 from rehearsal.players.controller import Controller
 from rehearsal.players.kinds import Kind, Object
@@ -20,6 +20,7 @@ PROGRAMS: Mapping[str, Callable[[Program], list[Controller]]] = {
     "profile-controller": profile.controllers,
     "pvcviewer-controller": pvcviewer.controllers,
     "tensorboard-controller": tensorboard.controllers,
+    "workflow-controller": workflow.controllers,
 }
 """Name of an image to what plays its program."""
 

@@ -131,7 +131,7 @@ class _Profiles:
         logger.info("profile %s: %s", profile["metadata"]["name"], message)
         item = copy.deepcopy(profile)
         item["status"] = {**profile.get("status", {}), "conditions": [*conditions, condition]}
-        self._api.replace(kinds.PROFILE, item, profile)
+        self._update(item, profile)
 
     def _policy(self, profile: Object) -> Object:
         """Return the policy that lets the owner, the namespace's own pods and the platform in."""
@@ -199,7 +199,7 @@ class _Profiles:
         plugin = {"kind": _WORKLOAD_IDENTITY, "spec": {"gcpServiceAccount": default}}
         item = copy.deepcopy(profile)
         item["spec"]["plugins"] = [*plugins, plugin]
-        return self._api.replace(kinds.PROFILE, item, profile)
+        return self._update(item, profile)
 
     def _give_identities(self, profile: Object) -> None:
         """Annotate the editor's account as the plugins say."""
@@ -223,7 +223,16 @@ class _Profiles:
         item = copy.deepcopy(profile)
         rest = [each for each in finalizers if each != FINALIZER]
         item["metadata"]["finalizers"] = rest if deleted else [*finalizers, FINALIZER]
-        self._api.replace(kinds.PROFILE, item, profile)
+        self._update(item, profile)
+
+    def _update(self, item: Object, profile: Object) -> Object:
+        """Write a profile; return it as it is.
+
+        To Go, `resourceQuotaSpec` is a struct and no pointer: every update writes it, if only as `{}`
+        (api/v1/profile_types.go).
+        """
+        item["spec"].setdefault("resourceQuotaSpec", {})
+        return self._api.replace(kinds.PROFILE, item, profile)
 
 
 def _owner(profile: Object) -> str:

@@ -1,7 +1,7 @@
 """The PVC viewer controller: a PVCViewer becomes a file browser on a claim, with an address and a route.
 
 kubeflow/kubeflow v1.10.0, components/pvcviewer-controller: main.go and controllers/pvcviewer_controller.go.
-Its webhook, which completes a viewer without a pod, is not played: nothing asks a webhook in a rehearsal.
+`pvcviewer_webhook.py` plays its webhooks.
 """
 
 from __future__ import annotations
