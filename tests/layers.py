@@ -22,7 +22,7 @@ ROOMS = (
     {"gpu"},
     {"relations"},
     {"config", "images", "manifests"},
-    {"gateway"},
+    {"gateway", "gpu_options"},
     {"charm"},
     {"__init__"},
 )

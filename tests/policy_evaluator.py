@@ -60,10 +60,10 @@ class Request:
     path: str = "/"
 
     @property
-    def principal(self) -> str:
-        """The caller's identity, which only two sidecars can agree upon; empty if there is none."""
+    def principal(self) -> str | None:
+        """The caller's identity, which only two sidecars can agree upon; None if there is none."""
         known = self.source is not None and self.source.sidecar and self.target.sidecar
-        return self.source.principal if known and self.source else ""
+        return self.source.principal if known and self.source else None
 
 
 @dataclass(frozen=True)
@@ -168,17 +168,17 @@ def _rule_matches(rule: Document, request: Request, action: str) -> bool:
     )
 
 
-def _source(request: Request) -> dict[str, str]:
-    namespace = request.source.namespace if request.source and request.principal else ""
+def _source(request: Request) -> dict[str, str | None]:
+    namespace = request.source.namespace if request.source and request.principal else None
     return {"principals": request.principal, "namespaces": namespace}
 
 
-def _operation(request: Request) -> dict[str, str]:
-    host = request.headers.get("host", "")
+def _operation(request: Request) -> dict[str, str | None]:
+    host = request.headers.get("host")
     return {"ports": str(request.port), "methods": request.method, "paths": request.path, "hosts": host}
 
 
-def _all_fields(wanted: Document, found: Mapping[str, str]) -> bool:
+def _all_fields(wanted: Document, found: Mapping[str, str | None]) -> bool:
     """Whether all fields of a source or an operation agree: `ports` as well as `notPorts`."""
     for name, values in wanted.items():
         positive = name[3].lower() + name[4:] if name.startswith("not") else name
@@ -208,7 +208,7 @@ def _any_value(patterns: Iterable[str], found: str | None) -> bool:
     """Whether one of Istio's patterns fits: `*` whatever is there, `a*` a beginning, `*a` an end, `a` itself."""
     for pattern in patterns:
         if pattern == "*":
-            fits = bool(found)
+            fits = found is not None  # an empty header is one
         elif pattern.endswith("*"):
             fits = (found or "").startswith(pattern[:-1])
         elif pattern.startswith("*"):

@@ -28,10 +28,11 @@ EDIT = {
         "jobs": "create delete disable enable",
     },
     "kubeflow.org": {"scheduledworkflows": "*"},
-    "argoproj.io": {ARGO: "*"},
+    "argoproj.io": {ARGO: "*", "workflowtasksets": "list watch", "workflowtasksets/status": "patch"},
 }
 """From kubeflow/manifests 26.03, applications/pipeline/upstream/base/installs/multi-user/view-edit-cluster-roles.yaml: group to
-resources to verbs; who may edit may view as well."""
+resources to verbs; who may edit may view as well. Ours beside them: `workflowtasksets`, which the pod of a run asks for that has
+HTTP templates (argo-workflows v3.7.14, docs/http-template.md)."""
 
 VERBS = sorted(
     {"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "report"}
@@ -47,7 +48,7 @@ VERBS = sorted(
 RESOURCES = {
     "pipelines.kubeflow.org": "pipelines pipelineversions experiments runs jobs visualizations scheduledworkflows workflows",
     "kubeflow.org": "viewers scheduledworkflows",
-    "argoproj.io": f"{ARGO} workflowtasksets workflowartifactgctasks clusterworkflowtemplates",
+    "argoproj.io": f"{ARGO} workflowtasksets workflowtasksets/status workflowartifactgctasks clusterworkflowtemplates",
 }
 """All that upstream's programs ask about or that the charm's definitions have."""
 

@@ -20,7 +20,7 @@ ANY, NO_USER = "any", "no user"
 
 USER = {"kubeflow-userid": "bob@example.com"}
 TOKEN = {"authorization": "Bearer of.a.token"}
-HEADERS = ({}, USER, TOKEN, USER | TOKEN)
+HEADERS = ({}, USER, TOKEN, USER | TOKEN, {"kubeflow-userid": ""})
 
 PROFILES = {"app.kubernetes.io/part-of": "kubeflow-profile", "istio-injection": "enabled"}
 GATEWAY_ACCOUNT = "istio-ingressgateway-workload-service-account"
@@ -124,7 +124,8 @@ def answer(caller: Pod | None, port: Port, allows: Allows) -> str:
     if caller is None:  # it speaks TLS with the program itself
         return ANY if allows(Request(None, port.target, port.number, http=False)) else ""
     let_in = tuple(allows(Request(caller, port.target, port.number, headers)) for headers in HEADERS)
-    known = {(True,) * 4: ANY, (True, False, True, False): NO_USER, (False,) * 4: ""}
+    without = tuple("kubeflow-userid" not in each for each in HEADERS)
+    known = {(True,) * len(HEADERS): ANY, without: NO_USER, (False,) * len(HEADERS): ""}
     return known.get(
         let_in, f"with {[sorted(each) for yes, each in zip(let_in, HEADERS, strict=True) if yes]}"
     )

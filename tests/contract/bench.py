@@ -70,13 +70,13 @@ class Bench:
     ):
         self.cluster, self.gate = cluster, gate
         self.charm = charms.load(source)
-        self._engine = Engine(folder, guardian, cluster=cluster, server=gate.url)
-        self.model = self._engine.add_model(model)
+        self.engine = Engine(folder, guardian, cluster=cluster, server=gate.url)
+        self.model = self.engine.add_model(model)
         self._profile = f"/api/v1/namespaces/{model}-profile"
         profile = {"metadata": {"name": f"{model}-profile", "labels": {"user.kubeflow.org/enabled": ""}}}
         cluster.request("POST", "/api/v1/namespaces", json.dumps(profile).encode())
         name = self.charm.name
-        self.application = self._engine.add_application(self.model, name, self.charm, trust=trust)
+        self.application = self.engine.add_application(self.model, name, self.charm, trust=trust)
         self.unit = self.application.units[0]
         self.unit.address = "10.1.0.1"
         self.caller = f"system:serviceaccount:{model}:{name}"
@@ -120,10 +120,15 @@ class Bench:
     def hook(self, name: str = "config-changed") -> list[Request]:
         """Run a hook; return the requests it made, those of the watcher left out."""
         since = time.monotonic()
-        result = self._engine.run_now(self.model, self.unit, Hook(name, "lifecycle"))
+        result = self.engine.run_now(self.model, self.unit, Hook(name, "lifecycle"))
         assert result["ok"], result["traceback"]
         made = self.gate.requests(caller=self.caller, since=since)
-        return [request for request in made if request.user_agent != process.USER_AGENT]
+        return [request for request in made if not self.is_watcher(request)]
+
+    @staticmethod
+    def is_watcher(request: Request) -> bool:
+        """Whether a request is the watcher's, which runs beside hooks."""
+        return request.user_agent == process.USER_AGENT
 
     @property
     def status(self) -> tuple[str, str]:
@@ -131,7 +136,7 @@ class Bench:
         assert len(self.unit.workload.message) <= 120
         return self.unit.workload.current, self.unit.workload.message
 
-    def converge(self, within: float = 30.0) -> None:
+    def converge(self, within: float = 90.0) -> None:
         """Relate everything, and run hooks until the unit is active, as the watcher would have it."""
         self.relate()
         deadline = time.monotonic() + within
@@ -144,7 +149,7 @@ class Bench:
     def remove(self) -> None:
         """Run the last unit's last hook; Juju's own objects go with it."""
         self.application.life = Life.DYING
-        result = self._engine.run_now(self.model, self.unit, Hook("remove", "lifecycle"))
+        result = self.engine.run_now(self.model, self.unit, Hook("remove", "lifecycle"))
         assert result["ok"], result["traceback"]
 
     def objects(self) -> list[dict[str, Any]]:
@@ -189,6 +194,6 @@ class Bench:
         """Remove the application as Juju does, and its model."""
         if self.application.life is Life.ALIVE:
             self.remove()
-        self._engine.stop()
+        self.engine.stop()
         self.cluster.request("DELETE", self._profile)
         self.cluster.request("DELETE", f"/api/v1/namespaces/{self.model.name}")

@@ -1,6 +1,7 @@
 """Who reaches what of ours: the whole answer, written out, for all charms in one cluster.
 
-A Service or a pod that has no row, and a rule that lets anybody in who has no word in a row, fail here.
+It fails for a Service or a pod without a row, and for a rule that lets in somebody whom no row names. Charms that
+come are under it at once.
 """
 
 from __future__ import annotations
@@ -148,7 +149,7 @@ def test_the_mesh_alone_keeps_forged_users_from_all_who_believe_the_header(make:
     for workload in believing:
         pod = pod_of(workload)
         assert pod.sidecar, workload["metadata"]["name"]
-        for number in {*pod.ports.values(), 1} - {8443}:
+        for number in {*pod.ports.values(), 1} - {8443}:  # there, a webhook listens, which believes no header
             found = platform.mesh(Port(workload["metadata"]["name"], pod, number))
             strangers = {found.get(caller, "") for caller in CALLERS.keys() - {"gateway"}}
             assert strangers <= {"", NO_USER}, (workload["metadata"]["name"], number, found)
@@ -197,9 +198,8 @@ def test_every_identity_in_a_policy_is_that_of_somebody(make: Make) -> None:
     """One that nobody has yet could be taken by whoever makes an account of that name."""
     platform = make("kubernetes")
     known = {pod.principal for pod in (*platform.pods.values(), platform.gateway)}
-    known.add(
-        principal(MODEL, RELATED["kubeflow-profiles"])
-    )  # Charmhub's dashboard runs as Juju's own account
+    # Charmhub's dashboard runs as the account that Juju names after the application.
+    known.add(principal(MODEL, RELATED["kubeflow-profiles"]))
     policies = [d for d in platform.objects if d["kind"] == "AuthorizationPolicy"]
     assert set(re.findall(r"cluster\.local/ns/[^\"]*", json.dumps(policies))) <= known
 
@@ -264,6 +264,17 @@ def test_a_service_leads_to_our_pods_and_to_none_of_another_application(make: Ma
         assert len(platform.selected(selector)) == 1, service["metadata"]["name"]
         for labels in namesakes(platform):
             assert not selector.items() <= labels.items()
+
+
+def test_webhooks_about_pods_are_called_for_profiles_only(make: Make) -> None:
+    found = 0
+    for document in make("kubernetes").objects:
+        for webhook in document.get("webhooks", ()):
+            if any("pods" in rule["resources"] for rule in webhook["rules"]):
+                selector = webhook["namespaceSelector"]["matchLabels"]
+                assert selector == {"app.kubernetes.io/part-of": "kubeflow-profile"}, webhook["name"]
+                found += 1
+    assert found == 2
 
 
 ADDED = {

@@ -54,7 +54,7 @@ def test_the_first_hook_costs_a_write_for_each_object_and_a_constant(bench: Benc
     writes = [request for request in requests if request.writes]
     assert len(writes) <= len(objects) + 1
     kinds = {(item["apiVersion"], item["kind"]) for item in objects}
-    # Once for what is ours, once for what may be in the way, the pods for the status, and what is not its own.
+    # Once for what is ours, once for what may be in the way; what is not its own; the pods for the status.
     assert len(requests) - len(writes) <= 2 * len(kinds) + 4
 
 
@@ -324,7 +324,7 @@ def _at(item: dict[str, Any], place: tuple[str, ...]) -> Any:
     return item
 
 
-def _until(condition: Callable[[], bool], within: float = 30.0) -> None:
+def _until(condition: Callable[[], bool], within: float = 90.0) -> None:
     deadline = time.monotonic() + within
     while not condition():
         assert time.monotonic() < deadline

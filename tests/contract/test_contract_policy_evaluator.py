@@ -129,6 +129,8 @@ def test_a_pod_without_a_sidecar_and_ports_left_to_the_program_refuse_nobody() -
         ({"values": ["*"]}, {"user": "bob"}, True),
         ({"notValues": ["*"]}, {}, True),
         ({"notValues": ["*"]}, {"user": "bob"}, False),
+        ({"notValues": ["*"]}, {"user": ""}, False),
+        ({"values": ["*"]}, {"user": ""}, True),
         ({"values": ["bob", "ada"]}, {"user": "ada"}, True),
         ({"values": ["b*"]}, {"user": "bob"}, True),
         ({"values": ["*"], "notValues": ["bob"]}, {"user": "bob"}, False),
@@ -237,3 +239,73 @@ def test_both_have_to_let_it_in() -> None:
         ((policy({}), network()), False),
     ):
         assert Cluster(policies, NAMESPACES, "istio-system").allows(request) is expected
+
+
+# What a real istiod (1.31-dev, the root namespace being `platform`) and a real Envoy (1.40) answered, with identities of
+# istiod's own authority: so the evaluator answers.
+
+USER, TOKEN = {"user": "bob"}, {"authorization": "Bearer x"}
+ASKED = ({}, USER, TOKEN, USER | TOKEN, {"user": ""})
+NO_USER = when("request.headers[user]", notValues=["*"])
+WITH_TOKEN = {"when": [*when("request.headers[authorization]", values=["*"])["when"], *NO_USER["when"]]}
+GATEWAY = Pod("platform", {}, "gateway", sidecar=True)
+OTHER = Pod("platform", {}, "dashboard", sidecar=True)
+OWN = "cluster.local/ns/platform/sa/web"
+
+
+@pytest.mark.parametrize(
+    ("rules", "source", "expected"),
+    [
+        ((of(OWN), NO_USER), WEB, "yes yes yes yes yes"),
+        ((of(OWN), NO_USER), OTHER, "yes no yes no no"),
+        ((of(OWN), NO_USER), NOTEBOOK, "yes no yes no no"),
+        ((of(OWN), NO_USER), BARE, "yes no yes no no"),
+        ((of(GATEWAY.principal), WITH_TOKEN), GATEWAY, "yes yes yes yes yes"),
+        ((of(GATEWAY.principal), WITH_TOKEN), NOTEBOOK, "no no yes no no"),
+        ((of(GATEWAY.principal), WITH_TOKEN), BARE, "no no yes no no"),
+        ((of(OTHER.principal),), OTHER, "yes yes yes yes yes"),
+        ((of(OTHER.principal),), GATEWAY, "no no no no no"),
+        ((of(OTHER.principal),), BARE, "no no no no no"),
+    ],
+)
+def test_headers_and_identities_are_answered_as_by_a_real_istio(
+    rules: tuple[Any, ...], source: Pod, expected: str
+) -> None:
+    answers = [mesh(policy(*rules, app="web"), source=source, headers=headers) for headers in ASKED]
+    assert " ".join("yes" if let_in else "no" for let_in in answers) == expected
+
+
+OWNERS = policy(
+    of(GATEWAY.principal) | when("request.headers[user]", values=["alice"]),
+    when("source.namespace", values=["alice"]),
+    to(paths=["/healthz", "/metrics"]),
+    of(OTHER.principal) | to(methods=["GET"], paths=["*/api/kernels"]),
+    where="alice",
+)
+OURS = policy({}, app="cache-server")
+OURS_BY_NAME = policy({}, app="cache-server", instance="ours")
+MALLORY = Pod("bob", {}, "default-editor", sidecar=True)
+
+
+@pytest.mark.parametrize(
+    ("policies", "source", "request_", "expected"),
+    [
+        # The notebook of alice is called cache-server, as a program of the platform.
+        ((OWNERS, OURS), GATEWAY, {"headers": {"user": "mallory"}}, True),
+        ((OWNERS, OURS), MALLORY, {}, True),
+        ((OWNERS, OURS), BARE, {}, True),
+        ((OWNERS, OURS_BY_NAME), GATEWAY, {"headers": {"user": "mallory"}}, False),
+        ((OWNERS, OURS_BY_NAME), BARE, {}, False),
+        ((OWNERS, OURS_BY_NAME), GATEWAY, {"headers": {"user": "alice"}}, True),
+        ((OWNERS,), MALLORY, {"headers": {"user": "alice"}}, False),
+        ((OWNERS,), NOTEBOOK, {}, True),
+        ((OWNERS,), OTHER, {"path": "/notebook/alice/nb/api/kernels"}, True),
+        ((OWNERS,), OTHER, {"path": "/notebook/alice/nb/lab"}, False),
+        ((OWNERS,), MALLORY, {"path": "/metrics"}, True),
+    ],
+)
+def test_a_users_notebook_is_guarded_as_by_a_real_istio(
+    policies: tuple[Any, ...], source: Pod, request_: dict[str, Any], expected: bool
+) -> None:
+    notebook = Pod("alice", {"app": "cache-server"}, "default-editor", sidecar=True)
+    assert mesh(*policies, source=source, target=notebook, root="platform", **request_) is expected

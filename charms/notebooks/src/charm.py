@@ -13,7 +13,7 @@ from spawner_options import SpawnerOptions
 from kubeflow_charm import ComponentCharm, Manifest, gather
 from kubeflow_charm.gateway import GatewayConfig
 from kubeflow_charm.gpu import placement
-from kubeflow_charm.gpu import pools as gpu
+from kubeflow_charm.gpu.pools import Gpus
 from kubeflow_charm.relations import dashboard_links, gateway_info, kubernetes_manifest
 from kubeflow_charm.watch import watcher
 from kubeflow_charm.webhooks.certificates import webhook_certificate
@@ -50,7 +50,7 @@ class Facts:
 
     config: NotebooksConfig
     gateway: gateway_info.Gateway
-    gpus: gpu.Gpus
+    gpus: Gpus
 
 
 class Notebooks(ComponentCharm[Facts]):
@@ -69,7 +69,7 @@ class Notebooks(ComponentCharm[Facts]):
     def gather(self) -> Facts:
         """Read the options, where the gateway is, and the GPUs of the cluster."""
         config, gateway, _ = gather(self.read_config, self.gateway.get, lambda: self.images)
-        return Facts(config, gateway, self.find_gpus(config))
+        return Facts(config, gateway, config.gpus(self.cluster.nodes))
 
     def manifests(self, facts: Facts) -> list[Manifest]:
         """Return what notebooks need."""
@@ -85,12 +85,6 @@ class Notebooks(ComponentCharm[Facts]):
             webhook=WEBHOOK,
         )
         return [*definitions(), *rendered]
-
-    def find_gpus(self, config: NotebooksConfig) -> gpu.Gpus:
-        """Return the GPUs of the cluster, if the operator has not switched that off."""
-        if not config.gpu_discovery:
-            return gpu.Gpus()
-        return gpu.discover(self.cluster.nodes(), {vendor.limitsKey for vendor in config.gpu_vendors})
 
     def publish(self, facts: Facts) -> str:
         """Offer the menus to the dashboard, and each kind of GPU to the profiles."""
@@ -108,7 +102,7 @@ class Notebooks(ComponentCharm[Facts]):
 
     def _list_gpus(self, event: ops.ActionEvent) -> None:
         with self.answering(event):
-            pools = self.find_gpus(self.read_config()).pools
+            pools = self.read_config().gpus(self.cluster.nodes).pools
             pods = self.cluster.all_pods() if pools else []
             event.set_results({pool.name: pool.described(pods) for pool in pools})
 

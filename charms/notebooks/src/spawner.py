@@ -1,4 +1,4 @@
-"""The configuration of the form for a new notebook: what the options say, and what the nodes have.
+"""The configuration of the form for a new notebook, made from the options and the GPUs of the nodes.
 
 The document is the one that the Jupyter web app of kubeflow/kubeflow v1.10.0 reads
 (components/crud-web-apps/jupyter: backend/apps/common/form.py and utils.py, frontend/src/app/types/config.ts;
@@ -21,22 +21,22 @@ from kubeflow_charm.gpu.pools import Gpus
 from kubeflow_charm.images import redirected
 
 NONE = "none"
-"""What an option says to choose nothing, where the empty text leaves the choice to the charm."""
+"""The value of an option that chooses nothing; an empty value leaves the choice to the charm."""
 CPU_NODES = "prefer-cpu-nodes"
 GPU_NODES = "gpu-nodes"
 
 
 def text(options: SpawnerOptions, gpus: Gpus) -> str:
-    """Return the document as YAML, for the web app and for people who look what it has.
+    """Return the document as YAML, which people can read as well.
 
     Raises:
-        Problem: for a default that is none of the choices.
+        Problem: if an option chooses what the form does not offer.
     """
     return yaml.safe_dump({"spawnerFormDefaults": form(options, gpus)}, sort_keys=False)
 
 
 def form(options: SpawnerOptions, gpus: Gpus) -> dict[str, Any]:
-    """Return the fields of the form, with what is chosen at first and what can be chosen."""
+    """Return the fields of the form, each with its first value and its choices."""
     fields: dict[str, dict[str, Any]] = {
         "imagePullPolicy": {"value": options.image_pull_policy},
         "image": _images(options.jupyter_images, options.image_registry),
@@ -65,7 +65,7 @@ def form(options: SpawnerOptions, gpus: Gpus) -> dict[str, Any]:
 
 
 def images(options: SpawnerOptions) -> list[str]:
-    """Return every image that a user can choose."""
+    """Return every image that users can choose."""
     every = (*options.jupyter_images, *options.vscode_images, *options.rstudio_images)
     return [redirected(image, options.image_registry) for image in every]
 
@@ -76,7 +76,7 @@ def _images(references: Iterable[str], registry: str) -> dict[str, Any]:
 
 
 def _gpus(options: SpawnerOptions, gpus: Gpus) -> dict[str, Any]:
-    """Return the vendors: one entry for each resource, for that is what a notebook asks for."""
+    """Return the vendors: one entry for each resource, because a notebook asks for a resource."""
     found = {pool.resource: pool.kind for pool in gpus.pools}
     names = found | {vendor.limitsKey: vendor.uiName for vendor in options.gpu_vendors}
     chosen = options.gpu_vendors_default
@@ -86,7 +86,7 @@ def _gpus(options: SpawnerOptions, gpus: Gpus) -> dict[str, Any]:
     elif chosen == NONE:
         chosen = ""
     elif chosen not in names and vendor_of(chosen) is None:
-        raise _no_choice("gpu-vendors-default", chosen, names)
+        raise _not_offered("gpu-vendors-default", chosen, names)
     return {
         "vendor": chosen,
         "vendors": [{"limitsKey": key, "uiName": name} for key, name in names.items()],
@@ -115,16 +115,16 @@ def _affinity(key: str, name: str, affinity: Mapping[str, Any]) -> dict[str, Any
 
 def _tolerations(options: SpawnerOptions, gpus: Gpus) -> dict[str, Any]:
     offered: dict[str, dict[str, Any]] = {}
-    if gpus.taints:
+    if gpus.tolerated:
         name = "Nodes with GPUs" if gpus.pools else "Nodes with taints"
         offered[GPU_NODES] = _group(GPU_NODES, name, gpus.tolerations)
     for pool in gpus.pools:
-        if pool.taints:
+        if pool.tolerated:
             offered[pool.name] = _group(pool.name, pool.title, pool.tolerations)
     for option in options.tolerations_options:
         tolerations = [document(each) for each in option.tolerations]
         offered[option.groupKey] = _group(option.groupKey, option.displayName, tolerations)
-    automatic = GPU_NODES if gpus.taints else ""
+    automatic = GPU_NODES if gpus.tolerated else ""
     chosen = _chosen("tolerations-options-default", options.tolerations_options_default, automatic, offered)
     return {"value": chosen, "options": list(offered.values())}
 
@@ -133,20 +133,20 @@ def _group(key: str, name: str, tolerations: list[Any]) -> dict[str, Any]:
     return {"groupKey": key, "displayName": name, "tolerations": tolerations}
 
 
-def _chosen(option: str, said: str, automatic: str, offered: Mapping[str, Any]) -> str:
-    """Return the key that is chosen at first; upstream's form takes the empty one for none."""
-    if not said:
+def _chosen(option: str, value: str, automatic: str, offered: Mapping[str, Any]) -> str:
+    """Return the key that the form chooses at first; the empty key is upstream's for none."""
+    if not value:
         return automatic
-    if said == NONE:
+    if value == NONE:
         return ""
-    if said not in offered:
-        raise _no_choice(option, said, offered)
-    return said
+    if value not in offered:
+        raise _not_offered(option, value, offered)
+    return value
 
 
-def _no_choice(option: str, said: str, offered: Iterable[str]) -> Exception:
+def _not_offered(option: str, value: str, offered: Iterable[str]) -> Exception:
     choices = ", ".join(offered) or "nothing is offered"
-    return blocked(f"option {option}", f"{said[:30]!r} is not offered: {choices}")
+    return blocked(f"option {option}", f"{value[:30]!r} is not offered: {choices}")
 
 
 def _workspace(options: SpawnerOptions) -> dict[str, Any] | None:
@@ -158,6 +158,6 @@ def _workspace(options: SpawnerOptions) -> dict[str, Any] | None:
     }
     if options.workspace_volume_storage_class:
         spec["storageClassName"] = options.workspace_volume_storage_class
-    # The frontend puts the notebook's name in for the word in braces.
+    # The frontend replaces the word in braces by the notebook's name.
     claim = {"metadata": {"name": "{notebook-name}-workspace"}, "spec": spec}
     return {"mount": options.workspace_volume_mount, "newPvc": claim}

@@ -1,7 +1,7 @@
-"""The options that say what the form for a new notebook offers.
+"""The options of the form for a new notebook: what it offers, and what it chooses at first.
 
-Names and meanings are those of canonical/notebook-operators, charms/jupyter-ui/config.yaml, as far as it has
-them; together they reach every key that upstream's form has (`spawner.py`).
+Names and meanings are those of canonical/notebook-operators, charms/jupyter-ui/config.yaml, where it has the
+option. Together they reach every key of upstream's form (`spawner.py`).
 """
 
 from __future__ import annotations
@@ -11,24 +11,11 @@ from typing import Annotated, Any, Literal
 import notebook_images
 import pydantic
 
-from kubeflow_charm import YAML, Config, if_empty
-from kubeflow_charm.gpu.pod_scheduling import Affinity, ExtendedResource, Toleration
+from kubeflow_charm import YAML, if_empty
+from kubeflow_charm.gpu.pod_scheduling import Affinity, Toleration
+from kubeflow_charm.gpu_options import GpuConfig, differing
 from kubeflow_charm.images import ImageReference
 from kubeflow_charm.relations.kubernetes_names import DnsName
-
-
-def _differing(field: str) -> pydantic.AfterValidator:
-    """Have the entries of a list differ in a field."""
-
-    def check(entries: list[Any]) -> list[Any]:
-        seen = [getattr(entry, field) for entry in entries]
-        twice = {key for key in seen if seen.count(key) > 1}
-        if twice:
-            raise ValueError(f"{', '.join(sorted(twice))} is there twice")
-        return entries
-
-    return pydantic.AfterValidator(check)
-
 
 ImageList = Annotated[list[ImageReference], pydantic.Field(min_length=1)]
 Text = Annotated[str, pydantic.Field(min_length=1, max_length=200)]
@@ -52,7 +39,7 @@ Field = Literal[
     "configurations",
     "environment",
 ]
-"""A field of the form that can be kept from users."""
+"""A field of the form that can be read-only for users."""
 
 
 class _Entry(pydantic.BaseModel):
@@ -61,23 +48,16 @@ class _Entry(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
 
-class Vendor(_Entry):
-    """A kind of GPU that can be chosen."""
-
-    limitsKey: ExtendedResource  # noqa: N815 (upstream's key)
-    uiName: Text  # noqa: N815
-
-
 class AffinityOption(_Entry):
-    """A place for notebooks that can be chosen."""
+    """A place for notebooks that users can choose."""
 
-    configKey: Text  # noqa: N815
+    configKey: Text  # noqa: N815 (upstream's key)
     displayName: Text  # noqa: N815
     affinity: Affinity
 
 
 class TolerationGroup(_Entry):
-    """Tolerations that can be chosen."""
+    """Tolerations that users can choose."""
 
     groupKey: Text  # noqa: N815
     displayName: Text  # noqa: N815
@@ -85,7 +65,7 @@ class TolerationGroup(_Entry):
 
 
 class DataVolume(_Entry):
-    """A further volume of every new notebook: a new claim, or an existing volume."""
+    """One more volume of every new notebook: a new claim, or an existing volume."""
 
     mount: Folder
     newPvc: dict[str, Any] | None = None  # noqa: N815
@@ -100,8 +80,8 @@ class DataVolume(_Entry):
         return self
 
 
-class SpawnerOptions(Config):
-    """The options of the form."""
+class SpawnerOptions(GpuConfig):
+    """The options of the form; those about GPUs are inherited."""
 
     jupyter_images: Annotated[ImageList, if_empty(notebook_images.JUPYTER), YAML]
     vscode_images: Annotated[ImageList, if_empty(notebook_images.VSCODE), YAML]
@@ -116,14 +96,12 @@ class SpawnerOptions(Config):
     memory_default: Gibibytes
     memory_limit_factor: Factor
 
-    gpu_discovery: bool
-    gpu_vendors: Annotated[list[Vendor], _differing("limitsKey"), if_empty([]), YAML]
     gpu_vendors_default: str
     gpu_number_default: Literal[0, 1, 2, 4, 8]
     prefer_cpu_nodes: bool
-    affinity_options: Annotated[list[AffinityOption], _differing("configKey"), if_empty([]), YAML]
+    affinity_options: Annotated[list[AffinityOption], differing("configKey"), if_empty([]), YAML]
     affinity_options_default: str
-    tolerations_options: Annotated[list[TolerationGroup], _differing("groupKey"), if_empty([]), YAML]
+    tolerations_options: Annotated[list[TolerationGroup], differing("groupKey"), if_empty([]), YAML]
     tolerations_options_default: str
 
     workspace_volume: bool

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 SERVERS = "ghcr.io/kubeflow/kubeflow/notebook-servers"
-GPU_TOLERATION = {"key": "nvidia.com/gpu", "operator": "Exists"}
+GPU_TOLERATION = {"key": "nvidia.com/gpu", "operator": "Equal", "value": "present", "effect": "NoSchedule"}
 
 
 def test_without_gpus_it_is_upstreams_form(notebooks, on_nodes):
@@ -120,6 +120,8 @@ def test_gpus_are_offered_with_their_tolerations_and_places(notebooks, on_nodes)
         ({"gpu-vendors-default": "habana.ai/gaudi"}, "prefer-cpu-nodes", "gpu-nodes", "habana.ai/gaudi"),
         ({"gpu-vendors-default": "none"}, "prefer-cpu-nodes", "gpu-nodes", ""),
         ({"gpu-discovery": False}, "", "", ""),
+        ({"gpu-taints": "devices"}, "prefer-cpu-nodes", "gpu-nodes", "nvidia.com/gpu"),
+        ({"gpu-taints": "none"}, "prefer-cpu-nodes", "", "nvidia.com/gpu"),
     ],
 )
 def test_what_is_chosen_at_first(notebooks, on_nodes, config, affinity, tolerations, vendor):
@@ -131,6 +133,23 @@ def test_what_is_chosen_at_first(notebooks, on_nodes, config, affinity, tolerati
         form["gpus"]["value"]["vendor"],
     )
     assert chosen == (affinity, tolerations, vendor)
+
+
+@pytest.mark.parametrize(
+    ("choice", "keys"),
+    [
+        ("all", ["aws.amazon.com/neuron", "example.com/npu", "nvidia.com/gpu", "team"]),
+        ("devices", ["aws.amazon.com/neuron", "example.com/npu", "nvidia.com/gpu"]),
+        ("none", None),
+    ],
+)
+def test_an_option_chooses_the_taints_that_a_new_notebook_tolerates(notebooks, on_nodes, choice, keys):
+    on_nodes("teams")
+    form = notebooks.form({"gpu-taints": choice})
+    groups = {group["groupKey"]: group["tolerations"] for group in form["tolerationGroup"]["options"]}
+    chosen = groups.get(form["tolerationGroup"]["value"])
+    assert (chosen and [each["key"] for each in chosen]) == keys
+    assert [each["key"] for each in groups["nvidia-l4"]] == ["team"]
 
 
 def test_options_add_to_what_is_found_and_take_the_place_of_the_same_key(notebooks, on_nodes):
@@ -172,6 +191,12 @@ def affinity(said: Any) -> str:
     return json.dumps([{"configKey": "a", "displayName": "A", "affinity": said}])
 
 
+def on_product(value: str) -> dict[str, Any]:
+    expression = {"key": "nvidia.com/gpu.product", "operator": "In", "values": [value]}  # codespell:ignore
+    terms = {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+
+
 def tolerations(*said: Any) -> str:
     return json.dumps([{"groupKey": "a", "displayName": "A", "tolerations": said}])
 
@@ -196,6 +221,7 @@ WRONG = [
     ("affinity-options", affinity([]), "[0].affinity: Input should be a valid dictionary"),
     ("affinity-options", affinity({"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{}]}}),
      "[0].affinity.podAffinity.requiredDuringSchedulingIgnored"),
+    ("gpu-taints", "some", "Input should be 'all', 'devices' or 'none'"),
     ("affinity-options-default", "nowhere", "'nowhere' is not offered: prefer-cpu-nodes, nvidia-h100"),
     ("tolerations-options", tolerations({"value": "b"}), "[0].tolerations[0]: without a key, the operator h"),
     ("tolerations-options", tolerations({"key": "a b"}), "[0].tolerations[0].key: 'a b' is not a label's"),
@@ -220,6 +246,24 @@ def test_a_wrong_option_is_blocked_with_its_place(notebooks, on_nodes, option, v
     on_nodes("default")
     text = notebooks.blocked({option: value})
     assert text.removesuffix("...").startswith(f"option {option}: {reason}"[: len(text) - 3])
+
+
+PREFERRED = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
+    {"weight": 1, "preference": {"matchExpressions": [{"key": "a", "operator": "Gt", "values": ["b"]}]}}]}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wrong", "place"),
+    [
+        (on_product("NVIDIA A100-SXM4-40GB"), "values[0]: 'NVIDIA A100-SXM4-40GB' is not a label's value"),
+        (PREFERRED, "matchExpressions[0]: Gt takes one value, a whole number"),
+    ],
+)
+def test_a_wrong_affinity_is_blocked_with_entry_field_and_reason(notebooks, on_nodes, wrong, place):
+    on_nodes("default")
+    text = notebooks.blocked({"affinity-options": affinity(wrong)})
+    assert text.startswith("option affinity-options: [0].affinity.nodeAff")
+    assert text.endswith(f"….{place}")
 
 
 @pytest.mark.parametrize("field", ["affinity-options", "tolerations-options", "gpu-vendors"])

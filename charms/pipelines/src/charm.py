@@ -19,7 +19,6 @@ from pipelines_facts import Facts
 from store_keys import Shared
 
 from kubeflow_charm import ComponentCharm, Manifest, Outcome, gather
-from kubeflow_charm.gpu import pools as gpu
 from kubeflow_charm.relations import (
     dashboard_links,
     gateway_info,
@@ -67,9 +66,8 @@ class Pipelines(ComponentCharm[Facts]):
             lambda: object_stores.chosen(self.app.name, self.minio, self.s3, self.read_config()),
             lambda: self.images,
         )
-        gpus = gpu.discover(self.cluster.nodes()) if config.gpu_discovery else gpu.Gpus()
         decision = key_grants.Decision(config, self.app.name, store, self.owner, self.cluster)
-        return Facts(config, gateway, database, store, *decision.keys(), gpus)
+        return Facts(config, gateway, database, store, *decision.keys(), config.gpus(self.cluster.nodes))
 
     def converge(self, facts: Facts) -> Outcome:
         """Do nothing while another Argo acts on the cluster's Workflows."""

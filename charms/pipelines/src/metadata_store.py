@@ -57,6 +57,13 @@ def _quoted(value: str) -> str:
     return f'"{"".join(plain)}"'
 
 
+_READING = "/ml_metadata.MetadataStoreService/Get"
+"""How the path of every request begins that only reads (google/ml-metadata v1.14.0,
+metadata_store_service.proto). The web app asks the store whose an artifact is, so no browser may write there;
+upstream's pages never do.
+"""
+
+
 def envoy() -> str:
     """Return the configuration of Envoy that turns the gRPC-Web of browsers into the store's gRPC.
 
@@ -75,7 +82,7 @@ def envoy() -> str:
         "max_age": "1728000",
     }
     route = {
-        "match": {"prefix": "/"},
+        "match": {"prefix": _READING},
         "route": {"cluster": "metadata", "max_stream_duration": {"grpc_timeout_header_max": "0s"}},
         "typed_per_filter_config": {"envoy.filters.http.cors": cors},
     }

@@ -14,6 +14,7 @@ from bucket_retention import Rules
 
 from kubeflow_charm import YAML, Problem, blocked, if_empty
 from kubeflow_charm.gateway import GatewayConfig
+from kubeflow_charm.gpu_options import GpuConfig
 from kubeflow_charm.images import ImageReference, redirected
 from kubeflow_charm.relations.kubernetes_names import DnsName
 from kubeflow_charm.relations.object_store import ObjectStore
@@ -54,7 +55,7 @@ class RunImages(pydantic.BaseModel):
     visualization_server: str
 
 
-class PipelinesConfig(GatewayConfig):
+class PipelinesConfig(GatewayConfig, GpuConfig):
     """The options of the charm."""
 
     object_store_bucket_name: Annotated[str, pydantic.Field(pattern=_BUCKET)]
@@ -86,7 +87,6 @@ class PipelinesConfig(GatewayConfig):
     timezone: Annotated[str, pydantic.Field(pattern=_ZONE)]
     allow_custom_visualizations: bool
     log_level: Literal["debug", "info", "warning", "error"]
-    gpu_discovery: bool
 
     def run_images(self, resources: dict[str, str]) -> RunImages:
         """Return the images that options may choose, where they do not from the charm's resources."""

@@ -1,9 +1,9 @@
-"""How the pods of runs get onto GPUs, and off them, without a word from the user.
+"""Placement of the pods of runs: a step gets its GPU, others keep off GPUs, and users write nothing for it.
 
-Argo gives a Workflow that says nothing else what `workflowDefaults` has, and every pod of it that: driver and
-importer as well as the steps (argo-workflows v3.7.14, docs/default-workflow-specs.md and
-workflow/controller/workflowpod.go). Nothing that the compiler of KFP writes is in the way; a step that names
-tolerations or an affinity has its own instead.
+Argo fills in `workflowDefaults` where a Workflow has nothing itself, and gives tolerations and affinity of
+the Workflow to each of its pods: steps, drivers and importers (argo-workflows v3.7.14,
+docs/default-workflow-specs.md and workflow/controller/workflowpod.go). KFP's compiler writes neither. A step
+with tolerations or an affinity of its own has those instead.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from kubeflow_charm.gpu.pools import Gpus
 
 
 def workflow_defaults(gpus: Gpus) -> dict[str, Any]:
-    """Return the fields of a Workflow that have its pods tolerate GPU nodes, and keep off them if they can.
+    """Return the fields of a Workflow for the GPUs of a cluster; empty if it has none.
 
-    A pod that asks for a GPU fits nowhere else; a pod that does not goes there only if nothing else has room,
-    as on a cluster that has no other nodes. Empty where there are no GPUs.
+    With them a pod that asks for a GPU finds its node. Other pods go there only if no other node has room, or
+    if there is no other node.
     """
     if not gpus.pools:
         return {}
     spec: dict[str, Any] = {"affinity": placement.away_from(gpus)}
-    if gpus.tolerations:
+    if gpus.tolerated:
         spec["tolerations"] = gpus.tolerations
     return {"spec": spec}

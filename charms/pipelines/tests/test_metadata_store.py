@@ -59,3 +59,13 @@ def test_envoy_has_browsers_reach_the_store_and_nobody_its_administration(module
         "address": "metadata-grpc-service",
         "port_value": 8080,
     }
+
+
+def test_browsers_read_metadata_and_write_none(module):
+    config = yaml.safe_load(module.envoy())
+    (listener,) = config["static_resources"]["listeners"]
+    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    (host,) = manager["route_config"]["virtual_hosts"]
+    assert [route["match"] for route in host["routes"]] == [
+        {"prefix": "/ml_metadata.MetadataStoreService/Get"}
+    ]

@@ -212,3 +212,13 @@ def test_a_wrong_value_is_named_with_its_reason(profiles, config, said):
 )
 def test_without_a_gateway(profiles, gateway, expected):
     assert profiles.run("mlops", gateway=gateway).unit_status == expected
+
+
+def test_a_pod_without_its_poddefaults_is_refused(profiles):
+    """Better no pod than one without the volumes, tokens and tolerations that its profile gives it."""
+    configuration = profiles.render()[
+        "MutatingWebhookConfiguration/admission-webhook-mutating-webhook-configuration"
+    ]
+    (webhook,) = configuration["webhooks"]
+    assert webhook["failurePolicy"] == "Fail"
+    assert webhook["namespaceSelector"] == {"matchLabels": {"app.kubernetes.io/part-of": "kubeflow-profile"}}

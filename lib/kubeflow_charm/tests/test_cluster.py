@@ -212,6 +212,15 @@ class TestTypesOfOthers:
         assert {entry["manager"] for entry in left["metadata"]["managedFields"]} == {"ada", "kube-apiserver"}
         site.api.request("DELETE", site.path(site.crd()))
 
+    def test_one_that_is_given_back_is_ours_again(self, site: Site) -> None:
+        site.create(site.crd())
+        site.ours.converge([site.crd()])
+        site.patch(site.crd(), {"metadata": {"managedFields": [{}]}})
+        site.ours.converge([site.crd()])
+        assert not [r for r in site.requests(lambda: site.ours.converge([site.crd()])) if r.writes]
+        site.ours.clear()
+        _until_gone(site, site.crd())
+
     def test_an_annotation_of_somebody_s_does_not_make_it_theirs(self, site: Site) -> None:
         site.ours.converge([site.crd()])
         site.patch(site.crd(), {"metadata": {"annotations": {"team": "ada"}, "labels": {"team": "ada"}}})
@@ -358,6 +367,14 @@ class TestRemoval:
         assert site.gate.faults[0].times == 0
         _until_gone(site, *site.everything())
 
+    def test_a_type_whose_names_were_never_accepted(self, site: Site) -> None:
+        twin = site.crd(names={"kind": "Thing", "plural": "twins"})
+        twin["metadata"]["name"] = f"twins.{site.group}"
+        site.ours.converge([site.crd()])
+        site.ours.converge([site.crd(), twin])
+        site.ours.clear()
+        _until_gone(site, site.crd(), twin)
+
     def test_what_cannot_be_deleted_is_named_and_recorded_until_it_is_gone(
         self, site: Site, caplog: Any
     ) -> None:
@@ -377,6 +394,15 @@ class TestRemoval:
         assert deleted[:4] == ["validatingwebhookconfigurations"] * 4
         remaining = {"ValidatingWebhookConfiguration", "ConfigMap"}
         _until(lambda: site.left(*site.everything()) == remaining)
+
+    def test_what_waits_for_its_webhook_is_not_forgotten(self, site: Site) -> None:
+        site.ours.converge(site.everything())
+        site.gate.faults.append(Fault(lambda r: _is_delete(r) and "webhook" in r.resource, 500, times=1))
+        first = site.ours.converge([site.here("v1", "ConfigMap")])
+        assert any("webhook is gone" in str(problem) for problem in first.problems)
+        assert site.get(site.deployment())
+        assert not site.ours.converge([site.here("v1", "ConfigMap")]).problems
+        _until(lambda: site.left(*site.everything()) == {"ConfigMap"})
 
     def test_kinds_of_a_newer_revision_are_named_and_stay_recorded(self, site: Site, caplog: Any) -> None:
         site.ours.converge(site.everything())

@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 
 from kubeflow_charm.cluster.resources import Manifest
-from kubeflow_charm.gpu import pools as gpu
-from kubeflow_charm.gpu.pools import GpuPool, discover
+from kubeflow_charm.gpu.pools import GpuPool, Gpus, discover
 from rehearsal.cluster import nodes
 
 FILES = Path(nodes.__file__).with_name("nodes")
 
 
-def of_file(name: str) -> gpu.Gpus:
+def of_file(name: str) -> Gpus:
     return discover(nodes.load(FILES / f"{name}.yaml"))
 
 
@@ -74,6 +73,18 @@ def only(*found: Manifest) -> GpuPool:
             ],
             "6 GPU kinds on 100 nodes",
         ),
+        (
+            "teams",
+            [
+                ("aws.amazon.com/neuron", "AWS Neuron", 4),
+                ("aws.amazon.com/neuroncore", "AWS Neuron core", 8),
+                ("example.com/npu", "example.com/npu", 4),
+                ("nvidia.com/gpu", "NVIDIA A100 SXM4 40GB", 8),
+                ("nvidia.com/gpu", "NVIDIA L4", 4),
+                ("nvidia.com/gpu", "NVIDIA Tesla T4", 4),
+            ],
+            "6 GPU kinds on 5 nodes",
+        ),
     ],
 )
 def test_the_pools_of_a_cluster(name, pools, summary):
@@ -102,6 +113,9 @@ def test_names_are_labels_differ_and_do_not_depend_on_the_order_of_nodes(name):
         ("amd.com/cpx_nps4", "AMD CPX/NPS4"),
         ("gpu.intel.com/xe", "Intel"),
         ("habana.ai/gaudi", "Intel Gaudi"),
+        ("aws.amazon.com/neuron", "AWS Neuron"),
+        ("aws.amazon.com/neuroncore", "AWS Neuron core"),
+        ("qualcomm.com/qaic", "Qualcomm Cloud AI"),
     ],
 )
 def test_a_resource_has_a_name_for_people(resource, kind):
@@ -114,7 +128,16 @@ def test_a_resource_has_a_name_for_people(resource, kind):
      "nvidia.com/gpumem", "rdma/hca_shared_devices", "example.com/npu"],
 )  # fmt: skip
 def test_other_resources_are_no_gpus(resource):
-    assert discover([node({resource: "2"})]) == gpu.Gpus()
+    assert discover([node({resource: "2"})]) == Gpus()
+
+
+def test_a_resource_that_its_node_is_kept_for_is_a_gpu():
+    taint = {"key": "example.com/npu", "value": "x", "effect": "NoSchedule"}
+    assert (
+        only(node({"example.com/npu": "2", "cpu": "4", "rdma/hca": "1"}, {}, taint)).vendor == "example.com"
+    )
+    other = node({"example.com/npu": "2"}, {}, {"key": "cpu", "effect": "NoSchedule"})
+    assert discover([other]).pools == ()
 
 
 def test_a_resource_that_is_named_is_a_gpu():
@@ -122,17 +145,68 @@ def test_a_resource_that_is_named_is_a_gpu():
     assert (pool.kind, pool.name, pool.total) == ("example.com/npu", "example-com-npu", 2)
 
 
+def tainted(*taints: tuple[str, str, str], labels: dict[str, str] | None = None) -> list[Manifest]:
+    """Return a node with a GPU for each taint `(key, value, effect)`."""
+    return [
+        node({"nvidia.com/gpu": "1"}, labels, {"key": key, "value": value, "effect": effect}, name=f"n{at}")
+        for at, (key, value, effect) in enumerate(taints)
+    ]
+
+
+GKE = {"cloud.google.com/gke-nodepool": "gpus"}
+NVIDIA_EXISTS = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+
+
 @pytest.mark.parametrize(
-    ("taint", "toleration"),
+    ("nodes", "toleration"),
     [
-        ({"key": "nvidia.com/gpu", "value": "present"}, {"key": "nvidia.com/gpu", "operator": "Exists"}),
-        ({"key": "sku", "value": "gpu"}, {"key": "sku", "operator": "Equal", "value": "gpu"}),
-        ({"key": "sku"}, {"key": "sku", "operator": "Exists"}),
+        (tainted(("nvidia.com/gpu", "present", "NoSchedule")),
+         {"key": "nvidia.com/gpu", "operator": "Equal", "value": "present", "effect": "NoSchedule"}),
+        (tainted(("nvidia.com/gpu", "", "NoSchedule")), NVIDIA_EXISTS),
+        (tainted(("sku", "gpu", "NoExecute")),
+         {"key": "sku", "operator": "Equal", "value": "gpu", "effect": "NoExecute"}),
+        (tainted(("team", "a", "NoSchedule"), ("team", "b", "NoSchedule")),
+         {"key": "team", "operator": "Exists", "effect": "NoSchedule"}),
+        (tainted(("team", "a", "NoSchedule"), ("team", "", "NoSchedule")),
+         {"key": "team", "operator": "Exists", "effect": "NoSchedule"}),
+        (tainted(("team", "a", "NoSchedule"), ("team", "a", "NoExecute")),
+         {"key": "team", "operator": "Equal", "value": "a"}),
+        (tainted(("team", "a", "NoSchedule"), ("team", "b", "NoExecute")),
+         {"key": "team", "operator": "Exists"}),
+        (tainted(("team", "a", "NoSchedule"), ("team", "b", "PreferNoSchedule")),
+         {"key": "team", "operator": "Equal", "value": "a", "effect": "NoSchedule"}),
+        (tainted(("nvidia.com/gpu", "present", "NoSchedule"), labels=GKE), NVIDIA_EXISTS),
+        (tainted(("sku", "gpu", "NoSchedule"), labels=GKE),
+         {"key": "sku", "operator": "Equal", "value": "gpu", "effect": "NoSchedule"}),
+    ],
+)  # fmt: skip
+def test_a_key_has_one_toleration_written_like_its_taints(nodes, toleration):
+    found = discover(nodes)
+    assert found.tolerations == [toleration]
+    assert all(pool.tolerations == [toleration] for pool in found.pools)
+
+
+def test_all_nodes_count_for_the_spelling_so_that_charms_with_other_options_agree():
+    gpus, other = tainted(("team", "a", "NoSchedule"), ("team", "b", "NoSchedule"))
+    other["status"] = {"capacity": {"example.com/x": "1"}, "allocatable": {"example.com/x": "1"}}
+    expected = [{"key": "team", "operator": "Exists", "effect": "NoSchedule"}]
+    assert discover([gpus, other]).tolerations == expected
+    assert discover([gpus, other], {"example.com/x"}).tolerations == expected
+
+
+@pytest.mark.parametrize(
+    ("by_default", "keys"),
+    [
+        ("all", ["aws.amazon.com/neuron", "example.com/npu", "nvidia.com/gpu", "team"]),
+        ("devices", ["aws.amazon.com/neuron", "example.com/npu", "nvidia.com/gpu"]),
+        ("none", []),
     ],
 )
-def test_a_taint_is_tolerated_by_its_value_unless_it_is_the_vendors_own(taint, toleration):
-    pool = only(node({"nvidia.com/gpu": "1"}, {}, taint | {"effect": "NoSchedule"}))
-    assert pool.tolerations == [toleration]
+def test_an_option_chooses_the_taints_that_are_tolerated_by_default(by_default, keys):
+    found = discover(nodes.load(FILES / "teams.yaml"), (), by_default)
+    assert [toleration["key"] for toleration in found.tolerations] == keys
+    of_team = next(pool for pool in found.pools if pool.name == "nvidia-l4")
+    assert of_team.tolerations == [{"key": "team", "operator": "Exists", "effect": "NoSchedule"}]
 
 
 @pytest.mark.parametrize(
@@ -159,8 +233,8 @@ def test_where_no_node_is_free_of_taints_all_of_them_are_on_the_way():
     gpus = node({"amd.com/gpu": "1"}, {}, {"key": "amd.com/gpu", "effect": "NoSchedule"}, name="gpu")
     team = node({}, {}, {"key": "team", "value": "a", "effect": "NoSchedule"}, name="team")
     control = node({}, {}, {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}, name="c")
-    only_gpus = [{"key": "amd.com/gpu", "operator": "Exists"}]
-    both = [*only_gpus, {"key": "team", "operator": "Equal", "value": "a"}]
+    only_gpus = [{"key": "amd.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+    both = [*only_gpus, {"key": "team", "operator": "Equal", "value": "a", "effect": "NoSchedule"}]
     assert discover([free, gpus, team]).tolerations == only_gpus
     assert discover([gpus, team]).tolerations == both
     assert discover([control, gpus, team]).tolerations == both
@@ -222,7 +296,7 @@ def test_nonsense_is_left_out_and_told_in_one_line(devices, labels, left, caplog
 
 @pytest.mark.parametrize("said", [{}, {"status": None, "spec": None}, {"status": {"capacity": None}}])
 def test_a_node_that_says_nothing_has_none(said):
-    assert discover([{"metadata": {"name": "n"}} | said]) == gpu.Gpus()
+    assert discover([{"metadata": {"name": "n"}} | said]) == Gpus()
 
 
 def pod(node_name: str, *asked: int, first: int = 0, phase: str = "Running") -> Manifest:

@@ -263,11 +263,12 @@ class TestSharedTypes:
         done = plan(OWN, wanted(crd()), existing(unlabelled=(theirs,)))
         assert writes(done) == []
         assert done.shared == {"things.example.org": ("ada",)}
+        assert done.newly_shared == {"things.example.org"}
         record = parent(
             "ConfigMap", "CustomResourceDefinition.apiextensions.k8s.io", shared=("things.example.org",)
         )
         again = plan(OWN, wanted(crd()), existing(record, unlabelled=(theirs,)))
-        assert (again.shared, again.record) == ({}, None)
+        assert (again.shared, again.newly_shared, again.record) == (done.shared, frozenset(), None)
 
     def test_one_that_does_not_serve_us_blocks(self) -> None:
         done = plan(OWN, wanted(crd()), existing(unlabelled=(of_ada(crd(name="v2")),)))
@@ -275,6 +276,14 @@ class TestSharedTypes:
         assert problems(done.blocked) == [
             "CRD things.example.org of ada: v1 is not served; update or remove it"
         ]
+
+    @pytest.mark.parametrize("whose", [live, of_ada])
+    def test_one_that_is_being_removed_is_waited_for(self, whose: Any) -> None:
+        there = whose(crd())
+        there["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+        (problem,) = (found for _, found in plan(OWN, wanted(crd()), existing(there)).blocked)
+        assert problem.status.name == "waiting"
+        assert "is being removed" in str(problem)
 
     def test_one_that_nobody_manages_is_taken(self) -> None:
         there = of_ada(crd())

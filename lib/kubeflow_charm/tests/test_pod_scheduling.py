@@ -9,7 +9,8 @@ import pydantic
 import pytest
 from lightkube.generic_resource import create_namespaced_resource
 
-from kubeflow_charm.gpu.pod_scheduling import Affinity, ExtendedResource, Toleration, document
+from kubeflow_charm.gpu.kubernetes_labels import ExtendedResource
+from kubeflow_charm.gpu.pod_scheduling import Affinity, Toleration, document
 
 POD = create_namespaced_resource("", "v1", "Pod", "pods", verbs=["post"])
 
@@ -35,6 +36,11 @@ AFFINITIES: list[tuple[Any, bool]] = [
     (expressions({"key": "example.com/a", "operator": "NotIn", "values": ["b", "c"]}), True),
     (expressions({"key": "a", "operator": "Exists"}), True),
     (expressions({"key": "a", "operator": "Gt", "values": ["5"]}), True),
+    (expressions({"key": "a", "operator": "Lt", "values": ["9223372036854775807"]}), True),
+    (expressions({"key": "a", "operator": IN, "values": [""]}), True),
+    (expressions({"key": "a", "operator": IN, "values": ["b" * 63]}), True),
+    (near("podAffinity", {"topologyKey": "zone", "namespaces": ["team-a"]}), True),
+    (in_terms({"matchFields": [{"key": "metadata.name", "operator": IN, "values": ["n" * 64 + ".x"]}]}), True),
     (in_terms({"matchFields": [{"key": "metadata.name", "operator": IN, "values": ["n"]}]}), True),
     (near("podAntiAffinity", {"topologyKey": "kubernetes.io/hostname", "namespaceSelector": {}}), True),
     (
@@ -42,6 +48,17 @@ AFFINITIES: list[tuple[Any, bool]] = [
         True,
     ),
     (expressions({"key": "a", "operator": IN}), False),
+    (expressions({"key": "a", "operator": IN, "values": ["NVIDIA A100-SXM4-40GB"]}), False),
+    (expressions({"key": "a", "operator": "NotIn", "values": ["b", "-c"]}), False),
+    (expressions({"key": "a", "operator": IN, "values": ["b" * 64]}), False),
+    (expressions({"key": "a", "operator": IN, "values": ["ü"]}), False),
+    (expressions({"key": "a", "operator": "Gt", "values": ["-5"]}), False),
+    (expressions({"key": "a", "operator": "Gt"}), False),
+    (expressions({"key": "a", "operator": "DoesNotExist", "values": ["b"]}), False),
+    (in_terms({"matchFields": [{"key": "metadata.name", "operator": IN, "values": ["a b"]}]}), False),
+    (in_terms({"matchFields": [{"key": "metadata.name", "operator": IN, "values": ["Node"]}]}), False),
+    (in_terms({"matchFields": [{"key": "metadata.name", "operator": IN, "values": ["a", "b"]}]}), False),
+    (near("podAffinity", {"topologyKey": "zone", "namespaces": ["Team A"]}), False),
     (expressions({"key": "a", "operator": IN, "values": []}), False),
     (expressions({"key": "a", "operator": "Exists", "values": ["b"]}), False),
     (expressions({"key": "a", "operator": "Gt", "values": ["5", "6"]}), False),
@@ -63,6 +80,16 @@ AFFINITIES: list[tuple[Any, bool]] = [
     ({"nodeaffinity": {}}, False),
     ([], False),
     ("gpu", False),
+]  # fmt: skip
+
+NEVER_SCHEDULED: list[Any] = [
+    expressions({"key": "a", "operator": "Gt", "values": ["five"]}),
+    expressions({"key": "a", "operator": "Lt", "values": ["9223372036854775808"]}),
+    expressions({"key": "a", "operator": "Lt", "values": [""]}),
+    {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
+        {"weight": 1, "preference": {"matchExpressions": [{"key": "a", "operator": IN, "values": ["b c"]}]}}]}},
+    {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
+        {"weight": 1, "preference": {"matchExpressions": [{"key": "a", "operator": "Gt", "values": ["x"]}]}}]}},
 ]  # fmt: skip
 
 TOLERATIONS: list[tuple[Any, bool]] = [
@@ -110,6 +137,15 @@ def valid(model: type[pydantic.BaseModel], said: Any) -> bool:
 def test_an_affinity_is_taken_exactly_if_the_api_server_takes_it(client, namespace, said, good):
     assert valid(Affinity, said) is good
     assert accepts(client, namespace, {"affinity": said}) is good
+
+
+@pytest.mark.parametrize("said", NEVER_SCHEDULED)
+def test_an_affinity_that_no_scheduler_can_read_is_refused_although_the_api_server_takes_it(
+    client, namespace, said
+):
+    """The bundle's tests show that the scheduler does not place a pod with one of these."""
+    assert not valid(Affinity, said)
+    assert accepts(client, namespace, {"affinity": said})
 
 
 @pytest.mark.parametrize(("said", "good"), TOLERATIONS)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import pydantic
 
 from kubeflow_charm import foreign_yaml
-from kubeflow_charm.problems import Problem, blocked
+from kubeflow_charm.problems import LIMIT, Problem, blocked
 
 ConfigType = TypeVar("ConfigType", bound="Config")
 
@@ -44,11 +44,24 @@ def _problems(error: pydantic.ValidationError) -> list[Problem]:
     found: dict[str, Problem] = {}
     for detail in error.errors(include_url=False, include_input=False):
         option, *place = detail["loc"] or ("configuration",)
-        where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
         reason = detail["msg"].removeprefix("Value error, ")
-        problem = blocked(f"option {option}", f"{where.lstrip('.')}: {reason}" if where else reason)
+        where = _where(place, room=LIMIT - len(f"option {option}: : {reason}"))
+        problem = blocked(f"option {option}", f"{where}: {reason}" if where else reason)
         found.setdefault(str(option), problem)
     return list(found.values())
+
+
+def _where(place: Sequence[int | str], room: int) -> str:
+    """Return a place in an option's value, `[0].affinity.nodeAffinity`.
+
+    Its middle is left out if it is longer than `room`: the operator sees the entry, the field and the reason.
+    """
+    steps = [f"[{step}]" if isinstance(step, int) else f".{step}" for step in place]
+    whole = "".join(steps).removeprefix(".")
+    field = max((at for at, step in enumerate(place) if isinstance(step, str)), default=0)
+    end = "".join(steps[field:])
+    beginning = room - len(end) - len("…")
+    return whole if len(whole) <= room or beginning < 10 else f"{whole[:beginning]}…{end}"
 
 
 def parse_yaml(value: Any) -> Any:

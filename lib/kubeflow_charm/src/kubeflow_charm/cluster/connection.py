@@ -21,18 +21,26 @@ from kubeflow_charm.cluster import metadata_only
 
 
 class Transport(httpx2.HTTPTransport):
-    """Sends requests; makes sure that every answer has the headers that lightkube reads."""
+    """Sends requests; tells lightkube which errors are Kubernetes' own."""
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request and return the answer.
 
-        lightkube reads the Content-Type of every error without asking whether there is one; proxies and load
-        balancers may leave it out.
+        lightkube takes every error for a Status of Kubernetes that is called JSON, and needs a Content-Type.
+        Proxies and load balancers send others, and may leave that out.
         """
         metadata_only.prepare(request)
         response = metadata_only.mended(super().handle_request(request))
-        response.headers.setdefault("content-type", "")
+        if response.is_error and not _is_status(response.read()):
+            response.headers["content-type"] = "text/plain"
         return response
+
+
+def _is_status(body: bytes) -> bool:
+    try:
+        return msgspec.json.decode(body, type=dict).get("kind") == "Status"
+    except msgspec.MsgspecError:
+        return False
 
 
 def client(namespace: str, field_manager: str) -> lightkube.Client:

@@ -169,17 +169,17 @@ class Cluster(Reader):
             raise ExceptionGroup("Kubernetes", [problem for _, problem in plan.blocked])
         if plan.record is not None:
             self._write_parent(plan.record)
-        for name, managers in plan.shared.items():
-            logger.info("CRD %s is managed by %s and serves us: used as it is", name, ", ".join(managers))
+        for name in sorted(plan.newly_shared):
+            logger.info("CRD %s is managed by %s: used as it is", name, ", ".join(plan.shared[name]))
         live = {key: existing.live[key] for key in wanted.core if key in existing.live}
         for rank in plan.ranks:
             live |= _by_identity(self._write_rank(rank))
         _, refused = _each(self._write_spread, plan.spread, _manifest_of)
-        left = self._remove(plan.removals)
-        final = plan.record_after(item for item, _ in left)
+        remaining = self._remove(plan.removals)
+        final = plan.record_after(item for item, _ in remaining)
         if final is not None:
             self._write_parent(final)
-        return Converged(tuple(live.values()), (*plan.refused, *refused, *left))
+        return Converged(tuple(live.values()), (*plan.refused, *refused, *remaining))
 
     def _write_rank(self, rank: Iterable[Write]) -> list[Manifest]:
         written, failed = _each(self._write, rank, _manifest_of)
@@ -233,16 +233,22 @@ class Cluster(Reader):
     # Removing
 
     def _remove(self, groups: Iterable[Iterable[Removal]], *, insist: bool = False) -> list[Refusal]:
-        """Let go of objects group by group; return those that are left, and why.
+        """Let go of objects group by group; return those that remain, and why.
 
-        While a webhook is left, the workload behind it stays, unless `insist`.
+        While a webhook remains, the workload behind it stays, unless `insist`.
         """
-        left: list[Refusal] = []
+        remaining: list[Refusal] = []
+        calling = False
         for group in groups:
-            left += _each(self._let_go, group, _manifest_of)[1]
-            if not insist and any(kind_of(item).rank == WEBHOOK for item, _ in left):
-                return left
-        return left
+            if calling and not insist:
+                items = map(_manifest_of, group)
+                remaining += [
+                    (item, waiting(described(item), "stays until its webhook is gone")) for item in items
+                ]
+                continue
+            remaining += _each(self._let_go, group, _manifest_of)[1]
+            calling = any(kind_of(item).rank == WEBHOOK for item, _ in remaining)
+        return remaining
 
     def _let_go(self, removal: Removal) -> None:
         item = removal.manifest
@@ -272,18 +278,25 @@ class Cluster(Reader):
         self.client.patch(kind_of(crd).resource, name, patch, patch_type=PatchType.MERGE)
 
     def _has_objects(self, crd: Manifest) -> bool:
-        """Whether any object of a type exists."""
+        """Whether any object of a type exists, or may exist in a version that nobody serves."""
         spec = crd["spec"]
+        served = [version["name"] for version in spec["versions"] if version["served"]]
+        if not served:
+            return True
         kind = Kind(
-            f"{spec['group']}/{next(v['name'] for v in spec['versions'] if v['served'])}",
+            f"{spec['group']}/{served[0]}",
             spec["names"]["kind"],
             spec["names"]["plural"],
             rank=WORKLOAD,
             namespaced=spec["scope"] == "Namespaced",
         )
         where = {"namespace": ALL_NS} if kind.namespaced else {}
-        items = self.client.list(kind.resource, chunk_size=1, **where)
-        return next(iter(items), None) is not None
+        try:
+            return any(True for _ in self.client.list(kind.resource, chunk_size=1, **where))
+        except httpx2.HTTPStatusError as error:
+            if errors.is_missing(error):  # its names were never accepted
+                return False
+            raise
 
     def _clear_once(self, *, insist: bool = False) -> list[Problem]:
         """Let go of all that is ours, the record last; return what was in the way."""

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field, replace
 from kubeflow_charm.cluster import settled, sharing
 from kubeflow_charm.cluster.ownership import ApplySet, Record
 from kubeflow_charm.cluster.resources import KINDS, WEBHOOK, Key, Kind, Manifest, described, identity, kind_of
-from kubeflow_charm.problems import Problem, blocked
+from kubeflow_charm.problems import Problem, blocked, waiting
 
 PARENT_KIND = next(kind for kind in KINDS if kind.group_kind == "ConfigMap")
 
 Objects = Mapping[Key, Manifest]
 Refusal = tuple[Manifest, Problem]
-"""An object that could not be written or deleted, and why; if it is another's, the object that is there."""
+"""An object that could not be written or deleted, and why; if it is another's, the object that exists."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Write:
 
     Args:
         manifest: the object.
-        force: whether to take fields from other managers. An object that is not there yet is applied without:
+        force: whether to take fields from other managers. A new object is applied without:
             if somebody makes it meanwhile, the next hook finds out whose it is.
     """
 
@@ -109,7 +109,8 @@ class Plan:
         spread: objects to apply whatever becomes of one of them.
         refused: objects of `Wanted.spread` that are not written, and why.
         removals: groups of objects to let go one group after the other.
-        shared: name of a CRD that is newly shared, to its managers.
+        shared: names of the CRDs that are used and somebody else manages, to their managers.
+        newly_shared: the names that the parent does not say yet.
         stale: recorded kinds of which nothing is wanted any more.
         final: what the parent must say once the objects of stale kinds are gone.
     """
@@ -121,15 +122,20 @@ class Plan:
     refused: tuple[Refusal, ...] = ()
     removals: tuple[tuple[Removal, ...], ...] = ()
     shared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    newly_shared: frozenset[str] = frozenset()
     stale: frozenset[Kind] = frozenset()
     final: Record = field(default_factory=Record)
 
-    def record_after(self, left: Iterable[Manifest]) -> Record | None:
-        """Return what the parent must say once `left` is all that could not be removed; None if it does."""
-        remaining = {kind_of(item) for item in left} & self.stale
-        if remaining == self.stale:
+    def record_after(self, remaining: Iterable[Manifest]) -> Record | None:
+        """Return what the parent must say in the end; None if it says so already.
+
+        Args:
+            remaining: the objects that could not be removed.
+        """
+        kinds = {kind_of(item) for item in remaining} & self.stale
+        if kinds == self.stale:
             return None
-        return replace(self.final, names=self.final.names | {kind.group_kind for kind in remaining})
+        return replace(self.final, names=self.final.names | {kind.group_kind for kind in kinds})
 
 
 def undecided(own: ApplySet, wanted: Wanted, live: Objects) -> dict[Key, Manifest]:
@@ -149,7 +155,7 @@ def plan(own: ApplySet, wanted: Wanted, existing: Existing) -> Plan:
     delete it. CRDs follow the rules of `sharing.py`.
     """
     record = own.recorded(existing.live.values())
-    judge = _Judge(own, existing, record or Record())
+    judge = _Judge(own, existing)
     core = [judge.verdict(key, item) for key, item in wanted.core.items()]
     spread = [judge.verdict(key, item) for key, item in wanted.spread.items()]
     stopped = [found for found in core if isinstance(found, tuple)] + judge.parent_conflicts(wanted)
@@ -167,7 +173,8 @@ def plan(own: ApplySet, wanted: Wanted, existing: Existing) -> Plan:
         spread=tuple(found for found in spread if isinstance(found, Write)),
         refused=tuple(found for found in spread if isinstance(found, tuple)),
         removals=_removals(own, gone),
-        shared={name: who for name, who in judge.shared.items() if name not in judge.known},
+        shared=judge.shared,
+        newly_shared=before.shared - (record.shared if record else frozenset()),
         final=replace(before, names=before.names - {kind.group_kind for kind in stale}),
         stale=frozenset(stale),
     )
@@ -176,30 +183,31 @@ def plan(own: ApplySet, wanted: Wanted, existing: Existing) -> Plan:
 class _Judge:
     """Decides about one wanted object after the other, and notes the CRDs that are shared."""
 
-    def __init__(self, own: ApplySet, existing: Existing, record: Record):
+    def __init__(self, own: ApplySet, existing: Existing):
         self._own = own
         self._existing = existing
         self._settled = settled.Settled(own.field_manager)
-        self.known = record.shared
         self.shared: dict[str, tuple[str, ...]] = {}
 
     def verdict(self, key: Key, item: Manifest) -> Write | Refusal | None:
         """Return what to write, or why that cannot be; None if nothing is to do."""
         live = self._existing.live.get(key)
-        there = live or self._existing.unlabelled.get(key)
-        if there is None:
+        present = live or self._existing.unlabelled.get(key)
+        if present is None:
             return Write(item, force=False)
         if kind_of(item).shared:
-            managers = sharing.other_managers(there, self._own.field_manager)
-            if managers and not sharing.is_our_schema(there, self._own.field_manager):
-                return self._of_shared(item, there, managers)
-        elif live is None and not self._own.made(there):
-            return there, _belongs_to_another(there)
+            if "deletionTimestamp" in present["metadata"]:  # with its objects: nothing can be built on it
+                return item, waiting(described(item), "is being removed")
+            managers = sharing.other_managers(present, self._own.field_manager)
+            if managers and not sharing.is_our_schema(present, self._own.field_manager):
+                return self._of_shared(item, present, managers)
+        elif live is None and not self._own.made(present):
+            return present, _belongs_to_another(present)
         return None if self._settled.is_settled(item, live) else Write(item, force=True)
 
-    def _of_shared(self, item: Manifest, there: Manifest, managers: tuple[str, ...]) -> Refusal | None:
+    def _of_shared(self, item: Manifest, present: Manifest, managers: tuple[str, ...]) -> Refusal | None:
         name = item["metadata"]["name"]
-        shortcoming = sharing.shortcoming(item, there)
+        shortcoming = sharing.shortcoming(item, present)
         if shortcoming:
             return item, blocked(
                 f"CRD {name} of {', '.join(managers)}", f"{shortcoming}; update or remove it"
@@ -213,9 +221,9 @@ class _Judge:
         key = identity(parent)
         if key in wanted:
             return [(parent, blocked(described(parent), "the charm needs that name, choose another"))]
-        there = self._existing.unlabelled.get(key)
-        if there is not None and not self._own.made(there):
-            return [(there, _belongs_to_another(there))]
+        present = self._existing.unlabelled.get(key)
+        if present is not None and not self._own.made(present):
+            return [(present, _belongs_to_another(present))]
         return []
 
 
@@ -248,10 +256,10 @@ def _way(own: ApplySet, item: Manifest) -> Way:
     return Way.RELEASE if sharing.other_managers(item, own.field_manager) else Way.DELETE_UNUSED
 
 
-def _belongs_to_another(there: Manifest) -> Problem:
-    return blocked(f"{described(there)} belongs to {_writers(there)}", "remove or rename it")
+def _belongs_to_another(present: Manifest) -> Problem:
+    return blocked(f"{described(present)} belongs to {_writers(present)}", "remove or rename it")
 
 
-def _writers(there: Manifest) -> str:
-    entries = there["metadata"].get("managedFields") or []
+def _writers(present: Manifest) -> str:
+    entries = present["metadata"].get("managedFields") or []
     return ", ".join(sorted({entry.get("manager", "another") for entry in entries})) or "another"

@@ -1,4 +1,4 @@
-"""Whether a live object already is what would be applied, told without writing.
+"""Whether a live object already is what would be applied, decided without writing.
 
 Two facts together are exact. The applied-hash annotation says that what we last applied is what we would
 apply now; `managedFields` says that every field we applied is still ours. Another writer that changes or
@@ -25,10 +25,10 @@ def stamp(manifest: Manifest) -> None:
 
 
 class Settled:
-    """Tells whether objects are settled, and remembers what it has found out.
+    """Tells whether objects are settled, and remembers which fields were complete.
 
-    Thousands of objects may differ in nothing but their namespace. Those have one hash, and mostly the same
-    fields, which are looked through once.
+    Thousands of objects may differ in nothing but their namespace. They have one hash and mostly the same
+    fields, so those are compared once.
 
     Args:
         manager: the field manager.
@@ -37,7 +37,7 @@ class Settled:
     def __init__(self, manager: str):
         self._manager = manager
         self._whole: dict[str, dict[str, Any]] = {}
-        """Hash to fields that were found to be all those of the document."""
+        """Hash of a document to fields that are complete for it."""
 
     def is_settled(self, desired: Manifest, live: Manifest | None) -> bool:
         """Whether applying `desired`, stamped, would change nothing in `live`."""

@@ -19,6 +19,9 @@ from kubeflow_charm.cluster.resources import Manifest
 from kubeflow_charm.cluster.settled import APPLIED_HASH
 
 _MADE, _SCHEMA = "f:group", "f:versions"
+_NOBODY = "before-first-apply"
+"""Whom the API server names for the fields of an object without managers, when somebody first applies it
+(k8s.io/apimachinery v0.36, pkg/util/managedfields/internal/skipnonapplied.go)."""
 _OPEN = "x-kubernetes-preserve-unknown-fields"
 
 
@@ -32,7 +35,7 @@ def other_managers(crd: Manifest, ours: str) -> tuple[str, ...]:
     found = {
         entry.get("manager") or "another"
         for entry in _entries(crd)
-        if entry.get("manager") != ours and _spec(entry).keys() & {_MADE, _SCHEMA}
+        if entry.get("manager") not in (ours, _NOBODY) and _spec(entry).keys() & {_MADE, _SCHEMA}
     }
     return tuple(sorted(found))
 
@@ -40,7 +43,7 @@ def other_managers(crd: Manifest, ours: str) -> tuple[str, ...]:
 def is_our_schema(crd: Manifest, ours: str) -> bool:
     """Whether we are the only writer of a CRD's schema, though somebody else may have made the CRD."""
     writers = {entry.get("manager") for entry in _entries(crd) if _SCHEMA in _spec(entry)}
-    return writers == {ours}
+    return writers - {_NOBODY} == {ours}
 
 
 def release_patch(crd: Manifest, ours: str) -> dict[str, Any]:

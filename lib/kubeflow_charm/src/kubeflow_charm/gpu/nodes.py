@@ -1,17 +1,23 @@
-"""What one node says about its GPUs: extended resources, vendors' labels, and taints.
+"""What one node says about its GPUs: extended resources and vendors' labels.
 
-Device plugins say how many a node has as an extended resource; what they are, vendors' discovery says in
-labels:
+A device plugin reports how many devices a node has, as an extended resource. The vendor's discovery labels
+the node with the model.
 
-- NVIDIA: k8s-device-plugin v0.18 with GPU feature discovery. `nvidia.com/gpu.product` is the model, with
-  `-MIG-1g.5gb` behind it where MIG's strategy is `single`, and `-SHARED` where `nvidia.com/gpu.replicas` is
-  above 1. With the strategy `mixed` each profile is a resource of its own, `nvidia.com/mig-1g.5gb`, whose
-  labels begin with its name. Shared devices may be a resource of their own, which ends in `.shared`;
+- NVIDIA: k8s-device-plugin v0.18 with GPU feature discovery. `nvidia.com/gpu.product` is the model, followed
+  by `-MIG-1g.5gb` with MIG's strategy `single`, and by `-SHARED` if `nvidia.com/gpu.replicas` is above 1.
+  With the strategy `mixed` each profile is a resource of its own, `nvidia.com/mig-1g.5gb`, and its labels
+  begin with that name. Shared devices can be a resource that ends in `.shared`;
   `nvidia.com/gpu.sharing-strategy` is `time-slicing` or `mps`. Memory is in MiB.
 - AMD: ROCm/k8s-device-plugin, cmd/k8s-node-labeller: `amd.com/gpu.product-name` and `amd.com/gpu.vram`,
-  such as `191G`; in older ones with `beta.` before them. Partitions may be resources such as `cpx_nps4`.
+  such as `191G`; older versions put `beta.` before them. Partitions can be resources such as `cpx_nps4`.
 - Intel: intel/intel-device-plugins-for-kubernetes: `gpu.intel.com/i915` or `xe`; `gpu.intel.com/product`.
-- Intel Gaudi: `habana.ai/gaudi`, and no more than the label `habana.ai/hpu-present`.
+- Intel Gaudi: `habana.ai/gaudi`; the only label is `habana.ai/hpu-present`.
+- AWS Neuron (Inferentia, Trainium): aws-neuron/aws-neuron-sdk, containers/kubernetes-getting-started:
+  `aws.amazon.com/neuron` counts chips, `aws.amazon.com/neuroncore` their cores. There are no labels.
+- Qualcomm Cloud AI: `qualcomm.com/qaic`, as Karpenter's AWS provider knows it. There are no labels.
+
+A device that is not listed here counts as well if an option names it, or if its node has a taint with the
+resource's name as the key: then somebody keeps the node for it.
 """
 
 from __future__ import annotations
@@ -24,7 +30,8 @@ import pydantic
 from lightkube.utils.quantity import parse_quantity
 
 from kubeflow_charm.cluster.resources import Manifest
-from kubeflow_charm.watch.process import PASSING_TAINTS
+from kubeflow_charm.gpu import tolerations
+from kubeflow_charm.gpu.tolerations import Taint
 
 Sharing = Literal["none", "time-slicing", "mps", "unknown"]
 
@@ -33,9 +40,11 @@ _VENDORS = {
     r"amd\.com/(gpu|[a-z]+_nps\d+)": "AMD",
     r"gpu\.intel\.com/(i915|xe)": "Intel",
     r"habana\.ai/gaudi": "Intel Gaudi",
+    r"aws\.amazon\.com/neuron": "AWS Neuron",
+    r"aws\.amazon\.com/neuroncore": "AWS Neuron core",
+    r"qualcomm\.com/qaic": "Qualcomm Cloud AI",
 }
-"""Resources that are GPUs, and who makes them. Other resources of these domains measure GPUs, no more."""
-_DOMAINS = ("nvidia.com", "amd.com", "gpu.intel.com", "habana.ai")
+"""Resources that are GPUs, and their vendors. Other resources of these domains only measure GPUs."""
 
 _PRODUCT = {
     "nvidia.com": ("{resource}.product", "nvidia.com/gpu.product"),
@@ -47,28 +56,6 @@ _MEMORY = {
     "amd.com": ("amd.com/gpu.vram", "beta.amd.com/gpu.vram"),
 }
 
-_CONTROL_PLANE = {"node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"}
-
-
-class Taint(pydantic.BaseModel):
-    """What keeps pods off a node, unless they tolerate it."""
-
-    model_config = pydantic.ConfigDict(frozen=True)
-
-    key: str
-    value: str = ""
-
-    @property
-    def toleration(self) -> Manifest:
-        """The toleration of a pod that may run there, whatever the effect.
-
-        A vendor's own key is tolerated whatever its value; another one may set teams apart by it. For one key
-        and value it is always the same: PodDefaults that differ on a key are in conflict.
-        """
-        if not self.value or self.key.partition("/")[0] in _DOMAINS:
-            return {"key": self.key, "operator": "Exists"}
-        return {"key": self.key, "operator": "Equal", "value": self.value}
-
 
 class Share(pydantic.BaseModel):
     """What one node has of one resource."""
@@ -79,9 +66,9 @@ class Share(pydantic.BaseModel):
     resource: str
     vendor: str
     count: int
-    """How many can be asked for."""
+    """How many pods can ask for."""
     product: str = ""
-    """The label's value, or nothing."""
+    """The model: the label's value, or empty."""
     product_label: str = ""
     memory: int | None = None
     """MiB of each."""
@@ -92,24 +79,25 @@ class Share(pydantic.BaseModel):
 
 
 def vendor_of(resource: str) -> str | None:
-    """Return who makes the GPUs that a resource stands for, or None if it is not known to stand for any."""
+    """Return the vendor of the GPUs that a resource counts, or None if it is not known to count any."""
     return next((name for pattern, name in _VENDORS.items() if re.fullmatch(pattern, resource)), None)
 
 
 def shares(node: Manifest, further: Collection[str], complaints: list[str]) -> Iterator[Share]:
-    """Yield what a node has of each resource that stands for GPUs.
+    """Yield what a node has of each resource that counts GPUs.
 
     Args:
         node: a Node object.
-        further: resources that stand for GPUs, too.
-        complaints: gets what makes no sense.
+        further: more resources that count GPUs.
+        complaints: gets a line for each value that makes no sense.
     """
     status = node.get("status") or {}
     capacity, allocatable = status.get("capacity") or {}, status.get("allocatable") or {}
-    # A device plugin that starts anew makes all its devices unallocatable for a moment; the capacity stays.
+    dedicated = {taint.key for taint in tolerations.taints(node) if "/" in taint.key}
+    # A device plugin that restarts makes its devices unallocatable for a moment; the capacity stays.
     for resource in sorted({*capacity, *allocatable}):
         vendor = vendor_of(resource)
-        if vendor is None and resource in further:
+        if vendor is None and (resource in further or resource in dedicated):
             vendor = resource.partition("/")[0]
         if vendor is None:
             continue
@@ -123,8 +111,8 @@ def shares(node: Manifest, further: Collection[str], complaints: list[str]) -> I
 def _share(node: Manifest, resource: str, vendor: str, devices: int, complaints: list[str]) -> Share:
     name, labels = node["metadata"]["name"], node["metadata"].get("labels") or {}
     own = resource.removesuffix(".shared")
-    product_label = _label(_PRODUCT, own, labels)
-    memory_label = _label(_MEMORY, own, labels)
+    product_label = _first_label(_PRODUCT, own, labels)
+    memory_label = _first_label(_MEMORY, own, labels)
     memory = mebibytes(labels[memory_label]) if memory_label else None
     if memory_label and memory is None:
         complaints.append(f"{name}: {memory_label} is no size")
@@ -142,12 +130,12 @@ def _share(node: Manifest, resource: str, vendor: str, devices: int, complaints:
         sharing=_sharing(labels.get(f"{own}.sharing-strategy"), resource, replicas or 1),
         replicas=max(replicas or 1, 1),
         labels=labels,
-        taints=taints(node),
+        taints=tuple(tolerations.taints(node)),
     )
 
 
-def _label(templates: Mapping[str, tuple[str, ...]], resource: str, labels: Mapping[str, str]) -> str:
-    """Return the first label that the node has; empty if it has none of them."""
+def _first_label(templates: Mapping[str, tuple[str, ...]], resource: str, labels: Mapping[str, str]) -> str:
+    """Return the first of a vendor's label keys that the node has; empty if it has none of them."""
     keys = (each.format(resource=resource) for each in templates.get(resource.partition("/")[0], ()))
     return next((key for key in keys if labels.get(key)), "")
 
@@ -158,40 +146,20 @@ def _sharing(strategy: str | None, resource: str, replicas: int) -> Sharing:
     return "unknown" if resource.endswith(".shared") or replicas > 1 else "none"
 
 
-def taints(node: Manifest) -> tuple[Taint, ...]:
-    """Return the taints that a user's pod has to tolerate to run on a node, and may.
-
-    Those that only make a node less preferred are left out, and those of a control plane.
-    """
-    said = (node.get("spec") or {}).get("taints") or []
-    return tuple(
-        Taint(key=taint["key"], value=taint.get("value") or "")
-        for taint in said
-        if taint.get("effect") != "PreferNoSchedule"
-        and not PASSING_TAINTS.fullmatch(taint["key"])
-        and taint["key"] not in _CONTROL_PLANE
-    )
-
-
-def is_control_plane(node: Manifest) -> bool:
-    """Whether a node is kept for the control plane."""
-    return any(taint["key"] in _CONTROL_PLANE for taint in (node.get("spec") or {}).get("taints") or [])
-
-
-def count(said: Any) -> int | None:
-    """Return a number of devices as Kubernetes writes quantities, or None for what is none."""
+def count(quantity: Any) -> int | None:
+    """Return a number of devices, written as a Kubernetes quantity; None if it is no such number."""
     try:
-        quantity = parse_quantity(str(said))
+        parsed = parse_quantity(str(quantity))
     except ValueError:
         return None
-    if quantity is None or quantity < 0 or quantity != quantity.to_integral_value():
+    if parsed is None or parsed < 0 or parsed != parsed.to_integral_value():
         return None
-    return int(quantity)
+    return int(parsed)
 
 
-def mebibytes(said: str) -> int | None:
-    """Return the MiB of NVIDIA's bare number or of AMD's `191G`; None for what is neither."""
-    match = re.fullmatch(r"(\d{1,9})([GM]i?B?)?", said)
+def mebibytes(size: str) -> int | None:
+    """Return the MiB that NVIDIA's bare number or AMD's `191G` stands for; None if it is neither."""
+    match = re.fullmatch(r"(\d{1,9})([GM]i?B?)?", size)
     if not match:
         return None
     return int(match[1]) * (1024 if (match[2] or "").startswith("G") else 1)

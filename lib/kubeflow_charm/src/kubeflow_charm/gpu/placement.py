@@ -1,12 +1,9 @@
-"""Getting pods onto GPUs, and off them: the pieces of Kubernetes objects that a pool gives."""
+"""Affinities and PodDefaults that bring pods to a pool of GPUs, or keep them off."""
 
 from __future__ import annotations
 
 from kubeflow_charm.cluster.resources import Manifest
 from kubeflow_charm.gpu.pools import GpuPool, Gpus
-
-POOL_LABEL = "kubeflow.org/gpu-pool"
-"""On pods that got a pool's PodDefault, so that what they hold can be counted by pool."""
 
 
 def onto(pool: GpuPool) -> Manifest:
@@ -22,12 +19,12 @@ def onto(pool: GpuPool) -> Manifest:
 def away_from(gpus: Gpus) -> Manifest:
     """Return the affinity of a pod that runs on nodes without GPUs as long as they have room.
 
-    It does no harm to a pod that asks for a GPU: only nodes with one are left for that.
+    It does no harm to a pod that asks for a GPU: such a pod fits only nodes with GPUs.
     """
     expressions = []
-    telling = [pool.labels[0] for pool in gpus.pools]
-    for key in sorted({label.key for label in telling}):
-        values = sorted({value for label in telling if label.key == key for value in label.values})
+    identifying = [pool.labels[0] for pool in gpus.pools]
+    for key in sorted({label.key for label in identifying}):
+        values = sorted({value for label in identifying if label.key == key for value in label.values})
         expressions.append({"key": key, "operator": "NotIn", "values": values})
     preference = {"weight": 100, "preference": {"matchExpressions": expressions}}
     return {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [preference]}}
@@ -38,14 +35,16 @@ def pod_default(pool: GpuPool) -> Manifest:
 
     Pods with the label `gpu-<pool>: "true"` get it; the spawner offers it as a configuration by its `desc`.
     It has no namespace: the resource dispatcher puts it into every profile.
+
+    It has nothing but tolerations, which are the same in all pools that have the key: then a pod may have
+    several of these PodDefaults. Even a label with a value for each pool would be a conflict.
     """
     name = f"gpu-{pool.name}"
     spec: Manifest = {
         "desc": f"Run on {pool.title}",
         "selector": {"matchLabels": {name: "true"}},
-        "labels": {POOL_LABEL: pool.name},
     }
-    if pool.taints:
+    if pool.tolerated:
         spec["tolerations"] = pool.tolerations
     return {
         "apiVersion": "kubeflow.org/v1alpha1",

@@ -1,7 +1,7 @@
-"""What GPUs the cluster has: pools of alike ones, read from its nodes.
+"""The GPUs of a cluster: pools of identical GPUs, read from the nodes.
 
-Everything that a user or an operator may choose by is here, and everything a pod needs to get there. How it
-gets there is `placement.py`.
+A pool has everything that users and operators choose by, and everything that a pod needs to get to the GPUs.
+`placement.py` makes the pieces of Kubernetes objects from it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import pydantic
 
 from kubeflow_charm.cluster.resources import Manifest
 from kubeflow_charm.gpu import nodes as gpu_nodes
-from kubeflow_charm.gpu.nodes import Share, Sharing, Taint
+from kubeflow_charm.gpu import tolerations
+from kubeflow_charm.gpu.nodes import Share, Sharing
+from kubeflow_charm.gpu.tolerations import ByDefault, Toleration
 
 logger = logging.getLogger(__name__)
 
@@ -27,20 +29,20 @@ _PRESENT = (
     "accelerator",
     "node.kubernetes.io/instance-type",
 )
-"""Labels that may tell nodes with GPUs from others where no model is known: the first one that does."""
+"""Labels that may identify nodes with GPUs of an unknown model, the best first."""
 _HOSTNAME = "kubernetes.io/hostname"
 
 _SHARED: dict[Sharing, str] = {"none": "", "time-slicing": "time-sliced", "mps": "MPS", "unknown": "shared"}
-"""What people call GPUs that are shared so."""
+"""What people call these ways of sharing a GPU."""
 
 _NAME_LIMIT = 50
-"""Characters of a pool's name, which goes into labels of at most 63."""
+"""Characters of a pool's name: labels, which have at most 63, contain it."""
 _SHOWN = 3
-"""Complaints that a log line shows."""
+"""How many complaints a log line shows."""
 
 
 class NodeLabel(pydantic.BaseModel):
-    """How a pool's nodes are told from others: a label, and the values that it has on them."""
+    """A label of a pool's nodes, with the values that it has on them."""
 
     model_config = pydantic.ConfigDict(frozen=True)
 
@@ -49,7 +51,7 @@ class NodeLabel(pydantic.BaseModel):
 
 
 class GpuPool(pydantic.BaseModel):
-    """GPUs that are alike, on one node or several."""
+    """Identical GPUs, on one node or several."""
 
     model_config = pydantic.ConfigDict(frozen=True)
 
@@ -58,28 +60,28 @@ class GpuPool(pydantic.BaseModel):
     resource: str
     """What pods ask for: `nvidia.com/gpu`."""
     vendor: str
-    """`NVIDIA`; the domain of a resource that is not known here."""
+    """`NVIDIA`; the domain of the resource if the vendor is unknown."""
     product: str = ""
-    """The model, as people write it: `H100 80GB HBM3`. Empty where nothing says it."""
+    """The model, as people write it: `H100 80GB HBM3`. Empty if unknown."""
     memory: int | None = None
-    """MiB of each; of the smallest if they differ."""
+    """MiB of each GPU; of the smallest if they differ."""
     sharing: Sharing = "none"
     replicas: int = 1
     """How many pods share one GPU."""
     node_names: frozenset[str]
-    """Which nodes have them."""
+    """The nodes that have them."""
     total: int
-    """How many can be asked for, all nodes together."""
+    """How many pods can ask for, on all nodes together."""
     largest: int
-    """How many one node has at most: a pod that asks for more is never scheduled."""
+    """The most that one node has: a pod that asks for more is never scheduled."""
     labels: tuple[NodeLabel, ...]
-    """What its nodes have, and no node without GPUs has the first."""
-    taints: tuple[Taint, ...] = ()
-    """What a pod must tolerate to run on every node of the pool."""
+    """Labels of its nodes; no node without GPUs has the first."""
+    tolerated: tuple[Toleration, ...] = ()
+    """The tolerations that a pod needs to run on every node of the pool."""
 
     @property
     def nodes(self) -> int:
-        """How many nodes have them."""
+        """The number of nodes that have them."""
         return len(self.node_names)
 
     @property
@@ -97,13 +99,14 @@ class GpuPool(pydantic.BaseModel):
 
     @property
     def tolerations(self) -> list[Manifest]:
-        """The tolerations of a pod that may run there."""
-        return tolerations(self.taints)
+        """The tolerations that a pod needs, as core/v1 has them."""
+        return [each.manifest for each in self.tolerated]
 
     def described(self, pods: Iterable[Manifest]) -> str:
-        """Return all there is to say in one line; the pods are those of the whole cluster.
+        """Return a line about the pool, with the number of free GPUs.
 
-        Pods hold a resource on a node; so what is free of a pool is counted on its nodes.
+        Args:
+            pods: the pods of the whole cluster; those on the pool's nodes count.
         """
         mine = [pod for pod in pods if (pod.get("spec") or {}).get("nodeName") in self.node_names]
         words = [self.title, f"{self.total - used(mine, self.resource)} of {self.total} free"]
@@ -121,10 +124,9 @@ class Gpus(pydantic.BaseModel):
     pools: tuple[GpuPool, ...] = ()
     """In the order of their resources and models."""
     nodes: int = 0
-    """How many nodes have any."""
-    taints: tuple[Taint, ...] = ()
-    """What a pod must tolerate to run on every node with GPUs; and where no node is without taints, on every
-    other node as well, so that a pod without a GPU has a place, too."""
+    """How many nodes have GPUs."""
+    tolerated: tuple[Toleration, ...] = ()
+    """The tolerations that pods get if their user chooses nothing."""
 
     @property
     def summary(self) -> str:
@@ -136,12 +138,12 @@ class Gpus(pydantic.BaseModel):
 
     @property
     def tolerations(self) -> list[Manifest]:
-        """The tolerations of a pod that may run on every node with GPUs."""
-        return tolerations(self.taints)
+        """The tolerations that pods get by default, as core/v1 has them."""
+        return [each.manifest for each in self.tolerated]
 
 
 def kind_of(resource: str) -> str:
-    """Return the name for people of a resource, known here or not."""
+    """Return a resource's name for people; the resource itself if it is unknown."""
     vendor = gpu_nodes.vendor_of(resource)
     if vendor is None:
         return resource
@@ -156,24 +158,16 @@ def kind_of(resource: str) -> str:
     return " ".join(words)
 
 
-def tolerations(taints: Iterable[Taint]) -> list[Manifest]:
-    """Return the tolerations of taints, each once."""
-    found: list[Manifest] = []
-    for taint in taints:
-        if taint.toleration not in found:
-            found.append(taint.toleration)
-    return found
-
-
-def discover(nodes: Iterable[Manifest], further: Collection[str] = ()) -> Gpus:
+def discover(nodes: Iterable[Manifest], further: Collection[str] = (), by_default: ByDefault = "all") -> Gpus:
     """Return the pools of a cluster's GPUs.
 
-    The health of nodes does not count: one that is away for a moment changes nothing, and one that is
-    cordoned still has its GPUs. What makes no sense is left out, and the log says so in one line.
+    The health of nodes does not count: a node that is unreachable for a moment changes nothing, and a
+    cordoned node still has its GPUs. Values that make no sense are ignored and logged in one line.
 
     Args:
-        nodes: Node objects.
-        further: extended resources that are GPUs as well, although nobody here knows them.
+        nodes: all Node objects of the cluster.
+        further: more extended resources that count GPUs.
+        by_default: the taints that pods tolerate if their user chooses nothing.
     """
     pools: dict[tuple[str, ...], list[Share]] = defaultdict(list)
     complaints: list[str] = []
@@ -187,15 +181,40 @@ def discover(nodes: Iterable[Manifest], further: Collection[str] = ()) -> Gpus:
     if complaints:
         more = f" and {len(complaints) - _SHOWN} more" if len(complaints) > _SHOWN else ""
         logger.info("nodes with nonsense about GPUs: %s%s", "; ".join(complaints[:_SHOWN]), more)
+    spellings = tolerations.spellings([*with_gpus, *without])
+    made = _pools(pools, [node["metadata"].get("labels") or {} for node in without], spellings)
     return Gpus(
-        pools=_pools(pools, [node["metadata"].get("labels") or {} for node in without]),
+        pools=made,
         nodes=len(with_gpus),
-        taints=_taints_on_the_way(with_gpus, without),
+        tolerated=_by_default(by_default, made, _to_everywhere(with_gpus, without, spellings)),
     )
 
 
+def _to_everywhere(
+    with_gpus: list[Manifest], without: list[Manifest], spellings: Mapping[str, Toleration]
+) -> list[Toleration]:
+    """Return the tolerations for all nodes with GPUs.
+
+    If every node has taints, they are for all nodes: pods without a GPU need a place, too.
+    """
+    usable = [node for node in (*with_gpus, *without) if not tolerations.is_control_plane(node)]
+    all_tainted = all(any(tolerations.taints(node)) for node in usable)
+    reachable = usable if all_tainted else with_gpus
+    keys = {taint.key for node in reachable for taint in tolerations.taints(node)}
+    return [spellings[key] for key in sorted(keys)]
+
+
+def _by_default(
+    choice: ByDefault, pools: Iterable[GpuPool], every: list[Toleration]
+) -> tuple[Toleration, ...]:
+    if choice == "none":
+        return ()
+    resources = [pool.resource for pool in pools]
+    return tuple(each for each in every if choice == "all" or each.is_for_device(resources))
+
+
 def used(pods: Iterable[Manifest], resource: str) -> int:
-    """Return how many of a resource are held by pods that are on a node and have not ended."""
+    """Return how many of a resource the pods hold: those that have a node and have not ended."""
     held = 0
     for pod in pods:
         spec = pod.get("spec") or {}
@@ -211,29 +230,23 @@ def _asked(container: Manifest, resource: str) -> int:
     return gpu_nodes.count(limits.get(resource, "0")) or 0
 
 
-def _taints_on_the_way(with_gpus: list[Manifest], without: list[Manifest]) -> tuple[Taint, ...]:
-    usable = [node for node in (*with_gpus, *without) if not gpu_nodes.is_control_plane(node)]
-    none_free = all(gpu_nodes.taints(node) for node in usable)
-    nodes = usable if none_free else with_gpus
-    return _ordered(taint for node in nodes for taint in gpu_nodes.taints(node))
-
-
-def _ordered(taints: Iterable[Taint]) -> tuple[Taint, ...]:
-    return tuple(sorted(set(taints), key=lambda taint: (taint.key, taint.value)))
-
-
 def _pools(
-    found: Mapping[tuple[str, ...], list[Share]], without: list[Mapping[str, str]]
+    found: Mapping[tuple[str, ...], list[Share]],
+    without: list[Mapping[str, str]],
+    spellings: Mapping[str, Toleration],
 ) -> tuple[GpuPool, ...]:
     pools: dict[str, GpuPool] = {}
     for key in sorted(found):
         name = _new_name(found[key][0], pools)
-        pools[name] = _pool(name, found[key], without)
+        pools[name] = _pool(name, found[key], without, spellings)
     return tuple(pools.values())
 
 
-def _pool(name: str, shares: list[Share], without: list[Mapping[str, str]]) -> GpuPool:
+def _pool(
+    name: str, shares: list[Share], without: list[Mapping[str, str]], spellings: Mapping[str, Toleration]
+) -> GpuPool:
     first = shares[0]
+    keys = {taint.key for share in shares for taint in share.taints}
     return GpuPool(
         name=name,
         resource=first.resource,
@@ -246,21 +259,21 @@ def _pool(name: str, shares: list[Share], without: list[Mapping[str, str]]) -> G
         total=sum(share.count for share in shares),
         largest=max(share.count for share in shares),
         labels=_labels(shares, without),
-        taints=_ordered(taint for share in shares for taint in share.taints),
+        tolerated=tuple(spellings[key] for key in sorted(keys)),
     )
 
 
 def _labels(shares: list[Share], without: list[Mapping[str, str]]) -> tuple[NodeLabel, ...]:
     first = shares[0]
-    labels = [_telling_label(shares, without)]
+    labels = [_identifying_label(shares, without)]
     own = first.resource.removesuffix(".shared")
-    if first.sharing != "none":  # the model's label may be the same on nodes that share otherwise, or not
+    if first.sharing != "none":  # nodes that share otherwise, or not at all, may have the same model
         keys = (f"{own}.sharing-strategy", f"{own}.replicas")
         labels += [NodeLabel(key=key, values=(first.labels[key],)) for key in keys if first.labels.get(key)]
     return tuple(labels)
 
 
-def _telling_label(shares: list[Share], without: list[Mapping[str, str]]) -> NodeLabel:
+def _identifying_label(shares: list[Share], without: list[Mapping[str, str]]) -> NodeLabel:
     if shares[0].product_label:
         return NodeLabel(key=shares[0].product_label, values=(shares[0].product,))
     for key in _PRESENT:
@@ -272,13 +285,13 @@ def _telling_label(shares: list[Share], without: list[Mapping[str, str]]) -> Nod
 
 
 def _is_variant(resource: str) -> bool:
-    """Whether the same model may be had under another resource, too."""
+    """Return whether another resource may have the same model, too."""
     name = resource.partition("/")[2]
     return name.startswith("mig-") or name.endswith(".shared")
 
 
 def _new_name(share: Share, taken: Collection[str]) -> str:
-    """Return a name that does not depend on which other pools there are, but for the rarest of cases."""
+    """Return a name that, except for name clashes, does not depend on the other pools."""
     product = _readable(share)
     words = [share.vendor, product] if product else [kind_of(share.resource).removesuffix(" (shared)")]
     words.append(_SHARED[share.sharing])
@@ -290,6 +303,6 @@ def _new_name(share: Share, taken: Collection[str]) -> str:
 
 
 def _readable(share: Share) -> str:
-    """Return the model as people write it: a label's value can hold no space, and may repeat the vendor."""
+    """Return the model as people write it: labels have no spaces, and some repeat the vendor."""
     words = re.sub(r"[-_ ]+", " ", share.product).strip().removesuffix(" SHARED")
     return re.sub(rf"^{re.escape(share.vendor)} ", "", words, flags=re.IGNORECASE)

@@ -1,0 +1,118 @@
+"""What others change in our objects is put back, in lists as elsewhere; and what is not wanted goes last."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from bench import Bench
+
+from kubeflow_charm.cluster.ownership import ApplySet
+from rehearsal.cluster.existing import Refused
+from rehearsal.cluster.gate import Fault
+
+Place = tuple[str | int, ...]
+
+
+def test_drift_inside_lists_is_healed(bench: Bench) -> None:
+    bench.converge()
+    changed: dict[str, list[Place]] = {}
+    objects = {item["path"]: item for item in bench.objects()}
+    for path, item in objects.items():
+        for place in _places_in_lists(item, f"juju.{bench.model.name}.{bench.application.name}"):
+            if _meddle(bench, path, item, place):
+                changed.setdefault(path, []).append(place)
+    names = {place[-1] for places in changed.values() for place in places}
+    assert {"image", "targetPort", "value"} <= names or not bench.charm.resources
+    bench.hook()
+    for path, places in changed.items():
+        now = json.loads(bench.cluster.request("GET", path))
+        for place in places:
+            assert _at(now, place) == _at(objects[path], place), (path, place)
+    assert not [request for request in bench.hook() if request.writes]
+
+
+def test_what_is_not_wanted_goes_last_and_not_after_a_failed_apply(bench: Bench) -> None:
+    bench.converge()
+    stale = _left_by_an_older_revision(bench)
+    lost = next(item for item in bench.objects() if item["path"] != stale and "applyset" not in item["path"])
+    bench.cluster.request("DELETE", lost["path"])
+    applies = Fault(lambda request: request.caller == bench.caller and request.verb == "apply", 500)
+    bench.gate.faults.append(applies)
+    bench.hook()
+    assert bench.status[0] == "waiting"
+    if bench.charm.name != "resource-dispatcher":  # whose objects do not depend on one another
+        assert stale in {item["path"] for item in bench.objects()}
+    bench.gate.faults.clear()
+    deadline = time.monotonic() + 90
+    writes: list[str] = []
+    while stale in {item["path"] for item in bench.objects()}:
+        assert time.monotonic() < deadline
+        writes = [request.verb for request in bench.hook() if request.writes]
+        time.sleep(0.3)
+    assert writes == sorted(writes)  # apply, and then delete
+
+
+def _left_by_an_older_revision(bench: Bench) -> str:
+    """Make an object of ours that no template has any more; return its path."""
+    own = ApplySet(bench.application.name, bench.model.name)
+    item = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "of-an-older-revision"}}
+    own.claim(item)
+    path = f"/api/v1/namespaces/{bench.model.name}/configmaps/of-an-older-revision"
+    body = json.dumps(item).encode()
+    bench.cluster.request(
+        "PATCH", f"{path}?fieldManager={own.field_manager}", body, "application/apply-patch+yaml"
+    )
+    return path
+
+
+def _places_in_lists(item: dict[str, Any], manager: str) -> Iterator[Place]:
+    """Yield the places of values in lists that the charm has applied, those that tell items apart left out."""
+    if item["kind"] == "CustomResourceDefinition":
+        return  # a schema that somebody else writes is theirs
+    entries = item["metadata"]["managedFields"]
+    fields = next(entry["fieldsV1"] for entry in entries if entry["manager"] == manager)
+    for place in _applied(item, fields, ()):
+        if any(isinstance(step, int) for step in place):
+            yield place
+
+
+def _applied(value: Any, fields: dict[str, Any], place: Place) -> Iterator[Place]:
+    """Yield the places of scalars that `fieldsV1` has; below an empty node, everything is ours."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not fields or f"f:{key}" in fields:
+                yield from _applied(item, fields.get(f"f:{key}", {}), (*place, key))
+    elif isinstance(value, list):
+        nodes = [(json.loads(key[2:]), node) for key, node in fields.items() if key.startswith("k:")]
+        for index, item in enumerate(value):
+            if not fields:
+                yield from _applied(item, {}, (*place, index))
+            for keys, node in nodes:
+                if isinstance(item, dict) and keys.items() <= item.items():
+                    rest = {key: each for key, each in item.items() if key not in keys}
+                    yield from _applied(rest, node, (*place, index))
+    elif isinstance(value, str | int | bool):
+        yield place
+
+
+def _meddle(bench: Bench, path: str, item: dict[str, Any], place: Place) -> bool:
+    """Change one value as somebody else; return whether the API server let us."""
+    value = _at(item, place)
+    other = not value if isinstance(value, bool) else value + 1 if isinstance(value, int) else "other"
+    pointer = "/" + "/".join(str(step).replace("~", "~0").replace("/", "~1") for step in place)
+    change = [{"op": "replace", "path": pointer, "value": other}]
+    body = json.dumps(change).encode()
+    try:
+        bench.cluster.request("PATCH", f"{path}?fieldManager=somebody", body, "application/json-patch+json")
+    except Refused:
+        return False  # immutable, or not a value that the type takes
+    return True
+
+
+def _at(item: Any, place: Place) -> Any:
+    for step in place:
+        item = item[step]
+    return item
