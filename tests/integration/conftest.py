@@ -37,7 +37,7 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage | None]:
 @pytest.fixture(scope="module")
 def juju(stage: Stage | None) -> Iterator[jubilant.Juju]:
     """A model of its own for the tests of a module. Its name is not the usual one, on purpose."""
-    juju = jubilant.Juju(wait_timeout=120 if stage else 1800)
+    juju = jubilant.Juju(wait_timeout=300 if stage else 1800)
     juju.add_model("mlops")
     yield juju
     if juju.model is not None:
