@@ -39,7 +39,9 @@ def write(
     pipelines: Any, cluster: ControlPlane, client: lightkube.Client
 ) -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
     """Apply an object under strict validation, and return what the API server keeps of it."""
-    said = pipelines.render({"pipeline-store": "kubernetes", "gpu-discovery": False})
+    said = pipelines.render(
+        {"pipeline-store": "kubernetes", "gpu-discovery": False, "object-store-keys": "shared"}
+    )
     crds.install(cluster, [each for each in said.values() if each["kind"] == "CustomResourceDefinition"])
     client.create(Namespace(metadata=ObjectMeta(name=NAMESPACE)))
 
