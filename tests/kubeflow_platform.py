@@ -61,7 +61,7 @@ class Platform:
     def settle(self) -> None:
         """Wait until every unit is active."""
         model = self.stage.engine.models[MODEL]
-        until(lambda: all(unit.workload.current == "active" for unit in model.units()))
+        until(lambda: all(unit.workload.current == "active" for unit in model.units()), within=300)
 
     def hours_later(self, hours: int) -> None:
         """Have programs in pods believe that time has gone by."""

@@ -35,7 +35,7 @@ class S3Bucket(Schema):
     object_locking: Flag = None
 
 
-class S3(Schema):
+class S3(Schema, piece=True):
     """A bucket of S3, or of a store that speaks like it."""
 
     endpoint: Text = None
@@ -53,7 +53,7 @@ class S3(Schema):
     encryption_options: S3Encryption | None = None
 
 
-class Git(Schema):
+class Git(Schema, piece=True):
     """A repository of Git."""
 
     repo: str
@@ -116,7 +116,7 @@ class HttpAuth(Schema):
     oauth2: Oauth2 | None = None
 
 
-class HttpFile(Schema):
+class HttpFile(Schema, piece=True):
     """A file at an address."""
 
     url: str
@@ -124,13 +124,13 @@ class HttpFile(Schema):
     auth: HttpAuth | None = None
 
 
-class Artifactory(BasicAuth):
+class Artifactory(BasicAuth, piece=True):
     """A file in Artifactory."""
 
     url: str
 
 
-class Hdfs(Schema):
+class Hdfs(Schema, piece=True):
     """A file in HDFS."""
 
     path: str
@@ -146,7 +146,7 @@ class Hdfs(Schema):
     krb_config_config_map: ConfigMapKey | None = None
 
 
-class Raw(Schema):
+class Raw(Schema, piece=True):
     """The content itself."""
 
     data: str
@@ -159,7 +159,7 @@ class OssLifecycle(Schema):
     mark_deletion_after_days: Int32 | None = None
 
 
-class Oss(Schema):
+class Oss(Schema, piece=True):
     """A bucket of Alibaba's OSS."""
 
     key: str
@@ -173,7 +173,7 @@ class Oss(Schema):
     use_sdk_creds: Annotated[Flag, pydantic.Field(alias="useSDKCreds")] = None
 
 
-class Gcs(Schema):
+class Gcs(Schema, piece=True):
     """A bucket of Google's."""
 
     key: str
@@ -181,7 +181,7 @@ class Gcs(Schema):
     service_account_key_secret: Secret = None
 
 
-class Azure(Schema):
+class Azure(Schema, piece=True):
     """A container of Azure's."""
 
     endpoint: str

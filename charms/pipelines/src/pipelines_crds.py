@@ -339,5 +339,7 @@ def _argo(
 ) -> Manifest:
     """Return the definition of one of Argo's kinds; most have a status, and few have the subresource."""
     namespaced = said.pop("namespaced", True)
-    version = Version("v1alpha1", model, storage=True, status=status, **said)
+    # The only kind that typed clients list, KFP's among them, and users write.
+    pieces = kind == "Workflow"
+    version = Version("v1alpha1", model, storage=True, status=status, pieces=pieces, **said)
     return definition(Names(kind, plural, ARGO, short), [version], namespaced=namespaced)

@@ -3,7 +3,9 @@
 Names and types of all fields are those of argo-workflows v3.7.14, manifests/base/crds/full and
 pkg/apis/workflow/v1alpha1/workflow_types.go. Upstream installs small definitions instead, which keep whatever
 is written: a misspelled field goes unnoticed, and one Workflow that Go cannot decode stops the typed list of
-KFP's persistence agent for all profiles. Open are, as in upstream's full definitions, a `plugin`, the items
+KFP's persistence agent for all profiles. Workflows are checked whole. Templates, which Argo itself lists with
+clients that bear with any object, keep pods and stores unchecked: the API server needs seconds to begin with
+each such definition. Open are, as in upstream's full definitions, a `plugin`, the items
 of `withItems`, and an `inline` template: a template within a template has no end.
 """
 
@@ -304,7 +306,7 @@ class Mutex(Schema):
     database: Flag = None
 
 
-class Synchronization(Schema):
+class Synchronization(Schema, piece=True):
     """What only so many may do at once."""
 
     semaphore: Semaphore | None = None
@@ -353,7 +355,7 @@ class Metric(Schema):
     counter: Counter | None = None
 
 
-class Metrics(Schema):
+class Metrics(Schema, piece=True):
     """The metrics for Prometheus."""
 
     prometheus: list[Metric]
@@ -371,7 +373,7 @@ class CacheMap(Schema):
     config_map: KeylessConfigMap
 
 
-class Memoize(Schema):
+class Memoize(Schema, piece=True):
     """Whether outputs are remembered, and by which key."""
 
     key: str
@@ -386,7 +388,7 @@ class ContainerSetRetry(Schema):
     retries: IntOrString
 
 
-class ContainerSet(Schema):
+class ContainerSet(Schema, piece=True):
     """Several containers in one pod, in an order."""
 
     containers: list[ContainerNode]
@@ -410,7 +412,7 @@ class Transformation(Schema):
     expression: str
 
 
-class Data(Schema):
+class Data(Schema, piece=True):
     """A list of files, transformed."""
 
     source: DataSource
@@ -437,7 +439,7 @@ class HttpBody(Schema):
     bytes: Annotated[Text, pydantic.Field(json_schema_extra={"format": "byte"})] = None
 
 
-class Http(Schema):
+class Http(Schema, piece=True):
     """A request that a template makes."""
 
     method: Text = None

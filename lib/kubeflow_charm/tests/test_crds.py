@@ -190,6 +190,16 @@ def test_what_no_structural_schema_can_say_is_an_error_with_its_place(field, sai
         structural(model(it=field))
 
 
+def test_a_definition_may_leave_pieces_unchecked():
+    class Piece(Schema, piece=True):
+        known: int
+
+    it = model(it=Affinity), {"it": {"type": "object"} | ANYTHING}
+    for made, properties in (it, (model(it=Piece), it[1])):
+        assert structural(made, pieces=False)["properties"] == properties
+        assert structural(made)["properties"] != properties
+
+
 @pytest.mark.parametrize("stored", [[], [True, True], [False]])
 def test_one_version_is_stored(stored):
     versions = [Version(f"v{n}", Inner, storage=each) for n, each in enumerate(stored, 1)]

@@ -123,6 +123,8 @@ class Version:
         columns: what `kubectl get` prints.
         status: whether `status` is a subresource.
         scale: the subresource `scale`, if there is one.
+        pieces: whether types of Kubernetes in it are checked. The API server takes seconds to begin with a
+            large definition, so one may leave it where no typed client lists the objects.
     """
 
     name: str
@@ -132,10 +134,11 @@ class Version:
     columns: tuple[Column, ...] = ()
     status: bool = True
     scale: Scale | None = None
+    pieces: bool = True
 
     def document(self, names: Names) -> dict[str, Any]:
         """Return the entry of `spec.versions`."""
-        schema = schemas.structural(self.model)
+        schema = schemas.structural(self.model, pieces=self.pieces)
         common = {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},

@@ -10,6 +10,7 @@ Nodes are shared between schemas, so nobody may change one.
 
 from __future__ import annotations
 
+import contextvars
 import datetime
 import enum
 import functools
@@ -82,17 +83,23 @@ class Schema:
     """
 
     keywords: ClassVar[Node] = {}
+    piece: ClassVar[bool] = False
+    """Whether a definition that checks no pieces keeps it as it is, like those of Kubernetes."""
 
-    def __init_subclass__(cls, *, keywords: Node | None = None) -> None:
-        """Take the keywords; they are not inherited."""
-        cls.keywords = keywords or {}
+    def __init_subclass__(cls, *, keywords: Node | None = None, piece: bool = False) -> None:
+        """Take what is said beside the base; it is not inherited."""
+        cls.keywords, cls.piece = keywords or {}, piece
 
 
-_cache: dict[type[Schema], Node] = {}
+_cache: dict[tuple[type[Schema], bool], Node] = {}
 
 
-def structural(model: type[Schema]) -> Node:
-    """Return the structural schema of a model.
+_pieces = contextvars.ContextVar("pieces", default=True)
+"""Whether pieces are checked in the schema that is being made."""
+
+
+def structural(model: type[Schema], *, pieces: bool = True) -> Node:
+    """Return the structural schema of a model; with `pieces` false, it keeps types of Kubernetes unchecked.
 
     A field that may be None and has a default is left out rather than null; one that must be present and may
     be None is nullable. None and default factories do not become schema defaults.
@@ -100,13 +107,20 @@ def structural(model: type[Schema]) -> Node:
     Raises:
         TypeError: with the place, for a field that no structural schema can express.
     """
-    return _object(model, model.__name__, frozenset())
+    token = _pieces.set(pieces)
+    try:
+        return _object(model, model.__name__, frozenset())
+    finally:
+        _pieces.reset(token)
 
 
 def _object(model: type[Schema], place: str, within: frozenset[type]) -> Node:
     """Return the schema of a model that is used at `place`, inside the models `within`."""
-    if model in _cache:
-        return _cache[model]
+    if model.piece and not _pieces.get():
+        return {"type": "object"} | ANYTHING
+    key = (model, _pieces.get())
+    if key in _cache:
+        return _cache[key]
     if model in within:
         raise TypeError(f"{place}: {model.__name__} is within itself, without end")
     properties: Node = {}
@@ -125,8 +139,8 @@ def _object(model: type[Schema], place: str, within: frozenset[type]) -> Node:
         node["description"] = inspect.cleandoc(model.__doc__)
     if required:
         node["required"] = required
-    _cache[model] = node | _extra(model.keywords, place)
-    return _cache[model]
+    _cache[key] = node | _extra(model.keywords, place)
+    return _cache[key]
 
 
 def _annotations(model: type[Schema]) -> dict[str, Any]:
@@ -173,7 +187,7 @@ def _annotated(
             node: Node = dict(each.json_schema or {})
             break
         if isinstance(each, embedded.Kubernetes):
-            node = each.node()
+            node = each.node() if _pieces.get() else {"type": "object"} | ANYTHING
             break
     else:
         node = _type(annotation, place, within, nullable=nullable)
