@@ -367,6 +367,16 @@ def test_a_release_takes_off_what_is_ours_and_nothing_else() -> None:
     assert alone["managedFields"] == [{}]
 
 
+def test_the_record_keeps_a_kind_of_which_an_object_could_not_be_removed() -> None:
+    role, account = live(made("Role")), live(made("ServiceAccount"))
+    before = parent("ConfigMap", "Role.rbac.authorization.k8s.io", "ServiceAccount")
+    there = {identity(item): item for item in (role, account, before)}
+    done = plan(OWN, wanted(made("ConfigMap")), Existing(live=there))
+    record = done.record_after([role])
+    assert record is not None
+    assert record.names == {"ConfigMap", "Role.rbac.authorization.k8s.io"}
+
+
 def test_every_kind_is_written_before_what_needs_it() -> None:
     assert [kind.kind for kind in KINDS if kind.shared] == ["CustomResourceDefinition"]
     assert all(kind_of({"apiVersion": kind.api_version, "kind": kind.kind}) is kind for kind in KINDS)
