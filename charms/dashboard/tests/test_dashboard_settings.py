@@ -252,3 +252,12 @@ def test_a_wrong_option_is_one_problem_however_many_readers_meet_it(dashboard, c
     context = dashboard.context()
     context.run(context.on.config_changed(), dashboard.state("mlops", {"cluster-domain": "Not A Name"}))
     assert caplog.text.count("option cluster-domain: ") == 1
+
+
+def test_what_one_unit_of_a_neighbour_writes_is_not_looked_at(dashboard):
+    """That of its application is; ops-scenario has no such event, so the bundle's tests show that."""
+    context = dashboard.context()
+    state = dashboard.state("mlops", {"cluster-domain": "Not A Name"})
+    (relation,) = state.get_relations("gateway-info")
+    after = context.run(context.on.relation_changed(relation, remote_unit=0), state)
+    assert after.unit_status == state.unit_status

@@ -75,9 +75,9 @@ _RECONCILED = (
     ops.UpgradeCharmEvent,
     KubernetesChangedEvent,
 )
-"""All of them do the same. Actions ask, `stop` and `remove` take away. Units that join a relation or leave it
-bring nothing new: charms read what applications write, and relation-changed follows every relation-joined
-(juju/juju 3.6, worker/uniter/relation/resolver.go)."""
+"""All of them do the same; `remove` takes away. Events of a remote unit are left out: charms read only the
+data of remote applications, and Juju reports that by a relation-changed without a unit, before any unit
+joins (juju/juju 3.6, worker/uniter/relation/resolver.go)."""
 
 
 class ComponentCharm(ops.CharmBase, Generic[Facts]):
@@ -237,6 +237,8 @@ class ComponentCharm(ops.CharmBase, Generic[Facts]):
     # The loop
 
     def _reconcile(self, event: ops.EventBase) -> None:
+        if isinstance(event, ops.RelationChangedEvent) and event.unit:
+            return
         if not self.unit.is_leader():
             self._watcher.stop()
             return
