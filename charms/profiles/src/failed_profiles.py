@@ -23,8 +23,7 @@ _NAMESPACE = kind_of({"apiVersion": "v1", "kind": "Namespace"})
 
 _WHERE = "kubectl get profiles; kubectl logs deploy/profiles-deployment -c manager"
 
-FOLLOWED = Followed("kubeflow.org/v1", "Profile", "profiles", matters="anything")
-"""A finalizer, too, which counts in no generation."""
+FOLLOWED = Followed("kubeflow.org/v1", "Profile", "profiles")
 
 
 def message(cluster: Cluster, application: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from kubeflow_charm.watch.digests import digest, is_news, node_digest, status_digest
+from kubeflow_charm.watch.watcher import Followed
 from kubeflow_charm.watch.pacing import BURST, QUIET, SLOWEST, SPACING, WIDEST, Pacing
 
 
@@ -204,6 +205,7 @@ def test_what_no_status_speaks_of_is_no_change(path, value):
     ("path", "value", "counts"),
     [
         ("metadata.labels", {"x": "2"}, True),
+        ("metadata.finalizers", ["profile-finalizer"], True),
         ("spec.taints", [{"key": "nvidia.com/gpu"}], True),
         ("status.allocatable", {"nvidia.com/gpu": "8"}, False),
         ("metadata.annotations", {"x": "2"}, False),
@@ -295,3 +297,8 @@ def test_of_our_workloads_counts_the_status_too():
 @pytest.mark.parametrize("status", [None, {}, {"conditions": None, "containerStatuses": None}])
 def test_an_object_without_a_status_has_a_digest(status):
     assert len(status_digest({"metadata": {"name": "a"}, "status": status})) == 16
+
+
+def test_a_followed_kind_says_what_matters_by_a_known_name():
+    with pytest.raises(ValueError, match="anything is not in"):
+        Followed("v1", "Secret", "secrets", matters="anything")

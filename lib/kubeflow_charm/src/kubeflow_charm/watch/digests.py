@@ -52,10 +52,10 @@ def digest(item: Item, matters: str, manager: str) -> Digest:
 
     Args:
         item: the object.
-        matters: a name in `STATES`, or `applied` if nothing but our own fields matters.
+        matters: a name in `STATES`, or `APPLIED`.
         manager: our field manager.
     """
-    state = STATES[matters](item) if matters in STATES else b""
+    state = b"" if matters == APPLIED else STATES[matters](item)
     for entry in item["metadata"].get("managedFields") or []:
         ours = entry.get("manager") == manager and entry.get("operation") == "Apply"
         if ours and not entry.get("subresource"):
@@ -68,7 +68,7 @@ def status_digest(item: Item, *, whole: bool = False) -> bytes:
 
     Args:
         item: the object.
-        whole: whether its labels, its generation and its spec count, too.
+        whole: whether its labels, finalizers, generation and spec count, too.
     """
     metadata, status = item["metadata"], item.get("status") or {}
     facts: dict[str, Any] = {
@@ -92,7 +92,8 @@ def status_digest(item: Item, *, whole: bool = False) -> bytes:
         ],
     }
     if whole:
-        facts |= {key: metadata.get(key) for key in ("labels", "generation")} | {"spec": item.get("spec")}
+        facts |= {key: metadata.get(key) for key in ("labels", "finalizers", "generation")}
+        facts |= {"spec": item.get("spec")}
     return _hashed(facts)
 
 
@@ -119,8 +120,10 @@ STATES: dict[str, Callable[[Item], bytes]] = {
     "spec": partial(status_digest, whole=True),
     "placement": node_digest,
 }
-"""What is news whoever changes it: what a status speaks of; labels and spec as well; what decides where pods
-can run."""
+"""What is news whoever changes it: what a status speaks of; labels, finalizers and spec as well; what decides
+where pods can run."""
+APPLIED = "applied"
+"""Nothing but our own fields matters."""
 
 
 def place(item: Item) -> str:

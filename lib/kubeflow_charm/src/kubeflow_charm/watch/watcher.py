@@ -28,7 +28,7 @@ import lightkube
 import ops
 
 from kubeflow_charm.cluster import ownership, resources
-from kubeflow_charm.watch import state
+from kubeflow_charm.watch import digests, state
 from kubeflow_charm.watch.apiserver import Access
 
 logger = logging.getLogger(__name__)
@@ -53,8 +53,8 @@ class Followed:
         labels: the labels that select them; a value of None asks for the label only.
         fields: the fields that select them.
         namespaced: whether they are looked for in the namespace.
-        matters: which changes do, by a name in `digests.STATES`; or `applied` for what others do to our
-            fields.
+        matters: which changes do, by a name in `digests.STATES`; or `digests.APPLIED` for what others do
+            to our fields.
     """
 
     api_version: str
@@ -64,6 +64,15 @@ class Followed:
     fields: Mapping[str, str] = dataclasses.field(default_factory=dict)
     namespaced: bool = False
     matters: str = "spec"
+
+    def __post_init__(self) -> None:
+        """Check `matters` here: the process has nobody to tell.
+
+        Raises:
+            ValueError: for a name that is none: a bug of the charm.
+        """
+        if self.matters not in (*digests.STATES, digests.APPLIED):
+            raise ValueError(f"{self.matters} is not in {[*digests.STATES, digests.APPLIED]}")
 
 
 NODES = Followed("v1", "Node", "nodes", matters="placement")
@@ -103,7 +112,7 @@ class WatchSpec:
         return {kind.group_kind: dataclasses.asdict(self._owned(kind)) for kind in resources.KINDS}
 
     def _owned(self, kind: resources.Kind) -> Followed:
-        matters = "status" if kind.kind in _SHOWN else "applied"
+        matters = "status" if kind.kind in _SHOWN else digests.APPLIED
         return Followed(kind.api_version, kind.kind, kind.plural, self.labels, matters=matters)
 
 
