@@ -229,3 +229,9 @@ def test_what_a_pod_reads_from_a_file_is_json(pipelines, option):
         if name == option
     ]
     assert [type(json.loads(text)) for text in texts] == [dict]
+
+
+def test_programs_get_the_users_header_in_lower_case(pipelines):
+    documents = rendered(pipelines, {"userid-header": "X-Auth-User"})
+    for name in ("ml-pipeline", "ml-pipeline-ui"):
+        assert environment(documents, name)["KUBEFLOW_USERID_HEADER"] == "x-auth-user"
