@@ -197,6 +197,7 @@ class ScheduledWorkflowSpec(Schema):
     pipeline_version_id: Text = None
     pipeline_name: Text = None
     service_account: Text = None
+    plugins_input: dict[str, Anything] | None = None
 
 
 class ScheduledWorkflow(Schema):

@@ -203,11 +203,36 @@ def test_argos_controller_writes_nothing_to_its_image(pipelines):
 def test_the_web_app_reads_no_secret_and_knows_where_profiles_keep_artifacts(pipelines):
     s3 = {"version": "1", "endpoint": "https://s3.example.com", "bucket": "b", "path": "team/x"}
     documents = rendered(pipelines, minio=None, s3=s3)
-    assert not any(resource == "secrets" for _, resource in rights(documents, "ml-pipeline-ui"))
+    # By a Workflow that a user writes it would show whatever object the status calls the log of a step.
+    forbidden = {"secrets", "workflows"}
+    assert not forbidden & {resource for _, resource in rights(documents, "ml-pipeline-ui")}
     said = environment(documents, "ml-pipeline-ui")
     assert said["ENABLE_AUTHZ"] == "true"
     assert said["ARTIFACT_NAMESPACE_KEY_PREFIX"] == "team/x/private-artifacts"
     assert said["METADATA_ENVOY_SERVICE_SERVICE_HOST"] == "metadata-envoy-service"
+
+
+def test_the_web_app_prints_no_key_of_the_store_for_what_it_signs_with(pipelines):
+    documents = rendered(pipelines)
+    reference = environment(documents, "ml-pipeline-ui")["TENSORBOARD_PROXY_SIGNING_SECRET"]["secretKeyRef"]
+    signing = documents[f"Secret/{reference['name']}"]["data"][reference["key"]]
+    assert signing not in documents["Secret/mlpipeline-minio-artifact"]["data"].values()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "rule"),
+    [
+        ("https://s3.example.com", ""),
+        ("http://s3.example.com", ""),
+        ("https://s3.example.com:9000", "s3.example.com=s3.example.com:9000"),
+        ("http://s3.example.com:443", "s3.example.com=s3.example.com:443"),
+        ("http://[fd00::1]:9000", "[fd00::1]=[fd00::1]:9000"),
+    ],
+)
+def test_the_web_app_knows_the_port_for_artifacts_by_s3(pipelines, endpoint, rule):
+    s3 = {"version": "1", "endpoint": endpoint, "bucket": "b"}
+    documents = rendered(pipelines, minio=None, s3=s3)
+    assert environment(documents, "ml-pipeline-ui")["MINIO_ENDPOINT_REWRITE"] == rule
 
 
 def test_the_api_server_calls_no_mlflow_of_another_platform(pipelines):
@@ -229,3 +254,9 @@ def test_what_a_pod_reads_from_a_file_is_json(pipelines, option):
         if name == option
     ]
     assert [type(json.loads(text)) for text in texts] == [dict]
+
+
+def test_programs_get_the_users_header_in_lower_case(pipelines):
+    documents = rendered(pipelines, {"userid-header": "X-Auth-User"})
+    for name in ("ml-pipeline", "ml-pipeline-ui"):
+        assert environment(documents, name)["KUBEFLOW_USERID_HEADER"] == "x-auth-user"

@@ -230,6 +230,7 @@ OBJECTS: list[dict[str, Any]] = [
             "pipelineName": "p",
             "pipelineVersionId": "v",
             "serviceAccount": "default-editor",
+            "pluginsInput": {"mlflow": {"experiment_name": "e", "disabled": False}},
         },
         "status": {
             "conditions": [{"type": "Enabled", "status": "True"}],
