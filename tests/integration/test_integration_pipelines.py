@@ -115,7 +115,7 @@ def test_mlflow_is_added_by_the_commands_of_its_page_and_reaches_the_profile(
     juju: jubilant.Juju, kubectl: Kubectl
 ) -> None:
     page = (ROOT / "docs/how-to/use-mlflow.md").read_text()
-    _, _, there = page.partition("To a platform that is there:")
+    _, _, there = page.partition("To a running platform:")
     commands, _, _ = there.partition("The last two")
     for command in re.findall(r"^ {4}juju (.+)$", commands, re.MULTILINE):
         juju.cli(*shlex.split(command))

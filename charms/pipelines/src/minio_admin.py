@@ -210,7 +210,7 @@ def explained(application: str, wish: str) -> Iterator[None]:
     except httpx2.TransportError as error:
         raise waiting(application, f"its object store does not answer: {type(error).__name__}") from error
     except (Unreadable, ValueError) as error:  # no encryption of MinIO's, or no JSON
-        raise waiting(application, "its object store answers what MinIO would not") from error
+        raise waiting(application, "its object store does not answer as MinIO does") from error
 
 
 def _problem(application: str, wish: str, refused: Refused) -> Problem:

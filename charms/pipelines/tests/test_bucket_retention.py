@@ -124,7 +124,7 @@ def test_a_store_without_rules_is_no_problem_until_some_are_wanted(module, store
 @pytest.mark.parametrize(
     ("status", "body", "text"),
     [
-        (200, b"<html>", "minio: its object store answers what MinIO would not"),
+        (200, b"<html>", "minio: its object store does not answer as MinIO does"),
         (502, b"bad gateway", "minio: its object store answers HTTP 502"),
         (503, UNKNOWN.replace(b"NotImplemented", b"SlowDown"), "minio: its object store refuses: SlowDown"),
     ],

@@ -443,8 +443,8 @@ NO_BUCKET = b"<?xml version='1.0'?><Error><Code>NoSuchBucket</Code></Error>"
         (404, b"<html>no such page</html>", ops.WaitingStatus("minio: its object store answers HTTP 404")),
         (503, b"<?xml version='1.0'?><Error><Code>SlowDown</Code></Error>", ops.WaitingStatus("minio: its object store refuses: SlowDown")),
         (302, b"", ops.WaitingStatus("minio: its object store answers HTTP 302")),
-        (200, b"", ops.WaitingStatus("minio: its object store answers what MinIO would not")),
-        (200, b"{}" * 100, ops.WaitingStatus("minio: its object store answers what MinIO would not")),
+        (200, b"", ops.WaitingStatus("minio: its object store does not answer as MinIO does")),
+        (200, b"{}" * 100, ops.WaitingStatus("minio: its object store does not answer as MinIO does")),
     ],
 )  # fmt: skip
 def test_what_a_store_refuses_is_a_status_of_its_application(module, store, status, body, expected):

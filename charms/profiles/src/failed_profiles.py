@@ -47,9 +47,7 @@ def message(cluster: Cluster, application: str) -> str:
     if not failed:
         return ""
     count = "1 profile is" if failed == 1 else f"{failed} profiles are"
-    return (
-        f"{count} not as asked for: kubectl get profiles; kubectl logs deploy/profiles-deployment -c manager"
-    )
+    return f"{count} not ready: kubectl get profiles; kubectl logs deploy/profiles-deployment -c manager"
 
 
 def _listed(cluster: Cluster, kind: Kind, application: str) -> list[Any]:

@@ -47,9 +47,7 @@ def test_it_becomes_active(profiles, deployed, model):
 OWNED = {"spec": {"owner": {"kind": "User", "name": "ada@example.com"}}}
 MADE = {"finalizers": ["profile-finalizer"]}
 FAILED = {"status": {"conditions": [{"type": "Failed", "message": "namespace already exist"}]}}
-ONE = (
-    "1 profile is not as asked for: kubectl get profiles; kubectl logs deploy/profiles-deployment -c manager"
-)
+ONE = "1 profile is not ready: kubectl get profiles; kubectl logs deploy/profiles-deployment -c manager"
 
 
 @pytest.mark.parametrize(

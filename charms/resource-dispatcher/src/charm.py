@@ -74,10 +74,10 @@ class ResourceDispatcher(ComponentCharm[DispatcherConfig]):
         summary = f"{_counted(count, 'manifest')} in {_counted(profiles, 'profile')}" if count else ""
         if of_users:
             lacking = len({item["metadata"]["namespace"] for item, _ in of_users})
-            summary += f"; {_counted(lacking, 'profile')} without some of them by their users' doing"
+            summary += f"; users keep some out of {_counted(lacking, 'profile')}"
             if self.unit.status.message != summary:
                 logger.info(
-                    "by users' doing: %s", "; ".join(str(problem) for _, problem in of_users[:_LOGGED])
+                    "kept out by users: %s", "; ".join(str(problem) for _, problem in of_users[:_LOGGED])
                 )
         return summary
 

@@ -136,7 +136,7 @@ def test_a_users_own_object_is_reported_and_not_touched_and_the_others_go_on(pro
     profiles.admin.create(f"/api/v1/namespaces/{profiles.names[0]}/secrets?fieldManager=ada", own)
     state = profiles.dispatch(offer(secret(), secret("t")))
     assert state.unit_status == testing.ActiveStatus(
-        "2 manifests in 2 profiles; 1 profile without some of them by their users' doing"
+        "2 manifests in 2 profiles; users keep some out of 1 profile"
     )
     assert profiles.data("ada", "s") == encoded("mine")
     assert profiles.data("bob", "s") == encoded("v")
@@ -235,7 +235,7 @@ def test_a_full_quota_in_one_profile_is_counted_and_the_others_go_on(profiles):
     until(lambda: profiles.admin.get(f"{path}/none").get("status", {}).get("hard"))
     state = profiles.dispatch(offer(secret()))
     assert state.unit_status == testing.ActiveStatus(
-        "1 manifest in 2 profiles; 1 profile without some of them by their users' doing"
+        "1 manifest in 2 profiles; users keep some out of 1 profile"
     )
     assert profiles.data("bob", "s")
 

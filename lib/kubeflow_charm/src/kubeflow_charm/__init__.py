@@ -1,7 +1,7 @@
 """What every charm of the bundle shares.
 
 A charm subclasses `ComponentCharm`, describes its options as a `Config`, and reads its relations through
-`kubeflow_charm.relations`. What stops it is a `Problem`.
+`kubeflow_charm.relations`. A condition that stops the charm is a `Problem`.
 """
 
 from kubeflow_charm.charm import ComponentCharm, Outcome

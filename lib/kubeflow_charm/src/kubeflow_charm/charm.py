@@ -24,27 +24,27 @@ from kubeflow_charm.watch import watcher
 logger = logging.getLogger(__name__)
 
 for _name in ("httpx2", "httpcore2", "ops.charm"):
-    # ops starts a `juju-log` process for each record. The first two log each step of a request, the third
-    # each status, which Juju logs itself.
+    # ops starts a `juju-log` process for each record. The first two loggers log each step of a request. The
+    # third logs each status, which Juju logs itself.
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 RETRY_AFTER = 1.0
-"""Seconds after which the watcher asks again when a hook ended waiting for what nobody follows; each
-time it asks later than before."""
+"""Seconds until the watcher asks for another hook, if a hook ended waiting for something that the watcher
+does not follow. The interval grows each time."""
 
 _LOGGED_PROBLEMS = 10
-"""The status shows the first problem; the log more of them, in one record."""
+"""Problems that one log record names; the status shows only the first."""
 
 Facts = TypeVar("Facts")
-"""What a charm gathers: one frozen value that holds its options and what its relations say."""
+"""What a charm gathers: one frozen value with its options and the data of its relations."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a hook came to.
+    """The result of a hook.
 
     Args:
-        problems: what is not ready, or keeps the charm from its work.
+        problems: objects that are not ready, and conditions that stop the work.
         summary: the one fact that `juju status` shows while there is no problem.
     """
 
@@ -53,11 +53,11 @@ class Outcome:
 
 
 class KubernetesChangedEvent(ops.EventBase):
-    """A workload of the application came up, went down, or changed its reason for neither."""
+    """A workload became ready or unready, or somebody changed one of our objects."""
 
 
 class ComponentCharmEvents(ops.CharmEvents):
-    """Juju's events, and the one that the watcher dispatches."""
+    """Juju's events, and the event that the watcher dispatches."""
 
     kubernetes_changed = ops.EventSource(KubernetesChangedEvent)
 
@@ -75,18 +75,18 @@ _RECONCILED = (
     ops.UpgradeCharmEvent,
     KubernetesChangedEvent,
 )
-"""All of them do the same; `remove` takes away. Events of a remote unit are left out: charms read only the
-data of remote applications, and Juju reports that by a relation-changed without a unit, before any unit
+"""All these events cause the same hook; `remove` deletes. Events of a remote unit are left out: charms read only
+the data of remote applications, and Juju reports that by a relation-changed without a unit, before any unit
 joins (juju/juju 3.6, worker/uniter/relation/resolver.go)."""
 
 
 class ComponentCharm(ops.CharmBase, Generic[Facts]):
     """Converge the cluster on every event; say why when it cannot.
 
-    A charm gathers what it needs to know (`gather`), and from that says what should exist (`manifests`) and
-    what it tells others (`publish`). Whatever keeps it from that is a `Problem`, raised by the reader that
-    finds it. Only the leader works; other units are active and take over. Templates lie in `src/templates`,
-    beside the charm's module.
+    A charm collects its facts (`gather`). From these it makes the objects that should exist (`manifests`,
+    `spread`) and its relation data (`publish`). A condition that stops the work is a `Problem`; the reader
+    that finds it raises it. Only the leader works; other units are active and take over. Templates are in
+    `src/templates`, beside the charm's module.
     """
 
     on = ComponentCharmEvents()  # pyright: ignore[reportAssignmentType] (ops' way to add events)
@@ -106,10 +106,10 @@ class ComponentCharm(ops.CharmBase, Generic[Facts]):
         if "list-images" in self.meta.actions:
             framework.observe(self.on["list-images"].action, self._list_images)
 
-    # What a charm describes
+    # What a charm overrides
 
     def gather(self) -> Facts:
-        """Return all that this hook needs to know: options, images, relations, the cluster's nodes.
+        """Return the facts of this hook: options, images, relation data, the cluster's nodes.
 
         Raises:
             Problem: or a group of them, for everything that is missing or wrong.
@@ -117,14 +117,14 @@ class ComponentCharm(ops.CharmBase, Generic[Facts]):
         raise NotImplementedError
 
     def manifests(self, facts: Facts) -> list[Manifest]:
-        """Return everything that should exist."""
+        """Return the application's own objects that should exist."""
         raise NotImplementedError
 
     def spread(self, facts: Facts) -> Iterable[Placed]:
-        """Return objects for users' namespaces; one that is refused there stops nothing else.
+        """Return objects for users' namespaces; if one is refused, the others go on.
 
         Raises:
-            Problem: or a group of them, if it is not even known what they are.
+            Problem: or a group of them, if the charm cannot decide which objects these are.
         """
         return ()
 
@@ -132,26 +132,26 @@ class ComponentCharm(ops.CharmBase, Generic[Facts]):
         """Write relation data, on every successful hook of the leader.
 
         Returns:
-            The one fact that `juju status` shows while all is well, or nothing.
+            The fact that `juju status` shows while there is no problem, or an empty text.
 
         Raises:
-            Problem: or a group of them, for what cannot be offered.
+            Problem: or a group of them, for data that the charm cannot offer.
         """
         return ""
 
     def followed(self) -> tuple[watcher.Followed, ...]:
-        """Return what else brings a hook when it changes, beyond the application's own objects."""
+        """Return which other objects cause a hook when they change, besides the application's own."""
         return ()
 
     def user_images(self) -> list[str]:
-        """Return the images that users' pods may run through this charm, beyond its resources."""
+        """Return the images that this charm may start in users' pods, besides its resources."""
         return []
 
     def disconnect(self, relation: ops.Relation) -> None:
-        """Undo what this charm did at the other end of a relation that breaks; called before all else.
+        """Undo what this charm did at the other end of a relation that breaks; called first in the hook.
 
-        What the other application wrote can be read this last time (canonical/operator, issue 888). The hook
-        goes on whatever happens here, and makes anew what another relation still needs.
+        The other application's data is readable here for the last time (canonical/operator, issue 888). The
+        hook goes on even if this fails, and creates again what another relation still needs.
 
         Raises:
             Problem: or a group of them, for the log.
@@ -161,13 +161,13 @@ class ComponentCharm(ops.CharmBase, Generic[Facts]):
         """Release what would wait forever for workloads that no longer exist; never raises."""
 
     def converge(self, facts: Facts) -> Outcome:
-        """Make the cluster what it should be, tell others, and return what is not ready yet."""
+        """Apply the objects, publish relation data, and return what is not ready yet."""
         converged = self.cluster.converge(self.manifests(facts), self.spread(facts))
         summary = self.publish(facts)
         problems = readiness.problems(converged.live, self.cluster.pods)
         return Outcome([*problems, *converged.problems], summary)
 
-    # What it describes it with
+    # What a charm uses
 
     @property
     def namespace(self) -> str:
@@ -175,10 +175,10 @@ class ComponentCharm(ops.CharmBase, Generic[Facts]):
         return self.model.name
 
     def read_config(self) -> Any:
-        """Return the options as `config_type`; they are read once.
+        """Return the options as `config_type`; they are read once per hook.
 
         Raises:
-            ExceptionGroup: with one blocked `Problem` for each option that is wrong; the same ones each time.
+            ExceptionGroup: with one blocked `Problem` for each wrong option; the same group at each call.
         """
         if isinstance(self._options, ExceptionGroup):
             raise self._options
@@ -193,21 +193,21 @@ class ComponentCharm(ops.CharmBase, Generic[Facts]):
 
     @functools.cached_property
     def images(self) -> images.Images:
-        """The charm's images; raises the problems of those that are missing."""
+        """The charm's images; raises a problem for each missing one."""
         return images.read(self, self.read_config().image_registry)
 
     @property
     def summary(self) -> str:
-        """The fact that `juju status` shows once all is well, of the hook that has just run."""
+        """The fact of this hook that `juju status` shows while there is no problem."""
         return self._outcome.summary if self._outcome else ""
 
     def render(self, **values: Any) -> list[Manifest]:
-        """Render the charm's templates with `values` and with what every template has.
+        """Render the charm's templates with `values` and with the values that every template has.
 
-        That is `app`, `namespace`, `images`, `principal` (a function), and `instance`: the value of the label
-        `app.kubernetes.io/instance`, which all pods of the application and no others have.
+        These are `app`, `namespace`, `images`, `principal` (a function), and `instance`: the value of the
+        label `app.kubernetes.io/instance`, which only the application's pods have.
 
-        Where a registry asks for credentials, the pull secret and its mention in every pod come along.
+        If a registry asks for credentials, the result has a pull secret, and every pod names it.
         """
         common = {
             "app": self.app.name,
@@ -226,7 +226,7 @@ class ComponentCharm(ops.CharmBase, Generic[Facts]):
 
     @contextlib.contextmanager
     def answering(self, event: ops.ActionEvent) -> Iterator[None]:
-        """Fail an action with the problems that are raised within the block."""
+        """Fail an action with the problems that the block raises."""
         try:
             yield
         except* Problem as group:
@@ -242,7 +242,7 @@ class ComponentCharm(ops.CharmBase, Generic[Facts]):
         if not self.unit.is_leader():
             self._watcher.stop()
             return
-        # Juju need not say whose the relation was (https://bugs.launchpad.net/juju/+bug/1960934).
+        # Juju may not name the remote application (https://bugs.launchpad.net/juju/+bug/1960934).
         if isinstance(event, ops.RelationBrokenEvent) and event.relation.app:
             self._disconnect(event.relation)
         try:
@@ -298,7 +298,7 @@ class ComponentCharm(ops.CharmBase, Generic[Facts]):
         if not self.unit.is_leader():
             event.add_status(ops.ActiveStatus("standby"))
             return
-        if self._outcome is None:  # an action, or the end: nothing new is known
+        if self._outcome is None:  # an action or a removal: nothing new is known
             return
         for status in statuses(self._outcome.problems):
             event.add_status(status)

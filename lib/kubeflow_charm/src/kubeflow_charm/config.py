@@ -25,14 +25,14 @@ class Config(pydantic.BaseModel):
     )
 
     image_registry: Registry = ""
-    """`host[:port][/path]` that all images are pulled from instead of their own registries."""
+    """`host[:port][/path]` of a registry that serves all images; empty for their own registries."""
 
 
 def read(options: Mapping[str, Any], model: type[ConfigType]) -> ConfigType:
     """Return the options as `model`.
 
     Raises:
-        ExceptionGroup: with one blocked `Problem` for each option that is wrong.
+        ExceptionGroup: with one blocked `Problem` for each wrong option.
     """
     try:
         return model.model_validate(dict(options))
@@ -41,7 +41,7 @@ def read(options: Mapping[str, Any], model: type[ConfigType]) -> ConfigType:
 
 
 def _problems(error: pydantic.ValidationError) -> list[Problem]:
-    """Return a problem for each wrong option: where in its value the error is, and what was expected."""
+    """Return a problem for each wrong option: the place of the error in its value, and what was expected."""
     found: dict[str, Problem] = {}
     for detail in error.errors(include_url=False, include_input=False):
         option, *place = detail["loc"] or ("configuration",)
@@ -53,9 +53,9 @@ def _problems(error: pydantic.ValidationError) -> list[Problem]:
 
 
 def _where(place: Sequence[int | str], room: int) -> str:
-    """Return a place in an option's value, `[0].affinity.nodeAffinity`.
+    """Return a place in an option's value, such as `[0].affinity.nodeAffinity`.
 
-    Its middle is left out if it is longer than `room`: the operator sees the entry, the field and the reason.
+    If the place is longer than `room`, the text leaves out its middle and keeps the entry and the field.
     """
     steps = [f"[{step}]" if isinstance(step, int) else f".{step}" for step in place]
     whole = "".join(steps).removeprefix(".")
@@ -75,12 +75,12 @@ def parse_yaml(value: Any) -> Any:
 
 
 YAML = pydantic.BeforeValidator(parse_yaml)
-"""Makes an option's text YAML or JSON: `Annotated[list[Link], YAML]`."""
+"""Parses an option's text as YAML or JSON: `Annotated[list[Link], YAML]`."""
 
 
 def if_empty(default: Any) -> pydantic.BeforeValidator:
-    """Make an option's empty text mean `default`.
+    """Return a validator that takes an empty text, or none, as `default`.
 
-    Put it before `YAML` in an `Annotated`. The default of an option that may be None is None.
+    Put it before `YAML` in an `Annotated`.
     """
     return pydantic.BeforeValidator(lambda value: default if value is None or value == "" else value)

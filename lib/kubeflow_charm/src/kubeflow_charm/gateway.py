@@ -1,6 +1,6 @@
-"""The Istio gateway: the options of every charm with a web app behind it, and the identities in the mesh.
+"""The Istio gateway: the options of every charm with a web app behind it, and identities in the mesh.
 
-The Kubernetes objects for that are macros for the charms' templates, in `templates/_gateway.j2`.
+The macros in `templates/_gateway.j2` make the Kubernetes objects for it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Prefix = Annotated[str, pydantic.Field(pattern=r"^[!-~]*$")]
 
 
 class GatewayConfig(Config):
-    """The header that names the user, and where the gateway's own pods run."""
+    """The header that names the user, and the place of the gateway's own pods."""
 
     userid_header: Header
     userid_prefix: Prefix
@@ -29,13 +29,14 @@ class GatewayConfig(Config):
     istio_gateway_service_account: DnsName
 
     def gateway_namespace(self, gateway: Gateway) -> str:
-        """Return the namespace of the gateway's pods: that of the Gateway, unless an option names another."""
+        """Return the namespace of the gateway's pods: the option's, otherwise the Gateway's."""
         return self.istio_gateway_namespace or gateway.gateway_namespace
 
 
 def principal(namespace: str, account: str) -> str:
     """Return the identity of a service account in Istio's mesh.
 
-    `cluster.local` is Istio's word for its own trust domain, however that and the cluster's DNS are called.
+    Istio accepts `cluster.local` for its own trust domain, whatever the names of that domain and of the
+    cluster's DNS domain are.
     """
     return f"cluster.local/ns/{namespace}/sa/{account}"

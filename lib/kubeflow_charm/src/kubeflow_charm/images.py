@@ -1,4 +1,4 @@
-"""Container images: what Juju's oci-image resources say, and one registry to pull all of them from."""
+"""Container images: the references in Juju's oci-image resources, and one registry that serves all images."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Images:
 
     Args:
         references: resource name to image reference, as a pod takes it.
-        credentials: repository, as `repository` returns it, to what its registry asks for.
+        credentials: repository, as `repository` returns it, to user name and password.
     """
 
     references: dict[str, str]
     credentials: dict[str, Credentials]
 
     def pull_secret(self, application: str, namespace: str) -> Manifest | None:
-        """Return the Secret that the application's pods pull with, or None where no registry asks."""
+        """Return the pull secret of the application's pods, or None if no registry needs one."""
         secret = _pull_secret(application, self.credentials)
         return secret and secret | {"metadata": {**secret["metadata"], "namespace": namespace}}
 
@@ -83,17 +83,17 @@ def _pull_secret(application: str, credentials: dict[str, Credentials]) -> Manif
 
 
 def read(charm: ops.CharmBase, registry: str) -> Images:
-    """Return the images that Juju has for the charm's oci-image resources.
+    """Return the images of the charm's oci-image resources.
 
-    The credentials of an image that is pulled from `registry` instead are not used: they are another
-    registry's, and must not be sent to this one.
+    If `registry` serves an image instead of the image's own registry, its credentials are not used: they
+    belong to the other registry, and must not be sent to this one.
 
     Args:
         charm: the charm whose `resources` are read.
-        registry: `host[:port][/path]` to pull everything from, or empty.
+        registry: `host[:port][/path]` of the registry that serves all images, or empty.
 
     Raises:
-        ExceptionGroup: with one `Problem` for each resource that Juju does not have or that names no image.
+        ExceptionGroup: with one `Problem` for each resource that is missing or names no image.
     """
     references: dict[str, str] = {}
     credentials: dict[str, Credentials] = {}
@@ -128,7 +128,7 @@ _HUB = ("docker.io", "index.docker.io")
 
 
 def registry_of(reference: str) -> str:
-    """Return the registry host of an image reference; Docker Hub's where it names none.
+    """Return the registry host of an image reference, or Docker Hub's if it names none.
 
     The first component is a host if it has a dot or a colon, or is `localhost` (distribution/reference).
     """
@@ -143,9 +143,9 @@ def _is_host(component: str) -> bool:
 
 
 def repository(reference: str) -> str:
-    """Return where an image is, as the kubelet looks for credentials: `host/path`, no tag, no digest.
+    """Return the repository of an image, as the kubelet looks up credentials: `host/path`, no tag, no digest.
 
-    Docker Hub's short names are written out: `nginx` is `docker.io/library/nginx`.
+    Short names of Docker Hub become complete: `nginx` is `docker.io/library/nginx`.
     """
     host = registry_of(reference)
     path = _path(reference).partition("@")[0].partition(":")[0]
@@ -153,12 +153,12 @@ def repository(reference: str) -> str:
 
 
 def redirected(reference: str, registry: str) -> str:
-    """Return `reference` as pulled from `registry`, the path kept; unchanged if `registry` is empty."""
+    """Return `reference` with `registry` in place of its host; unchanged if `registry` is empty."""
     return f"{registry}/{_path(reference)}" if registry else reference
 
 
 def _path(reference: str) -> str:
-    """Return a reference without its host; Docker Hub's short names written out."""
+    """Return a reference without its host; short names of Docker Hub become complete."""
     host = registry_of(reference)
     path = reference.removeprefix(f"{host}/")
     return f"library/{path}" if host in _HUB and "/" not in path else path
@@ -198,5 +198,5 @@ ImageReference = Annotated[str, pydantic.AfterValidator(_checked)]
 """`[host[:port]/]path[:tag][@sha256:digest]` (distribution/reference, the grammar of its documentation)."""
 
 Registry = Annotated[str, pydantic.AfterValidator(_checked_registry)]
-"""`host[:port][/path]`, or empty. The host has a dot or a port, or is `localhost`: any other would be taken
-for a user of Docker Hub. An IPv6 address stands in brackets."""
+"""`host[:port][/path]`, or empty. The host has a dot or a port, or is `localhost`; otherwise it would mean a
+user of Docker Hub. An IPv6 address is in brackets."""

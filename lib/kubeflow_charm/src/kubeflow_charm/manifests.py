@@ -29,7 +29,7 @@ def render(folder: Path, values: Mapping[str, Any]) -> list[Manifest]:
     Null fields are left out.
 
     Raises:
-        jinja2.TemplateError: for a variable that is not given: a bug of the charm.
+        jinja2.TemplateError: for an undefined variable: a bug of the charm.
         ValueError: for a document that is not a Kubernetes object.
     """
     environment = _environment(folder)
@@ -52,7 +52,7 @@ def _environment(folder: Path) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["b64encode"] = lambda text: base64.b64encode(text.encode()).decode()
-    # Jinja's own tojson escapes for HTML, which would show in every ConfigMap.
+    # Jinja's own tojson escapes HTML characters, which would show in every ConfigMap.
     environment.filters["to_json"] = json.dumps
     environment.filters["fingerprint"] = _fingerprint
     return environment
@@ -61,8 +61,8 @@ def _environment(folder: Path) -> jinja2.Environment:
 def _fingerprint(value: Any) -> str:
     """Return 16 characters: a fingerprint of the value, which does not reveal a strong password.
 
-    The first is not a digit: one in two thousand fingerprints would have digits only, which YAML takes for a
-    number, and the API server refuses that as an annotation.
+    The first character is a letter. Otherwise one in two thousand fingerprints would have only digits. YAML
+    reads those as a number, and the API server refuses a number as an annotation.
     """
     return "f" + hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:15]
 

@@ -1,7 +1,7 @@
 """Problems: a charm raises them where it finds them, and shows them as the unit's status.
 
-A condition is stated once. The reader that finds it raises a `Problem`; that stops the work, and the same
-object becomes the status (`charm.py`). Texts name the object and the cure and fit one line of `juju status`.
+The reader that finds a condition raises a `Problem`. That stops the work, and the same object becomes the
+status (`charm.py`). A text names the object and the cure, and fits one line of `juju status`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class Problem(Exception):
     """A condition that stops the work and that the operator should see.
 
     Args:
-        status: the state and the text that `juju status` will show.
-        missing: the endpoint, if the problem is that nothing is related to it.
+        status: the state and the text for `juju status`.
+        missing: the endpoint, if the problem is a missing relation.
     """
 
     def __init__(self, status: ops.StatusBase, *, missing: str = ""):
@@ -30,21 +30,21 @@ class Problem(Exception):
 
 
 def blocked(what: str, cure: str) -> Problem:
-    """Return the problem that a person must solve: `<what>: <cure>`."""
+    """Return a problem that a person must solve: `<what>: <cure>`."""
     return Problem(ops.BlockedStatus(shortened(f"{what}: {cure}")))
 
 
 def waiting(what: str, reason: str) -> Problem:
-    """Return the problem that heals by itself: `<peer or object>: <reason>`."""
+    """Return a problem that heals by itself: `<peer or object>: <reason>`."""
     return Problem(ops.WaitingStatus(shortened(f"{what}: {reason}")))
 
 
 def missing_relation(application: str, endpoint: str, hint: str) -> Problem:
-    """Return the problem that nothing is related to `endpoint`.
+    """Return the problem that `endpoint` has no relation.
 
     Args:
         application: the name of this application.
-        endpoint: its endpoint that should be related.
+        endpoint: its endpoint without a relation.
         hint: the application that usually provides it, as `juju integrate` takes it.
     """
     text = f"relation {endpoint} missing: juju integrate {application}:{endpoint} {hint}"
@@ -52,11 +52,11 @@ def missing_relation(application: str, endpoint: str, hint: str) -> Problem:
 
 
 def gather(*readers: Callable[[], Any]) -> tuple[Any, ...]:
-    """Call every reader and return what they read, in their order.
+    """Call every reader and return their results in order.
 
     Raises:
-        ExceptionGroup: with every `Problem` found, so that the operator learns of all of them at once. A
-            problem that two readers meet is in it once.
+        ExceptionGroup: with the problems of all readers, so that the operator learns of all at once. If two
+            readers raise the same problem, the group has it once.
     """
     values: list[Any] = []
     problems: list[Problem] = []
@@ -79,7 +79,7 @@ def flattened(group: BaseExceptionGroup[Any]) -> list[Problem]:
 
 
 def statuses(problems: Iterable[Problem]) -> list[ops.StatusBase]:
-    """Return what to show for `problems`: missing relations joined in one line, the others as they are."""
+    """Return the statuses of `problems`: one line for all missing relations, one for each other problem."""
     problems = list(problems)
     missing = [p for p in problems if p.missing]
     others = [p.status for p in problems if not p.missing]
@@ -91,6 +91,6 @@ def statuses(problems: Iterable[Problem]) -> list[ops.StatusBase]:
 
 
 def shortened(text: str) -> str:
-    """Return `text` on one line and within `LIMIT`."""
+    """Return `text` on one line, cut at `LIMIT`."""
     line = " ".join(text.split())
     return line if len(line) <= LIMIT else line[: LIMIT - 1].rstrip() + "…"

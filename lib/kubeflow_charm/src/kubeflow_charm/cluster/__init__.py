@@ -1,1 +1,1 @@
-"""Converge the cluster on what a charm wants: ownership, comparing, writing, and what Kubernetes answers."""
+"""Converge the cluster: plan, ownership, comparing, writing, and the translation of errors."""

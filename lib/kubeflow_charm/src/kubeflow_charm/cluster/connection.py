@@ -1,6 +1,6 @@
-"""The connection to the API server: one client for each hook, which lightkube provides.
+"""The connection to the API server: one lightkube client for each hook.
 
-What lightkube gets wrong between threads, and where an answer is not Kubernetes' own, is put right here.
+This module also corrects two faults of lightkube: with several threads, and with answers of proxies.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Transport(httpx2.HTTPTransport):
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request and return the answer.
 
-        lightkube takes every error for a Status of Kubernetes that is called JSON, and needs a Content-Type.
-        Proxies and load balancers send others, and may leave that out.
+        lightkube reads every error of type JSON as a Status of Kubernetes, and needs a Content-Type. Proxies
+        and load balancers send other errors, and may leave the Content-Type out.
         """
         metadata_only.prepare(request)
         response = metadata_only.mended(super().handle_request(request))
@@ -48,7 +48,7 @@ def client(namespace: str, field_manager: str) -> lightkube.Client:
 
     Args:
         namespace: the client's own.
-        field_manager: who the API server notes as the writer.
+        field_manager: the writer that the API server records.
 
     Raises:
         lightkube.ConfigError: if no cluster is configured.
@@ -60,7 +60,7 @@ def client(namespace: str, field_manager: str) -> lightkube.Client:
 def connected(
     namespace: str, transport: Callable[[ssl.SSLContext], httpx2.BaseTransport], **options: Any
 ) -> lightkube.Client:
-    """Return a client with the credentials of this moment.
+    """Return a client with the current credentials.
 
     Args:
         namespace: the client's own.
@@ -78,13 +78,13 @@ def connected(
 
 
 def decodable(kinds: Iterable[Any] = ()) -> None:
-    """Let msgspec see every type that lightkube decodes before several threads decode at once.
+    """Prepare msgspec for every type that lightkube decodes, before several threads decode at once.
 
-    msgspec collects what it knows of a type when the type is first used. Another thread can see that
-    half-done, and crashes with a segmentation fault (msgspec 0.22, src/msgspec/_core.c: StructInfo_Convert).
+    msgspec analyses a type when it is first used. If another thread sees a half-finished analysis, the
+    process crashes with a segmentation fault (msgspec 0.22, src/msgspec/_core.c: StructInfo_Convert).
 
     Args:
-        kinds: lightkube classes whose lists several threads read at once.
+        kinds: the lightkube classes that several threads list at once.
     """
     configuration = (models.Cluster, models.Context, models.User)
     answers = (meta_v1.Status, decoders.ListMetadata, decoders.WatchEvent)

@@ -1,15 +1,16 @@
-"""The one translation of what Kubernetes refuses into what the operator sees.
+"""The one translation from Kubernetes' errors to problems.
 
-| what happens | what becomes of it |
+| what happens | what the operator sees |
 | --- | --- |
-| denied by an admission webhook or policy | blocked, with its name and its words |
-| 401, 403 | blocked, with the `juju trust` command; a full quota is blocked with its own reason |
-| 403 while a namespace is going away | waiting |
-| 404 on apply or list | waiting: the type, or the namespace, is not there yet |
-| 409 | waiting; another writer's object is blocked (`plan.py`) |
+| an admission webhook or policy denies an object | blocked, with its name and its reason |
+| 401, 403 | blocked, with the `juju trust` command |
+| 403 for a full quota | blocked, with the quota |
+| 403 while a namespace is being deleted | waiting |
+| 404 on apply or list | waiting: the type or the namespace does not exist yet |
+| 409 | waiting; an object of somebody else is blocked (`plan.py`) |
 | 408, 429, 5xx, transport errors and timeouts | waiting for the Kubernetes API |
-| an answer that is not Kubernetes' own: no Status, no JSON | waiting for the Kubernetes API |
-| 422 because a field can never change | the object is replaced, or blocked (`executor.py`) |
+| an answer of something else than Kubernetes: no Status, no JSON | waiting for the Kubernetes API |
+| 422 for an immutable field | the charm replaces the object, or is blocked (`executor.py`) |
 | 400, 422, anything else | raised: a bug of the charm |
 """
 
@@ -26,8 +27,8 @@ from lightkube.core.exceptions import ApiError
 from kubeflow_charm.problems import Problem, blocked, waiting
 
 _SCHEMA_ERRORS = ("failed to create typed patch object", "failed to convert new object")
-"""In a server-side apply the API server answers 500 to a field that its schema does not know, and to a value
-that its type cannot hold, such as text that is no Base64."""
+"""In a server-side apply, the API server answers 500 to an unknown field, and to a value that its type cannot
+hold, such as text that is not Base64."""
 _DENIED = re.compile(
     r"""(?:admission webhook "(?P<webhook>[^"]+)"|ValidatingAdmissionPolicy '(?P<policy>[^']+)').*?"""
     r""" denied (?:the )?request:? (?P<why>.*)""",
@@ -39,7 +40,7 @@ _IMMUTABLE = re.compile(
     r"is immutable|may not (?:be changed|change once set)|cannot change roleRef"
     r"|updates to \w+ spec for fields other than .* are forbidden"
 )
-"""The API server's words for a field that can never change (kubernetes v1.36: the common ones of
+"""The API server's wording for immutable fields (kubernetes v1.36: the common ones of
 k8s.io/apimachinery pkg/api/validation; pkg/apis/rbac, scheduling, apps and core, each in validation)."""
 
 
@@ -48,12 +49,12 @@ def explained(subject: str, application: str) -> Iterator[None]:
     """Turn a remote failure within the block into a `Problem`.
 
     Args:
-        subject: the object or type at hand, such as `Deployment kubeflow/centraldashboard`.
-        application: name of this application, for the command that cures.
+        subject: the object or type, such as `Deployment kubeflow/centraldashboard`.
+        application: name of this application, for the command in the status.
 
     Raises:
-        Problem: for every cause that is not the charm's own.
-        ApiError: for a request that no waiting can mend: a bug.
+        Problem: for every cause outside the charm.
+        ApiError: for a request that is wrong itself: a bug.
     """
     try:
         yield
@@ -62,30 +63,30 @@ def explained(subject: str, application: str) -> Iterator[None]:
         if problem is None:
             raise
         raise problem from error
-    except httpx2.HTTPStatusError as error:  # an answer without a Status: of a proxy, or for no type
+    except httpx2.HTTPStatusError as error:  # an answer without a Status: of a proxy, or for an unknown type
         code = error.response.status_code
         if code == 404:
             raise waiting(subject, _absent("")) from error
         raise waiting("Kubernetes API", f"HTTP {code} on {subject}") from error
     except httpx2.RequestError as error:
         raise waiting("Kubernetes API", f"{type(error).__name__} on {subject}") from error
-    except msgspec.MsgspecError as error:  # something on the way answers in place of the API server
+    except msgspec.MsgspecError as error:  # a proxy answers instead of the API server
         raise waiting("Kubernetes API", f"no answer of its own on {subject}") from error
 
 
 def is_immutable(error: ApiError) -> bool:
-    """Whether the API server refuses a change because a field can never change."""
+    """Whether the API server refuses a change because a field is immutable."""
     return error.status.code == 422 and bool(_IMMUTABLE.search(error.status.message or ""))
 
 
 def immutable_field(error: ApiError) -> str:
-    """Return the name of the field that can never change, such as `spec.selector`."""
+    """Return the name of the immutable field, such as `spec.selector`."""
     causes = (error.status.details and error.status.details.causes) or []
     return next((cause.field for cause in causes if cause.field), "a field")
 
 
 def is_missing(error: BaseException | None) -> bool:
-    """Whether the API server said that the object or its type does not exist."""
+    """Whether the API server answered that the object or its type does not exist."""
     return isinstance(error, httpx2.HTTPStatusError) and error.response.status_code == 404
 
 
@@ -107,7 +108,7 @@ def _of_api_error(error: ApiError, subject: str, application: str) -> Problem | 
 
 
 def _of_refusal(message: str, subject: str, application: str) -> Problem:
-    """Tell apart the reasons for a 403 (k8s.io/apiserver, admission plugins)."""
+    """Distinguish the reasons for a 403 (k8s.io/apiserver, admission plugins)."""
     if "is being terminated" in message:
         return waiting(subject, "its namespace is being removed")
     if "exceeded quota" in message:
@@ -120,7 +121,7 @@ def _quota(message: str) -> str:
 
 
 def _absent(message: str) -> str:
-    """Say what was not found: the namespace that a 404 names, or else the type."""
+    """Return what was not found: the namespace that a 404 names, otherwise the type."""
     if message.startswith("namespaces "):
         return message
     return "its type is not installed yet"

@@ -1,6 +1,6 @@
-"""Make the cluster hold what is wanted, and nothing of ours that is not.
+"""Make the cluster hold what is wanted, and nothing else of ours.
 
-What to do is decided in `plan.py`; this looks, does it, and says what failed.
+`plan.py` decides what to do. This module reads the cluster, carries the plan out, and reports failures.
 """
 
 from __future__ import annotations
@@ -39,25 +39,25 @@ from kubeflow_charm.problems import Problem, blocked, flattened, waiting
 logger = logging.getLogger(__name__)
 
 Placed = tuple[Manifest, Iterable[str]]
-"""An object without a namespace, and the namespaces that it is for."""
+"""An object without a namespace, and the namespaces to put it into."""
 
 _PARALLEL = 4
-"""Writes under way at once: enough to hide the round trip, few enough for a busy API server."""
+"""Parallel writes: enough to hide the round trip, few enough for a busy API server."""
 _PAUSES = (0.5, 1.0, 2.0, 4.0)
-"""Seconds between tries to clear the cluster: types that come and go keep an API server from answering."""
+"""Seconds between attempts to clear the cluster: an API server may not answer while types change."""
 _FEW_NAMESPACES = 8
-"""Above this, one list of all namespaces costs less than one of each."""
+"""Above this number, one list of all namespaces costs less than one list of each."""
 
 _Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
 class Converged:
-    """What came of converging.
+    """The result of converging.
 
     Args:
-        live: the core objects as the API server has them; Deployments, StatefulSets and CRDs whole, others
-            possibly their metadata only.
+        live: the core objects as the API server has them. Deployments, StatefulSets and CRDs are complete;
+            others may be metadata only.
         refused: the objects that could not be spread or deleted, and why.
     """
 
@@ -79,20 +79,20 @@ class Cluster(Reader):
         spread: Iterable[Placed] = (),
         keep: Callable[[Manifest], bool] = lambda _: False,
     ) -> Converged:
-        """Apply what differs in the order of kinds, and prune what is not wanted.
+        """Apply the objects that differ, in the order of kinds, and delete the unwanted ones.
 
         A settled cluster costs one list request for each kind and no write.
 
         Args:
-            desired: what the application is made of.
-            spread: objects that do not depend on one another, such as those for users' namespaces. One that
-                is refused stops nothing else.
-            keep: tells which of our objects stay although they are not wanted.
+            desired: the application's own objects.
+            spread: independent objects, such as those for users' namespaces. If one is refused, the others
+                go on.
+            keep: decides which unwanted objects of ours stay.
 
         Raises:
-            ExceptionGroup: with a `Problem` for each object of `desired` that could not be applied. Nothing
-                is pruned then, and kinds that come after a failed one are left for the next time. If one
-                belongs to somebody else, nothing is written at all.
+            ExceptionGroup: with a `Problem` for each object of `desired` that could not be applied. Then
+                nothing is deleted, and the later kinds wait for the next hook. If somebody else owns one of
+                the objects, nothing is written at all.
         """
         core = {identity(manifest): self._claimed(manifest) for manifest in desired}
         placed = {identity(item): item for each in spread for item in self._placed(*each)}
@@ -103,21 +103,21 @@ class Cluster(Reader):
     def distribute(
         self, desired: Iterable[Placed], keep: Callable[[Manifest], bool] = lambda _: False
     ) -> list[Refusal]:
-        """Converge on objects of others that do not depend on one another: none stops the rest.
+        """Converge on independent objects of other authors; if one fails, the others go on.
 
         Returns:
             The objects that could not be written or deleted, and why.
 
         Raises:
-            Problem: or a group of them, if it is not even known what exists.
+            Problem: or a group of them, if the cluster cannot be read.
         """
         return list(self.converge((), desired, keep).refused)
 
     def clear(self) -> None:
-        """Delete all that is ours; CRDs that still have objects stay, without our labels.
+        """Delete all our objects; CRDs that still have objects stay, without our labels.
 
-        Never raises for a remote cause: it tries again for some seconds, and then logs every object that is
-        left behind. The record stays as long as anything is left, so that whoever repeats the hook finds it.
+        Never raises for a remote cause: it retries for some seconds, and then logs every object that is left
+        behind. The record stays as long as anything is left, so that a repeated hook finds the rest.
         """
         for pause in _PAUSES:
             if not self._clear_once():
@@ -141,7 +141,7 @@ class Cluster(Reader):
             yield {**claimed, "metadata": {**claimed["metadata"], "namespace": namespace}}
 
     def _existing(self, wanted: Wanted) -> Existing:
-        """Look at what is ours, and at what is in the place of what is not there yet."""
+        """Read our objects, and what is in the places of missing ones."""
         live = _by_identity(self.labelled(wanted.kinds))
         record = self.own.recorded(live.values()) or Record()
         live |= _by_identity(self.labelled(record.kinds - wanted.kinds))
@@ -159,7 +159,7 @@ class Cluster(Reader):
         return {key: self._with_schema(item) for key, item in found.items() if key in places}
 
     def _with_schema(self, item: Manifest) -> Manifest:
-        """Return a CRD whole if its schema decides whether we can use it."""
+        """Return a complete CRD if its schema decides whether we can use it."""
         shared = kind_of(item).shared and sharing.other_managers(item, self.own.field_manager)
         return self.whole(kind_of(item), item["metadata"]["name"]) if shared else item
 
@@ -189,7 +189,7 @@ class Cluster(Reader):
         return written
 
     def _write_spread(self, write: Write) -> Manifest:
-        """Apply an object of another author, who is to blame for what the API server cannot read."""
+        """Apply an object of another author; a bad request is that author's problem, not our bug."""
         try:
             return self._write(write)
         except lightkube.ApiError as error:
@@ -197,7 +197,7 @@ class Cluster(Reader):
             raise blocked(described(write.manifest), reason) from error
 
     def _write(self, write: Write) -> Manifest:
-        """Apply one object; if it is ours and a field of it can never change, make it anew."""
+        """Apply one object; if it is ours and an immutable field differs, replace it."""
         with errors.explained(described(write.manifest), self.application):
             try:
                 return self._apply(write.manifest, force=write.force)
@@ -207,7 +207,7 @@ class Cluster(Reader):
                 return self._replace(write.manifest, error)
 
     def _replace(self, item: Manifest, error: lightkube.ApiError) -> Manifest:
-        """Delete an object and apply it again, if that loses nothing. Its pods go with it."""
+        """Delete an object and apply it again, if that loses no data. Its pods go with it."""
         kind, reason = kind_of(item), errors.immutable_field(error)
         if not kind.replaceable:
             cure = "save its data, then delete it with kubectl"
@@ -234,9 +234,9 @@ class Cluster(Reader):
     # Removing
 
     def _remove(self, groups: Iterable[Iterable[Removal]], *, insist: bool = False) -> list[Refusal]:
-        """Let go of objects group by group; return those that remain, and why.
+        """Remove objects group by group; return those that remain, and why.
 
-        While a webhook remains, the workload behind it stays, unless `insist`.
+        While a webhook remains, its workload stays, unless `insist` is set.
         """
         remaining: list[Refusal] = []
         calling = False
@@ -265,7 +265,7 @@ class Cluster(Reader):
                 self._delete(item)
 
     def _delete(self, item: Manifest, cascade: CascadeType | None = None) -> None:
-        """Delete an object; one that is already gone is as good."""
+        """Delete an object; it may be gone already."""
         kind = kind_of(item)
         try:
             self.client.delete(kind.resource, item["metadata"]["name"], cascade=cascade, **_where(item))
@@ -279,7 +279,7 @@ class Cluster(Reader):
         self.client.patch(kind_of(crd).resource, name, patch, patch_type=PatchType.MERGE)
 
     def _has_objects(self, crd: Manifest) -> bool:
-        """Whether any object of a type exists, or may exist in a version that nobody serves."""
+        """Whether a type has any object, or may have one in a version that is not served."""
         spec = crd["spec"]
         served = [version["name"] for version in spec["versions"] if version["served"]]
         if not served:
@@ -295,16 +295,16 @@ class Cluster(Reader):
         try:
             return any(True for _ in self.client.list(kind.resource, chunk_size=1, **where))
         except httpx2.HTTPStatusError as error:
-            if errors.is_missing(error):  # its names were never accepted
+            if errors.is_missing(error):  # the API server never accepted its names
                 return False
             raise
 
     def _clear_once(self, *, insist: bool = False) -> list[Problem]:
-        """Let go of all that is ours, the record last; return what was in the way."""
+        """Remove all our objects, the record last; return the problems."""
         try:
             live = _by_identity(self.labelled({PARENT_KIND}))
             record = self.own.recorded(live.values())
-            # Without the record, whatever a charm may own is looked for.
+            # Without the record, look for every kind that a charm may own.
             kinds = set(KINDS) if record is None else record.kinds
             live |= _by_identity(self.labelled(kinds - {PARENT_KIND}))
             removals = planning.plan(self.own, Wanted(), Existing(live)).removals
@@ -331,9 +331,9 @@ def _by_identity(items: Iterable[Manifest]) -> dict[Key, Manifest]:
 def _each(
     work: Callable[[_Item], Any], items: Iterable[_Item], manifest: Callable[[_Item], Manifest]
 ) -> tuple[list[Any], list[Refusal]]:
-    """Do `work` for each item, a few at a time; return the results in order, and what failed.
+    """Do `work` for each item, a few in parallel; return the results in order, and the failures.
 
-    An error that is no `Problem` is a bug, and is raised once all have ended.
+    Any other error than a `Problem` is a bug; it is raised when all items are done.
     """
 
     def attempt(item: _Item) -> tuple[Any, Problem | None]:
@@ -358,9 +358,9 @@ def _each(
 
 
 def _writable(manifest: Manifest) -> Manifest:
-    """Return a document whose labels and annotations, and those of its pods, can be written.
+    """Return a copy of a document whose labels and annotations can be changed, its pods' included.
 
-    The rest is shared with the original: the definitions of pipelines have two megabytes.
+    It shares the rest with the original: the CRDs of pipelines have two megabytes.
     """
     result = {**manifest, "metadata": copy.deepcopy(manifest["metadata"])}
     spec = manifest.get("spec")

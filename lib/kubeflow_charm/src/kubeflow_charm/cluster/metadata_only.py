@@ -1,8 +1,8 @@
-"""Lists of metadata only: half of what is read where there are thousands of objects.
+"""Lists of metadata only, which halve the bytes to read for thousands of objects.
 
-An object's metadata tells whether it is settled and whose it is (`settled.py`, `ownership.py`). The API
-server leaves out the rest on request, which lightkube has no word for (metadata-only fetches,
-https://kubernetes.io/docs/reference/using-api/api-concepts/).
+An object's metadata tells whether it is settled and who owns it (`settled.py`, `ownership.py`). The API
+server leaves out the rest on request (metadata-only fetches,
+https://kubernetes.io/docs/reference/using-api/api-concepts/). lightkube has no option for this.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ def requested() -> Iterator[None]:
 
 
 def prepare(request: httpx2.Request) -> None:
-    """Ask for metadata in `request`, if that is requested; other content is taken where there is none."""
+    """Ask for metadata in `request` if this thread wants it; the answer may still be complete."""
     if _requested.get():
         request.headers["accept"] = ACCEPT
 
 
 def mended(response: httpx2.Response) -> httpx2.Response:
-    """Return the response with `[]` for the items of an empty list, for which the API server writes null."""
+    """Return the response with `[]` as the items of an empty list; the API server writes null."""
     if _requested.get() and response.is_success and response.read().rstrip().endswith(_NOTHING):
         return httpx2.Response(response.status_code, json={**response.json(), "items": []})
     return response

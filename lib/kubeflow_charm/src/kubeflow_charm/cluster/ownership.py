@@ -1,10 +1,10 @@
 """What belongs to the application: Kubernetes' ApplySet convention.
 
-A parent object in the model's namespace records the kinds that the application has objects of, and every
-member carries the parent's id. So an object is found whatever template made it, and a kind that has left the
-templates is still pruned. The convention is KEP-3659 of kubernetes/enhancements, as `kubectl apply
---prune --applyset` uses it. One thing is left out: the parent does not list the namespaces of its members,
-which may be thousands, so kubectl itself cannot take over.
+A parent object in the model's namespace records the kinds of the application's objects, and every member
+carries the parent's ID. So we find an object whatever template made it, and we still delete a kind that no
+template has any more. The convention is KEP-3659 of kubernetes/enhancements, as `kubectl apply --prune
+--applyset` uses it. We deviate in one point: the parent does not list the namespaces of its members, which
+may be thousands. So kubectl itself cannot take over.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from kubeflow_charm.cluster import settled
 from kubeflow_charm.cluster.resources import Kind, Manifest, by_group_kind
 
 INSTANCE = "app.kubernetes.io/instance"
-"""Label of all that is ours, pods included: one selector for lists and watches."""
+"""Label of all our objects and pods: one selector for lists and watches."""
 PART_OF = "applyset.kubernetes.io/part-of"
 ID = "applyset.kubernetes.io/id"
 KINDS = "applyset.kubernetes.io/contains-group-kinds"
@@ -30,12 +30,12 @@ _LABEL_VALUE = 63
 
 @dataclass(frozen=True)
 class Record:
-    """What the parent says about the set.
+    """The parent's record of the set.
 
     Args:
-        names: the kinds of its members, as `Deployment.apps`. Another revision of the charm may have written
-            some that this one does not know; they stay.
-        shared: names of the CRDs that the application uses and somebody else manages.
+        names: the kinds of its members, as `Deployment.apps`. Another revision of the charm may have recorded
+            kinds that this one does not know; they stay.
+        shared: names of the CRDs that the application uses and others manage.
     """
 
     names: frozenset[str] = frozenset()
@@ -53,7 +53,7 @@ class Record:
 
     @property
     def unknown(self) -> frozenset[str]:
-        """The names of kinds that this revision does not know, and so cannot address."""
+        """The names of kinds that this revision does not know and cannot address."""
         return frozenset(name for name in self.names if by_group_kind(name) is None)
 
 
@@ -72,16 +72,16 @@ class ApplySet:
         encoded = base64.urlsafe_b64encode(digest).decode().rstrip("=")
         self.id = f"applyset-{encoded}-v1"
         self.instance = _label_value(f"{namespace}.{application}")
-        """Value of `INSTANCE`. Names of models and applications hold no dot, so it is unambiguous."""
+        """Value of `INSTANCE`. It is unambiguous, because names of models and applications have no dot."""
         self.field_manager = f"juju.{namespace}.{application}"[:128]
 
     @property
     def selector(self) -> dict[str, str]:
-        """The label selector of all that is ours, and of our pods."""
+        """The label selector of all our objects and pods."""
         return {INSTANCE: self.instance}
 
     def claim(self, manifest: Manifest) -> None:
-        """Put the labels of a member on a document, and ours on the pods that it will make."""
+        """Label a document as a member, and its pods as ours."""
         labels = manifest["metadata"].setdefault("labels", {})
         labels.update({INSTANCE: self.instance, PART_OF: self.id})
         spec = manifest.get("spec")
@@ -95,11 +95,11 @@ class ApplySet:
         return (manifest["metadata"].get("labels") or {}).get(PART_OF) == self.id
 
     def made(self, manifest: Manifest) -> bool:
-        """Whether we have applied a live object, though somebody may have removed our labels."""
+        """Whether we have applied a live object, even if somebody has removed our labels."""
         return settled.applied_fields(manifest, self.field_manager) is not None
 
     def is_parent(self, manifest: Manifest) -> bool:
-        """Whether an object is where the parent belongs."""
+        """Whether an object has the parent's kind, namespace and name."""
         metadata = manifest["metadata"]
         place = (manifest["kind"], metadata.get("namespace"), metadata["name"])
         return place == ("ConfigMap", self.namespace, self.name)
@@ -121,7 +121,7 @@ class ApplySet:
         }
 
     def recorded(self, live: Iterable[Manifest]) -> Record | None:
-        """Return the record of the parent, which is among our live objects unless there is none yet."""
+        """Return the parent's record; None if no parent is among our live objects."""
         for item in live:
             if self.is_parent(item):
                 annotations = item["metadata"].get("annotations") or {}
@@ -130,7 +130,7 @@ class ApplySet:
         return None
 
     def _wrote_kinds(self, parent: Manifest) -> bool:
-        """Whether the kinds in the parent are as we wrote them: unknown ones of others mean nothing."""
+        """Whether we wrote the kinds in the parent; otherwise unknown kinds mean nothing."""
         fields = settled.applied_fields(parent, self.field_manager) or {}
         return f"f:{KINDS}" in fields.get("f:metadata", {}).get("f:annotations", {})
 
@@ -140,7 +140,7 @@ def _names(text: str | None) -> frozenset[str]:
 
 
 def _label_value(text: str) -> str:
-    """Return `text` as a label value: as it is, or cut and made unique by a hash."""
+    """Return `text` as a label value; a long text is cut, and a hash makes it unique."""
     if len(text) <= _LABEL_VALUE:
         return text
     return f"{text[: _LABEL_VALUE - 9]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -1,6 +1,6 @@
-"""What to write, what to delete, and what stands in the way: decided from what is wanted and what exists.
+"""Decide what to write, what to delete and what is in the way, from what is wanted and what exists.
 
-Nothing here asks or changes the cluster; `executor.py` does both.
+Nothing here reads or changes the cluster; `executor.py` does both.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PARENT_KIND = next(kind for kind in KINDS if kind.group_kind == "ConfigMap")
 
 Objects = Mapping[Key, Manifest]
 Refusal = tuple[Manifest, Problem]
-"""An object that could not be written or deleted, and why; if it is another's, the object that exists."""
+"""An object that could not be written or deleted, and why. If somebody else owns it, the existing object."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class Wanted:
     """What should exist; every object is claimed and stamped.
 
     Args:
-        core: what the application is made of. If one of these cannot be written, what comes after it in the
-            order of kinds waits, and nothing is deleted.
-        spread: objects that do not depend on one another; one that cannot be written stops nothing else.
-        keep: tells which of our objects stay although they are not wanted.
+        core: the application's own objects. If one cannot be written, the later kinds wait, and nothing is
+            deleted.
+        spread: independent objects; if one cannot be written, the others go on.
+        keep: decides which unwanted objects of ours stay.
     """
 
     core: Objects = field(default_factory=dict)
@@ -49,19 +49,19 @@ class Wanted:
 
     @property
     def kinds(self) -> set[Kind]:
-        """The kinds of all wanted objects, and that of the parent."""
+        """The kinds of all wanted objects, and the parent's kind."""
         return {kind_of(item) for _, item in self} | {PARENT_KIND}
 
 
 @dataclass(frozen=True)
 class Existing:
-    """What the cluster has before anything is written.
+    """The cluster before the first write.
 
     Args:
         live: the objects that carry our label, by their keys.
-        unlabelled: the objects without our label that are in the place of a wanted one, and of the parent if
-            that is not among the live ones. CRDs that somebody else manages are whole; of others, the
-            metadata is enough.
+        unlabelled: the objects without our label in the places of wanted objects, and in the parent's place
+            if no live object is the parent. CRDs that somebody else manages are complete; other objects may
+            be metadata only.
     """
 
     live: Objects = field(default_factory=dict)
@@ -74,8 +74,8 @@ class Write:
 
     Args:
         manifest: the object.
-        force: whether to take fields from other managers. A new object is applied without:
-            if somebody makes it meanwhile, the next hook finds out whose it is.
+        force: whether to take fields from other managers. A new object is applied without force: if somebody
+            else creates it meanwhile, the next hook finds its owner.
     """
 
     manifest: Manifest
@@ -83,7 +83,7 @@ class Write:
 
 
 class Way(enum.Enum):
-    """How to let go of an object."""
+    """How to remove an object from the set."""
 
     DELETE = "delete it"
     DELETE_UNUSED = "delete it, or release it if it is a type that has objects"
@@ -92,7 +92,7 @@ class Way(enum.Enum):
 
 @dataclass(frozen=True)
 class Removal:
-    """Let go of one object."""
+    """Remove one object from the set."""
 
     manifest: Manifest
     way: Way
@@ -103,16 +103,16 @@ class Plan:
     """What to do, in this order: record, ranks, spread, removals, record again.
 
     Args:
-        blocked: problems of core objects. If there is any, nothing at all is done.
-        record: what the parent must say before anything is written; None if it says so already.
-        ranks: groups of objects to apply one group after the other.
-        spread: objects to apply whatever becomes of one of them.
+        blocked: problems of core objects. If there are any, the executor does nothing.
+        record: the parent's record before the first write; None if the parent already has it.
+        ranks: groups of objects to apply, one group after the other.
+        spread: independent objects to apply.
         refused: objects of `Wanted.spread` that are not written, and why.
-        removals: groups of objects to let go one group after the other.
-        shared: names of the CRDs that are used and somebody else manages, to their managers.
-        newly_shared: the names that the parent does not say yet.
-        stale: recorded kinds of which nothing is wanted any more.
-        final: what the parent must say once the objects of stale kinds are gone.
+        removals: groups of objects to remove, one group after the other.
+        shared: names of the CRDs that we use and others manage, to their managers.
+        newly_shared: the names that the parent does not record yet.
+        stale: recorded kinds without any wanted object.
+        final: the parent's record once the objects of stale kinds are gone.
     """
 
     blocked: tuple[Refusal, ...] = ()
@@ -127,7 +127,7 @@ class Plan:
     final: Record = field(default_factory=Record)
 
     def record_after(self, remaining: Iterable[Manifest]) -> Record | None:
-        """Return what the parent must say in the end; None if it says so already.
+        """Return the parent's final record; None if the parent already has it.
 
         Args:
             remaining: the objects that could not be removed.
@@ -139,7 +139,7 @@ class Plan:
 
 
 def undecided(own: ApplySet, wanted: Wanted, live: Objects) -> dict[Key, Manifest]:
-    """Return the places to look at for objects without our label: wanted ones, and the parent's."""
+    """Return the places where an object without our label may be: wanted ones, and the parent's."""
     places = {key: item for key, item in wanted if key not in live}
     if own.recorded(live.values()) is None and wanted:
         parent = own.parent(Record())
@@ -150,9 +150,9 @@ def undecided(own: ApplySet, wanted: Wanted, live: Objects) -> dict[Key, Manifes
 def plan(own: ApplySet, wanted: Wanted, existing: Existing) -> Plan:
     """Decide what to do.
 
-    An object is ours if it carries our label, or if we have applied it. What belongs to somebody else is
-    neither changed nor deleted: server-side apply would merge into it without a conflict, and removal would
-    delete it. CRDs follow the rules of `sharing.py`.
+    An object is ours if it carries our label, or if we have applied it. We neither change nor delete other
+    objects: server-side apply would merge into them without a conflict, and removal would delete them. CRDs
+    follow the rules of `sharing.py`.
     """
     record = own.recorded(existing.live.values())
     judge = _Judge(own, existing)
@@ -181,7 +181,7 @@ def plan(own: ApplySet, wanted: Wanted, existing: Existing) -> Plan:
 
 
 class _Judge:
-    """Decides about one wanted object after the other, and notes the CRDs that are shared."""
+    """Judges one wanted object after the other, and collects the shared CRDs."""
 
     def __init__(self, own: ApplySet, existing: Existing):
         self._own = own
@@ -190,13 +190,13 @@ class _Judge:
         self.shared: dict[str, tuple[str, ...]] = {}
 
     def verdict(self, key: Key, item: Manifest) -> Write | Refusal | None:
-        """Return what to write, or why that cannot be; None if nothing is to do."""
+        """Return what to write, or why we cannot; None if there is nothing to do."""
         live = self._existing.live.get(key)
         present = live or self._existing.unlabelled.get(key)
         if present is None:
             return Write(item, force=False)
         if kind_of(item).shared:
-            if "deletionTimestamp" in present["metadata"]:  # with its objects: nothing can be built on it
+            if "deletionTimestamp" in present["metadata"]:  # its objects go, too: nothing can use it
                 return item, waiting(described(item), "is being removed")
             managers = sharing.other_managers(present, self._own.field_manager)
             if managers and not sharing.is_our_schema(present, self._own.field_manager):
@@ -216,7 +216,7 @@ class _Judge:
         return None
 
     def parent_conflicts(self, wanted: Wanted) -> list[Refusal]:
-        """Return the problem that the parent's name is taken, by an object or by a template."""
+        """Return the problem that an object or a template has the parent's name."""
         parent = self._own.parent(Record())
         key = identity(parent)
         if key in wanted:
@@ -235,12 +235,12 @@ def _ranks(writes: Iterable[Write]) -> tuple[tuple[Write, ...], ...]:
 
 
 def _is_ours(own: ApplySet, labelled: Manifest) -> bool:
-    """Whether an object with our label is a member, though somebody may have taken the other label off."""
+    """Whether an object with our label is a member, even if somebody has removed the other label."""
     return own.is_member(labelled) or (own.made(labelled) and not own.is_parent(labelled))
 
 
 def _removals(own: ApplySet, gone: Iterable[Manifest]) -> tuple[tuple[Removal, ...], ...]:
-    """Return how to let go of objects: webhooks first, which call a workload; then the last written."""
+    """Return how to remove objects: webhooks first, because they call workloads; then in reverse order."""
 
     def order(removal: Removal) -> tuple[bool, int]:
         rank = kind_of(removal.manifest).rank

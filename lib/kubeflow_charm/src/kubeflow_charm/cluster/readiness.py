@@ -1,6 +1,6 @@
-"""From live objects to what the operator sees: which workload is not ready, and the pod's own reason.
+"""Translate live objects into problems: which workload is not ready, with the pod's own reason.
 
-A pod's reason is text of programs that may print what is secret (`redaction.py`).
+A pod's reason is the text of a program, which may print secrets (`redaction.py`).
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from kubeflow_charm.problems import Problem, blocked, waiting
 from kubeflow_charm.redaction import redacted
 
 PodReader = Callable[[], list[Manifest]]
-"""Returns the application's pods; called only when something is not ready."""
+"""Returns the application's pods; called only if a workload is not ready."""
 
 _STARTING = {"ContainerCreating", "PodInitializing", ""}
 
 
 def problems(live: Iterable[Manifest], pods: PodReader) -> list[Problem]:
-    """Return what keeps the objects from being ready, one problem for each, workloads first.
+    """Return one problem for each object that is not ready, in the order of the objects.
 
     Args:
-        live: the objects as the API server has them, status included.
+        live: the objects as the API server has them, with their status.
         pods: reads the application's pods.
     """
     found: list[Problem] = []
@@ -41,7 +41,7 @@ def problems(live: Iterable[Manifest], pods: PodReader) -> list[Problem]:
 
 
 def _shortfall(workload: Manifest) -> str:
-    """Return `centraldashboard 0/1`, or nothing if the rollout is complete (kubectl rollout status)."""
+    """Return `centraldashboard 0/1`, or an empty text if the rollout is complete (kubectl rollout status)."""
     metadata, status = workload["metadata"], workload.get("status") or {}
     wanted = workload.get("spec", {}).get("replicas", 1)
     observed = status.get("observedGeneration", 0) >= metadata.get("generation", 1)
@@ -51,16 +51,16 @@ def _shortfall(workload: Manifest) -> str:
     ready = status.get(counter, 0)
     if observed and updated and alone and ready >= wanted:
         return ""
-    # A rollout with old pods still serving has enough of them: what is short are the new ones.
+    # During a rollout, old pods may still serve. Count only the new ones.
     shown = min(ready, status.get("updatedReplicas", 0)) if observed else 0
     return f"{metadata['name']} {shown}/{wanted}"
 
 
 def _workload_reason(workload: Manifest, pods: list[Manifest]) -> str:
-    """Return why: a pod's reason, else the controller's own, else that pods are starting."""
+    """Return the reason of a pod, otherwise of the controller, otherwise that pods are starting."""
     selector = workload["spec"].get("selector", {}).get("matchLabels", {})
     own = [pod for pod in pods if selector.items() <= pod["metadata"].get("labels", {}).items()]
-    # The newest pods are those of the present template.
+    # The newest pods belong to the present template.
     own.sort(key=lambda pod: pod["metadata"].get("creationTimestamp", ""), reverse=True)
     for pod in own:
         if reason := pod_reason(pod):
@@ -72,7 +72,7 @@ def _workload_reason(workload: Manifest, pods: list[Manifest]) -> str:
 
 
 def pod_reason(pod: Manifest) -> str:
-    """Return why a pod is not ready in Kubernetes' own words, or nothing if it only needs time."""
+    """Return Kubernetes' own reason why a pod is not ready, or an empty text if the pod only needs time."""
     status = pod.get("status") or {}
     for condition in status.get("conditions") or []:
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
@@ -101,14 +101,14 @@ def _container_reason(container: dict[str, Any]) -> str:
 
 
 _SEVERE = re.compile(r"^[EF]\d{4} [\d:.]+\s+\d+ [^\]]*\] (.*)")
-"""A line of klog or glog that is an error: severity and day, time, thread, place, and what is wrong."""
+"""An error line of klog or glog: severity and day, time, thread, place, and the message."""
 
 
 def last_words(message: str) -> str:
-    """Return why a container ended, from the end of its log, which `terminationMessagePolicy` puts there.
+    """Return why a container ended, from the end of its log (`terminationMessagePolicy` copies it).
 
-    That is the last error in the format of Kubernetes' own programs, which a stack may follow; otherwise the
-    last line.
+    This is the last error in the format of Kubernetes' own programs, even if a stack follows; otherwise it
+    is the last line.
     """
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     severe = [found[1] for line in lines if (found := _SEVERE.match(line))]

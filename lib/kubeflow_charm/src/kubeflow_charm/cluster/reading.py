@@ -1,4 +1,4 @@
-"""What a charm reads from the cluster, each by one request."""
+"""Reads of the cluster, one request each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kubeflow_charm.cluster.resources import KINDS, WORKLOAD, Kind, Manifest
 from kubeflow_charm.problems import Problem
 
 Labels = Mapping[str, str | None]
-"""A label selector; a value of None asks for the label only."""
+"""A label selector; None stands for any value of the label."""
 
 _NAMESPACE = next(kind for kind in KINDS if kind.group_kind == "Namespace")
 _POD = Kind("v1", "Pod", "pods", WORKLOAD)
@@ -24,7 +24,7 @@ _NODE = Kind("v1", "Node", "nodes", WORKLOAD, namespaced=False)
 class Reader:
     """Reads objects with the application's own rights.
 
-    One request follows the other, so a hook that only reads opens one connection.
+    The requests follow one another, so a hook that only reads opens one connection.
 
     Args:
         application: name of the Juju application.
@@ -49,18 +49,18 @@ class Reader:
         """Return the application's pods in its namespace.
 
         Raises:
-            Problem: if the API server does not answer or refuses; all the readers below raise the same.
+            Problem: if the API server does not answer or refuses. The other readers raise the same.
         """
         with errors.explained("pods", self.application):
             return self._list(_POD, self.own.namespace, self.own.selector)
 
     def all_pods(self) -> list[Manifest]:
-        """Return the pods of the whole cluster, whoever owns them; not for a hook."""
+        """Return all pods of the cluster; too many for a hook."""
         with errors.explained("pods", self.application):
             return self._list(_POD, ALL_NS, None)
 
     def namespaces(self, label: str) -> list[Manifest]:
-        """Return the namespaces that have a label, whatever its value, and are not going away."""
+        """Return the namespaces with a label of any value, except those that are being deleted."""
         with errors.explained("namespaces", self.application):
             found = self._list(_NAMESPACE, "", {label: None})
         return [item for item in found if "deletionTimestamp" not in item["metadata"]]
@@ -71,7 +71,7 @@ class Reader:
             return self._list(_NODE, "", None)
 
     def labelled(self, kinds: Iterable[Kind]) -> list[Manifest]:
-        """Return the objects of some kinds that carry our label, the parent of our set included."""
+        """Return the objects of some kinds with our label, including the parent of our set."""
         return [
             item
             for kind in sorted(kinds, key=str)
@@ -79,13 +79,13 @@ class Reader:
         ]
 
     def of_kind(self, kind: Kind, namespace: str, labels: Labels | None, *, whole: bool) -> list[Manifest]:
-        """Return the objects of a kind, none if the type is absent.
+        """Return the objects of a kind; none if the type does not exist.
 
         Args:
             kind: the kind.
             namespace: where to look; ignored for kinds without namespaces.
-            labels: which to return; None for all.
-            whole: whether more than their metadata is read.
+            labels: which objects to return; None for all.
+            whole: whether to read complete objects, not only their metadata.
         """
         content = contextlib.nullcontext() if whole else metadata_only.requested()
         try:
@@ -97,12 +97,12 @@ class Reader:
             raise
 
     def whole(self, kind: Kind, name: str) -> Manifest:
-        """Return one object of a kind without namespaces."""
+        """Return one complete object of a kind without namespaces."""
         with errors.explained(f"{kind.kind} {name}", self.application):
             return {**self.client.get(kind.resource, name), "apiVersion": kind.api_version, "kind": kind.kind}
 
     def named(self, kind: Kind, name: str, *, everywhere: bool = False) -> list[Manifest]:
-        """Return the objects of one name: those in our namespace, or those in all."""
+        """Return the objects with one name, in our namespace or in all namespaces."""
         with errors.explained(f"{kind.kind} {name}", self.application):
             where = ALL_NS if everywhere else self.own.namespace
             return self._list(kind, where, None, fields={"metadata.name": name})
@@ -112,5 +112,5 @@ class Reader:
     ) -> list[Manifest]:
         where = {"namespace": namespace} if kind.namespaced else {}
         items = self.client.list(kind.resource, labels=labels, fields=fields, **where)
-        # Items of a list come without the two fields that say what they are, or as mere metadata.
+        # Items of a list lack `apiVersion` and `kind`, or have those of their metadata.
         return [{**item, "apiVersion": kind.api_version, "kind": kind.kind} for item in items]

@@ -1,7 +1,7 @@
 """Every kind of object a charm may own, declared once.
 
-Objects travel as plain documents (lightkube's generic resources are dicts), because typed models drop a
-field they do not know without a word, and then the API server's strict validation has nothing to refuse.
+Objects are plain documents (lightkube's generic resources are dicts). Typed models would silently drop
+unknown fields, and the API server's strict validation could not refuse them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Kind:
-    """How one kind is addressed, when its objects are written, and what may be done to them.
+    """One kind: its address, its place in the order of writing, and what we may do to its objects.
 
     Args:
         api_version: `apps/v1`.
@@ -30,10 +30,10 @@ class Kind:
         plural: `deployments`.
         rank: the place in the order of writing.
         namespaced: whether its objects are in namespaces.
-        shared: whether several installations use one object. That is true of CRDs only: an object of any
-            other kind belongs to whoever made it.
-        replaceable: whether an object can be deleted and made again without losing anything but moments.
-        status: whether we read more of live objects than their metadata.
+        shared: whether several installations use one object. This is true of CRDs only: an object of any
+            other kind belongs to its creator.
+        replaceable: whether we can delete and create an object again without loss of data.
+        status: whether we read complete live objects, not only their metadata.
     """
 
     api_version: str
@@ -52,7 +52,7 @@ class Kind:
 
     @functools.cached_property
     def group_kind(self) -> str:
-        """`Deployment.apps`, `ConfigMap`: the form that ApplySet parents record."""
+        """The name in an ApplySet's parent: `Deployment.apps`, `ConfigMap`."""
         return f"{self.kind}.{self.group}" if self.group else self.kind
 
     @functools.cached_property
@@ -75,7 +75,7 @@ class Kind:
 
 
 NAMESPACE, DEFINITION, RIGHTS, DATA, NETWORK, WORKLOAD, CUSTOM, WEBHOOK = range(8)
-"""The order of writing: what others refer to comes first, what calls a workload last."""
+"""The order of writing: first what others refer to, last what calls a workload."""
 
 KINDS: tuple[Kind, ...] = (
     Kind("v1", "Namespace", "namespaces", NAMESPACE, namespaced=False),
@@ -114,7 +114,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims", DATA),
     Kind("v1", "Service", "services", NETWORK),
     Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", NETWORK),
-    # Before the pods it guards, which believe the headers of whoever reaches them.
+    # Before its pods, which believe the headers of any caller.
     Kind("security.istio.io/v1", "AuthorizationPolicy", "authorizationpolicies", NETWORK),
     Kind("apps/v1", "Deployment", "deployments", WORKLOAD, replaceable=True, status=True),
     Kind("apps/v1", "StatefulSet", "statefulsets", WORKLOAD, status=True),
@@ -138,7 +138,7 @@ KINDS: tuple[Kind, ...] = (
         namespaced=False,
     ),
 )
-"""A kind stays here when the last template with it goes, so that an upgrade can still prune it."""
+"""A kind stays here when no template has it any more, so that an upgrade can still delete its objects."""
 
 _BY_NAME = {(kind.api_version, kind.kind): kind for kind in KINDS}
 _BY_GROUP_KIND = {kind.group_kind: kind for kind in KINDS}
@@ -148,7 +148,7 @@ def kind_of(manifest: Manifest) -> Kind:
     """Return the kind of a document.
 
     Raises:
-        LookupError: if no such kind is declared here; a bug of the charm.
+        LookupError: if this module does not declare the kind; a bug of the charm.
     """
     key = (str(manifest.get("apiVersion")), str(manifest.get("kind")))
     if key not in _BY_NAME:
@@ -157,17 +157,17 @@ def kind_of(manifest: Manifest) -> Kind:
 
 
 def by_group_kind(name: str) -> Kind | None:
-    """Return the kind that an ApplySet parent recorded as `Deployment.apps`, if it is declared."""
+    """Return the kind with a name such as `Deployment.apps`, or None if it is not declared."""
     return _BY_GROUP_KIND.get(name)
 
 
 def identity(manifest: Manifest) -> Key:
-    """Return what identifies an object: group and kind, namespace, name. Not the version, which may move."""
+    """Return the identity of an object: group and kind, namespace, name. The version may change."""
     metadata = manifest["metadata"]
     return kind_of(manifest).group_kind, metadata.get("namespace", ""), metadata["name"]
 
 
 def described(manifest: Manifest) -> str:
-    """Return `Deployment kubeflow/centraldashboard`, for people."""
+    """Return a name for people, such as `Deployment kubeflow/centraldashboard`."""
     metadata = manifest["metadata"]
     return f"{manifest['kind']} " + "/".join(filter(None, (metadata.get("namespace"), metadata["name"])))

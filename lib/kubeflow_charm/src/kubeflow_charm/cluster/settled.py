@@ -1,8 +1,8 @@
-"""Whether a live object already is what would be applied, decided without writing.
+"""Decide without writing whether an apply would change a live object.
 
-Two facts together are exact. The applied-hash annotation says that what we last applied is what we would
-apply now; `managedFields` says that every field we applied is still ours. Another writer that changes or
-removes one of our fields takes it out of our set, and a field that others add leaves our set alone.
+Two facts together are exact. The applied-hash annotation says that we last applied what we would apply now.
+`managedFields` says that every field we applied is still ours. If another writer changes or removes one of
+our fields, it leaves our set. If others add a field, our set stays the same.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from kubeflow_charm.cluster.resources import Manifest
 
 APPLIED_HASH = "kubeflow-charm/applied-hash"
 _CANONICAL = msgspec.json.Encoder(order="sorted")
-"""A seventh of the time of `json`, for the same bytes where all is ASCII."""
+"""It takes a seventh of the time of `json`, and gives the same bytes for ASCII."""
 
 
 def stamp(manifest: Manifest) -> None:
@@ -28,10 +28,10 @@ def stamp(manifest: Manifest) -> None:
 
 
 class Settled:
-    """Tells whether objects are settled, and remembers which fields were complete.
+    """Tells whether objects are settled, and remembers the fields that were complete.
 
-    Thousands of objects may differ in nothing but their namespace. They have one hash and mostly the same
-    fields, so those are compared once.
+    Thousands of objects may differ only in their namespace. They have the same hash, and most have the same
+    fields, so the fields are compared once.
 
     Args:
         manager: the field manager.
@@ -40,10 +40,10 @@ class Settled:
     def __init__(self, manager: str):
         self._manager = manager
         self._whole: dict[str, dict[str, Any]] = {}
-        """Hash of a document to fields that are complete for it."""
+        """Hash of a document to the fields that are complete for it."""
 
     def is_settled(self, desired: Manifest, live: Manifest | None) -> bool:
-        """Whether applying `desired`, stamped, would change nothing in `live`."""
+        """Whether applying the stamped document `desired` would change nothing in `live`."""
         if live is None:
             return False
         digest = desired["metadata"]["annotations"][APPLIED_HASH]
@@ -55,7 +55,7 @@ class Settled:
         if fields == self._whole.get(digest):
             return True
         body = {key: desired[key] for key in desired if key not in ("apiVersion", "kind")}
-        # The name and the namespace are nobody's field.
+        # Nobody manages the name and the namespace.
         body["metadata"] = {k: v for k, v in body["metadata"].items() if k in ("labels", "annotations")}
         if owned(body, fields):
             self._whole[digest] = fields
@@ -64,7 +64,7 @@ class Settled:
 
 
 def applied_fields(live: Manifest, manager: str) -> dict[str, Any] | None:
-    """Return the `fieldsV1` that server-side apply keeps for `manager`, or None."""
+    """Return the `fieldsV1` of `manager` in server-side apply, or None."""
     for entry in live["metadata"].get("managedFields") or []:
         ours = entry.get("manager") == manager and entry.get("operation") == "Apply"
         if ours and not entry.get("subresource"):
@@ -75,8 +75,8 @@ def applied_fields(live: Manifest, manager: str) -> dict[str, Any] | None:
 def owned(desired: Any, fields: dict[str, Any]) -> bool:
     """Whether every field of `desired` is in `fields`, a node of `fieldsV1`.
 
-    The format is that of sigs.k8s.io/structured-merge-diff: `f:` a field, `k:` an item of a list by its
-    keys, `v:` an item of a set, `.` the item itself; an empty node is a leaf, owned whole.
+    The format is that of sigs.k8s.io/structured-merge-diff: `f:` is a field, `k:` an item of a list by its
+    keys, `v:` an item of a set, `.` the item itself. An empty node is a leaf with all that is below it.
     """
     if not fields:
         return True
@@ -94,7 +94,7 @@ def owned(desired: Any, fields: dict[str, Any]) -> bool:
 
 
 def _owned_item(item: Any, keyed: list[tuple[dict[str, Any], dict[str, Any]]]) -> bool:
-    """Whether one item of a list with map keys is ours. A key left out of `item` was defaulted."""
+    """Whether we own one item of a list with map keys. If `item` lacks a key, it has the default."""
     for keys, node in keyed:
         if all(item[key] == value for key, value in keys.items() if key in item):
             return owned(item, node)

@@ -1,13 +1,13 @@
-"""CRDs that somebody else manages: who that is, and whether their schema serves us.
+"""CRDs that somebody else manages: who manages them, and whether their schema serves us.
 
-A type exists once in a cluster, however many installations bring it: Argo by Helm and Argo by us, say. A CRD
-is shared if somebody else has made it or writes its schema, which `managedFields` shows: in server-side apply
-every manager that has the fields `spec.group` or `spec.versions` has written one or the other. Managers of
-smaller fields do not count, such as a program that injects the authority of a conversion webhook, nor does
-who annotates or labels the CRD, nor the API server, which writes the subresource `status`.
+A type exists once in a cluster, even if several installations bring it, such as Argo by Helm and Argo by us.
+A CRD is shared if somebody else created it or writes its schema. `managedFields` shows this: in server-side
+apply, a manager of the field `spec.group` or `spec.versions` has written it. Managers of smaller fields do
+not count: a program that injects the CA bundle of a conversion webhook, or one that labels or annotates the
+CRD, or the API server, which writes the subresource `status`.
 
-The schema of a shared CRD is never overwritten. Releasing a CRD takes off our labels and our entry in
-`managedFields`, and nothing else. A CRD without any manager belongs to nobody, and whoever needs it takes it.
+We never overwrite the schema of a shared CRD. To release a CRD, we remove our labels and our entry in
+`managedFields`, and nothing else. A CRD without any manager belongs to nobody, and we take it if we need it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from kubeflow_charm.cluster.settled import APPLIED_HASH
 
 _MADE, _SCHEMA = "f:group", "f:versions"
 _NOBODY = "before-first-apply"
-"""Whom the API server names for the fields of an object without managers, when somebody first applies it
+"""The manager that the API server invents for existing fields when somebody first applies an object
 (k8s.io/apimachinery v0.36, pkg/util/managedfields/internal/skipnonapplied.go)."""
 _OPEN = "x-kubernetes-preserve-unknown-fields"
 
 
 def other_managers(crd: Manifest, ours: str) -> tuple[str, ...]:
-    """Return who else has made a CRD or writes its schema, sorted.
+    """Return the others who created a CRD or write its schema, sorted.
 
     Args:
         crd: as the API server has it; metadata is enough.
@@ -41,13 +41,13 @@ def other_managers(crd: Manifest, ours: str) -> tuple[str, ...]:
 
 
 def is_our_schema(crd: Manifest, ours: str) -> bool:
-    """Whether we are the only writer of a CRD's schema, though somebody else may have made the CRD."""
+    """Whether only we write a CRD's schema, even if somebody else created the CRD."""
     writers = {entry.get("manager") for entry in _entries(crd) if _SCHEMA in _spec(entry)}
     return writers - {_NOBODY} == {ours}
 
 
 def release_patch(crd: Manifest, ours: str) -> dict[str, Any]:
-    """Return the merge patch that gives a CRD up: our labels, our annotation, our fields, no more.
+    """Return the merge patch that releases a CRD: it removes our labels, our annotation and our fields.
 
     Fields without a manager stay as they are. A list with one empty entry clears `managedFields`
     (https://kubernetes.io/docs/reference/using-api/server-side-apply/#clearing-managedfields).
@@ -66,10 +66,10 @@ def release_patch(crd: Manifest, ours: str) -> dict[str, Any]:
 
 
 def shortcoming(wanted: Manifest, existing: Manifest) -> str:
-    """Return why an existing CRD does not serve us, or nothing if it does.
+    """Return why an existing CRD does not serve us, or an empty text if it does.
 
-    It serves us if it has the same names and scope, serves every version that ours serves, with the same
-    subresources, keeps every field that our schema has, and has no other type for it.
+    It serves us if it has the same names and scope, serves every version of ours with the same subresources,
+    keeps every field of our schema, and gives no field another type.
     """
     ours, theirs = wanted["spec"], existing["spec"]
     if ours["scope"] != theirs["scope"]:
@@ -97,7 +97,7 @@ def _version_shortcoming(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
 
 
 def _schema_shortcoming(ours: dict[str, Any], theirs: dict[str, Any], path: str) -> str:
-    """Compare two nodes of structural schemas, and what is below them."""
+    """Compare two nodes of structural schemas, and the nodes below them."""
     if theirs.get("type") and ours.get("type") and theirs["type"] != ours["type"]:
         return f"{path or 'it'} is of type {theirs['type']}"
     for name, node in (ours.get("properties") or {}).items():
@@ -121,7 +121,7 @@ def _schema_shortcoming(ours: dict[str, Any], theirs: dict[str, Any], path: str)
 
 
 def _is_implied(path: str, name: str) -> bool:
-    """Whether every object has a field, and a schema need not name it."""
+    """Whether every object has a field even if its schema does not name it."""
     return not path and name in ("apiVersion", "kind", "metadata")
 
 

@@ -30,18 +30,13 @@ class Endpoint:
     """The application that usually is at the other end, for the command in a status."""
 
     def __init__(self, charm: ops.CharmBase, name: str):
-        self._charm = charm
+        self.charm = charm
         self.name = name
-
-    @property
-    def charm(self) -> ops.CharmBase:
-        """The charm that declares it."""
-        return self._charm
 
     @property
     def relations(self) -> list[ops.Relation]:
         """The active relations in the order they were made; a relation that is breaking is not one."""
-        active = [r for r in self._charm.model.relations[self.name] if r.active and r.app]
+        active = [r for r in self.charm.model.relations[self.name] if r.active and r.app]
         return sorted(active, key=lambda relation: relation.id)
 
     def received(self, relation: ops.Relation) -> Mapping[str, str]:
@@ -50,8 +45,8 @@ class Endpoint:
 
     def write(self, relation: ops.Relation, data: Mapping[str, str]) -> None:
         """Write keys of our application's data, if this unit is the leader: Juju lets no other unit write."""
-        if self._charm.unit.is_leader():
-            relation.data[self._charm.app].update(data)
+        if self.charm.unit.is_leader():
+            relation.data[self.charm.app].update(data)
 
     def of_each(self, read: Callable[[ops.Relation], Value]) -> list[Value]:
         """Return what `read` returns for every relation, in their order.
@@ -98,7 +93,7 @@ class Reader(Endpoint, Generic[Value]):
         """
         for relation in self.relations:
             return self.read(relation)
-        raise missing_relation(self._charm.app.name, self.name, self.hint)
+        raise missing_relation(self.charm.app.name, self.name, self.hint)
 
     def find(self) -> Value | None:
         """Return what `get` returns, or None if nothing is related: for an optional endpoint."""

@@ -133,9 +133,9 @@ class SecretRequires(Requires):
         Juju keeps an application's secrets as long as the application, whatever becomes of the relation that
         they were made for. Does nothing for a relation of another endpoint.
         """
-        if relation.name == self.name and self._charm.unit.is_leader():
+        if relation.name == self.name and self.charm.unit.is_leader():
             with contextlib.suppress(ops.SecretNotFoundError):
-                self._charm.model.get_secret(label=self._label(relation)).remove_all_revisions()
+                self.charm.model.get_secret(label=self._label(relation)).remove_all_revisions()
 
     def _label(self, relation: ops.Relation) -> str:
         """Return the label of a relation's secret, as the charm library has it."""
@@ -144,9 +144,9 @@ class SecretRequires(Requires):
     def _write_secret(self, relation: ops.Relation, content: dict[str, str]) -> str:
         """Make the relation's secret hold `content`, and return its URI."""
         try:
-            secret = self._charm.model.get_secret(label=self._label(relation))
+            secret = self.charm.model.get_secret(label=self._label(relation))
         except ops.SecretNotFoundError:
-            secret = self._charm.app.add_secret(content, label=self._label(relation))
+            secret = self.charm.app.add_secret(content, label=self._label(relation))
         else:
             if secret.get_content(refresh=True) != content:
                 secret.set_content(content)

@@ -58,11 +58,11 @@ class Requires(SdiReader[Storage]):
         Raises:
             Problem: that nothing is related, that nothing is written yet, or that it is garbage.
         """
-        return self.get().store(self.relations[0].app.name, self._charm.model.name)
+        return self.get().store(self.relations[0].app.name, self.charm.model.name)
 
     def store_of(self, relation: ops.Relation) -> ObjectStore:
         """Return the store that an application tells of; raises its `Problem`."""
-        return self.read(relation).store(relation.app.name, self._charm.model.name)
+        return self.read(relation).store(relation.app.name, self.charm.model.name)
 
 
 class Provides(SdiWriter):

@@ -38,7 +38,7 @@ class Requires(Reader[ObjectStore]):
         """
         for relation in self.relations:
             self.write(relation, {"version": "1", "requested-secrets": _WANTED, "bucket": bucket})
-            relation.data[self._charm.unit]["requested-secrets"] = _WANTED
+            relation.data[self.charm.unit]["requested-secrets"] = _WANTED
         return self.get()
 
     def read(self, relation: ops.Relation) -> ObjectStore:
