@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from kubeflow_charm.watch.digests import digest, is_news, node_digest, status_digest
-from kubeflow_charm.watch.watcher import Followed
 from kubeflow_charm.watch.pacing import BURST, QUIET, SLOWEST, SPACING, WIDEST, Pacing
+from kubeflow_charm.watch.watcher import Followed
 
 
 def run(pacing: Pacing, until: float, *, done: Callable[[int], bool] = lambda _: True) -> list[float]:

@@ -75,9 +75,9 @@ _RECONCILED = (
     ops.UpgradeCharmEvent,
     KubernetesChangedEvent,
 )
-"""All these events cause the same hook; `remove` deletes. Events of a remote unit are left out: charms read only
-the data of remote applications, and Juju reports that by a relation-changed without a unit, before any unit
-joins (juju/juju 3.6, worker/uniter/relation/resolver.go)."""
+"""All these events cause the same hook; `remove` deletes. Events of a remote unit are left out: charms read
+only the data of remote applications, and Juju reports that by a relation-changed without a unit, before any
+unit joins (juju/juju 3.6, worker/uniter/relation/resolver.go)."""
 
 
 class ComponentCharm(ops.CharmBase, Generic[Facts]):
