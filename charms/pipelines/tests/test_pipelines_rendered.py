@@ -212,6 +212,10 @@ def test_the_web_app_reads_no_secret_and_knows_where_profiles_keep_artifacts(pip
     assert said["METADATA_ENVOY_SERVICE_SERVICE_HOST"] == "metadata-envoy-service"
 
 
+def test_the_api_server_has_no_logs_to_give_to_whoever_names_a_run(pipelines):
+    assert "pods/log" not in {resource for _, resource in rights(rendered(pipelines), "ml-pipeline")}
+
+
 def test_the_web_app_prints_no_key_of_the_store_for_what_it_signs_with(pipelines):
     documents = rendered(pipelines)
     reference = environment(documents, "ml-pipeline-ui")["TENSORBOARD_PROXY_SIGNING_SECRET"]["secretKeyRef"]

@@ -138,3 +138,19 @@ def test_a_retried_step_knows_which_attempt_it_is():
 def test_what_kfp_would_not_compile_is_refused(pipeline: dict[str, Any]):
     with pytest.raises(NoPipelineError):
         compiled(pipeline, None, SETTINGS)
+
+
+def test_templates_have_what_all_pods_have_and_labels_only_beside_their_own():
+    labels = {"podMetadata": {"labels": {"team": "a"}}}
+    kubernetes = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {"exec-first": labels}}}}}
+    found = compiled(PIPELINE, kubernetes, SETTINGS, run_id="an-id")["spec"]["templates"]
+    metadata = {each["name"]: each["metadata"] for each in found}
+    component = {"pipelines.kubeflow.org/v2_component": "true"}
+    assert all(component.items() <= each["annotations"].items() for each in metadata.values())
+    labelled = {name: each["labels"] for name, each in metadata.items() if "labels" in each}
+    assert list(labelled) == ["metadata-0-1-system-container-impl"]
+    own = labelled["metadata-0-1-system-container-impl"]
+    assert own == component | {
+        "pipeline/runid": "an-id",
+        "{{inputs.parameters.pod-metadata-label-key}}": "{{inputs.parameters.pod-metadata-label-val}}",
+    }

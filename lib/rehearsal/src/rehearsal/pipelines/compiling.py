@@ -85,6 +85,7 @@ class _Compiler:
             "metadata": {"annotations": dict(templates.WITHOUT_SIDECAR)},
             "dag": {"tasks": [driver, root]},
         }
+        pods = {"annotations": {LABEL: "true"}, "labels": {LABEL: "true", RUN_LABEL: self._run_id}}
         return {
             "apiVersion": "argoproj.io/v1alpha1",
             "kind": "Workflow",
@@ -95,13 +96,10 @@ class _Compiler:
             "spec": {
                 "entrypoint": "entrypoint",
                 "serviceAccountName": self._settings.service_account,
-                "podMetadata": {
-                    "annotations": {LABEL: "true"},
-                    "labels": {LABEL: "true", RUN_LABEL: self._run_id},
-                },
+                "podMetadata": pods,
                 "securityContext": templates.NON_ROOT_POD,
                 "arguments": arguments(self._arguments),
-                "templates": list(self._templates.values()),
+                "templates": [_with_pod_metadata(each, pods) for each in self._templates.values()],
             },
         }
 
@@ -316,6 +314,16 @@ class _Compiler:
             if definition.get("defaultValue") is not None or definition.get("isOptional")
         }
         return json.dumps({"parameterValues": values} if values else {}, sort_keys=True)
+
+
+def _with_pod_metadata(template: Document, pods: Document) -> Document:
+    """Return a template with what all pods have, as the API server 2.17.0 submits it (seen on the real one).
+
+    Labels are only added to templates that have some.
+    """
+    metadata = template["metadata"]
+    merged = {part: {**pods[part], **own} for part, own in metadata.items()}
+    return {**template, "metadata": merged}
 
 
 def _strategy(task: Document) -> str:
