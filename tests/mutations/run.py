@@ -4,9 +4,9 @@
     python tests/mutations/run.py plan gpu   those whose name contains one of the words
     python tests/mutations/run.py --check    only whether each still applies
 
-A mutation is killed if its tests fail with it and pass without it. The program prints a table, and ends with 1 if
-a mutation survives, no longer applies, or has tests that do not work without it. The tree itself is never
-changed; Ctrl-C ends the tests that run and removes the copies.
+A mutation is killed if its tests fail with it and pass without it. The program prints a line for each, how far
+it is if it writes to a terminal, and ends with 1 if a mutation survives, no longer applies, or has tests that do
+not work without it. The tree itself is never changed; Ctrl-C ends the tests that run and removes the copies.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from pathlib import Path
 
 import pydantic
 import yaml
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ("lib/kubeflow_charm/src", "lib/rehearsal/src")
@@ -167,6 +169,28 @@ def _outcome(mutation: Mutation, copy: Path, works: dict[str, bool]) -> str:
     return {PASSED: "survived", FAILED: "killed"}.get(code, "does not run")
 
 
+def shown(mutations: Sequence[Mutation], root: Path, console: Console) -> collections.Counter[str]:
+    """Run mutations and print what becomes of each; return how often each word of `WORDS` did."""
+    count: collections.Counter[str] = collections.Counter()
+    width = max((len(each.name) for each in mutations), default=0)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("mutations", total=len(mutations))
+        for result in run(mutations, root):
+            word, mutation = result.word, result.mutation
+            count[word] += 1
+            console.print(
+                f"{word:17} {mutation.name:{width}} {result.seconds:5.0f} s  {mutation.tests}",
+                style="bold red" if WORDS[word] else None,
+            )
+            if WORDS[word]:
+                console.print(f"{'':17} {mutation.why}")
+            progress.advance(task)
+    summary = ", ".join(f"{number} {word}" for word, number in count.most_common())
+    console.print(summary or "no mutation has that name")
+    return count
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the program, and return its exit code."""
     parser = argparse.ArgumentParser(
@@ -184,19 +208,7 @@ def main(arguments: Sequence[str]) -> int:
             "\n".join(f"no longer applies: {name}" for name in stale) or f"{len(mutations)} mutations apply"
         )
         return bool(stale)
-    count: collections.Counter[str] = collections.Counter()
-    width = max((len(each.name) for each in mutations), default=0)
-    for result in run(mutations, options.root):
-        count[result.word] += 1
-        mutation = result.mutation
-        print(
-            f"{result.word:17} {mutation.name:{width}} {result.seconds:5.0f} s  {mutation.tests}", flush=True
-        )
-        if WORDS[result.word]:
-            print(f"{'':17} {mutation.why}", flush=True)
-    print(
-        ", ".join(f"{number} {word}" for word, number in count.most_common()) or "no mutation has that name"
-    )
+    count = shown(mutations, options.root, Console(highlight=False, markup=False, soft_wrap=True))
     return max((WORDS[word] for word in count), default=1)
 
 

@@ -39,7 +39,7 @@ class ConfiguredLink(pydantic.BaseModel, Generic[Where]):
     It has the fields that travel on the relation, and the limits of those.
     """
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     text: Annotated[str, pydantic.Field(min_length=1, max_length=200)]
     link: Annotated[str, pydantic.Field(min_length=1, max_length=2000)]

@@ -45,7 +45,7 @@ Field = Literal[
 class _Entry(pydantic.BaseModel):
     """An entry of a list in an option, with upstream's keys and no others."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class AffinityOption(_Entry):

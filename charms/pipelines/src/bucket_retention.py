@@ -8,7 +8,6 @@ are. Buckets of other stores have rules that somebody keeps elsewhere, so there 
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 
 from minio_admin import Administration, Refused, explained
@@ -41,60 +40,25 @@ def ensured(store: ObjectStore, rules: Rules) -> None:
     """
     if not store.root:
         return
+    import lifecycle_rules  # loads an XML parser, which not every hook needs
+
     with Administration(store) as admin, explained(store.application, "set rules for its buckets"):
         try:
-            found = _parsed(admin.lifecycle())
+            found = lifecycle_rules.parsed(admin.lifecycle())
         except Refused as refused:
             if refused.code not in (_NONE if rules else _NONE + _NO_RULES):
                 raise
             if refused.code == "NoSuchBucket" and rules:
                 admin.make_bucket()
             found = []
-        ours = [rule for rule in found if _name(rule).startswith(MARK)]
-        if {_name(rule): _said(rule) for rule in ours} == {
+        ours = [rule for rule in found if lifecycle_rules.name(rule).startswith(MARK)]
+        if {lifecycle_rules.name(rule): lifecycle_rules.meaning(rule) for rule in ours} == {
             MARK + name: (prefix, str(days), "Enabled") for name, (prefix, days) in rules.items()
         }:
             return
-        wanted = [rule for rule in found if rule not in ours] + _made(rules)
+        wanted = [rule for rule in found if rule not in ours]
+        wanted += [lifecycle_rules.rule(MARK + name, *rules[name]) for name in rules]
         if wanted:
-            admin.set_lifecycle(_document(wanted))
+            admin.set_lifecycle(lifecycle_rules.document(wanted))
         else:
             admin.remove_lifecycle()
-
-
-def _parsed(text: bytes) -> list[ElementTree.Element]:
-    """Return the rules in an answer, without XML namespaces; raises ValueError if it is none."""
-    try:
-        root = ElementTree.fromstring(text)  # noqa: S314 (expat itself refuses entities that grow)
-    except ElementTree.ParseError as error:
-        raise ValueError(f"no XML: {error}") from None
-    for element in root.iter():
-        element.tag = element.tag.rpartition("}")[2]
-    return root.findall("Rule")
-
-
-def _name(rule: ElementTree.Element) -> str:
-    return rule.findtext("ID") or ""
-
-
-def _said(rule: ElementTree.Element) -> tuple[str | None, ...]:
-    """Return prefix, days and status of a rule."""
-    return tuple(rule.findtext(path) for path in ("Filter/Prefix", "Expiration/Days", "Status"))
-
-
-def _made(rules: Rules) -> list[ElementTree.Element]:
-    made = []
-    for name, (prefix, days) in rules.items():
-        rule = ElementTree.Element("Rule")
-        for path, text in (("ID", MARK + name), ("Status", "Enabled")):
-            ElementTree.SubElement(rule, path).text = text
-        ElementTree.SubElement(ElementTree.SubElement(rule, "Filter"), "Prefix").text = prefix
-        ElementTree.SubElement(ElementTree.SubElement(rule, "Expiration"), "Days").text = str(days)
-        made.append(rule)
-    return made
-
-
-def _document(rules: list[ElementTree.Element]) -> bytes:
-    root = ElementTree.Element("LifecycleConfiguration")
-    root.extend(rules)
-    return ElementTree.tostring(root)

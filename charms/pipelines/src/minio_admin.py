@@ -1,10 +1,8 @@
 """What we ask of MinIO as its administrator: users, policies, and the rules of a bucket.
 
-Facts: github.com/minio/minio, cmd/admin-router.go (`/minio/admin/v3`), and github.com/minio/madmin-go,
-encrypt.go; for buckets, https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html. Requests are
-signed as S3's are (AWS Signature Version 4). Whatever has secrets in it is encrypted with a key made of the
-administrator's secret: 32 bytes of salt, 1 that names the cipher, 8 of nonce, and the text in pieces of
-16 KiB, each with a tag of 16 bytes (the format of github.com/secure-io/sio-go).
+Facts: github.com/minio/minio, cmd/admin-router.go (`/minio/admin/v3`); for buckets,
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html. Requests are signed as S3's are (AWS
+Signature Version 4). Whatever has secrets in it is encrypted (`minio_encryption.py`).
 
 The PyPI package `minio` can do the same. It would add 13 MB to the charm and a third of a second to every
 hook, for its import alone; and where MinIO that starts asks for a minute's patience, it waits that minute.
@@ -22,15 +20,11 @@ import json
 import os
 import re
 import ssl
-import threading
 import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
 import httpx2
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
-from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from kubeflow_charm import Problem, blocked, waiting
 from kubeflow_charm.relations.object_store import ObjectStore
@@ -38,9 +32,6 @@ from kubeflow_charm.relations.object_store import ObjectStore
 _API = "/minio/admin/v3/"
 CONNECT, READ = 3.0, 20.0
 """Seconds to wait for a connection, and for an answer."""
-_ONE_AT_A_TIME = threading.Lock()
-"""For key derivations: each takes 64 MiB, and several at once may wait for ever, for lanes of OpenSSL's."""
-_SALT, _NONCE, _TAG, _PIECE = 32, 8, 16, 2**14
 
 
 class Refused(Exception):
@@ -70,10 +61,6 @@ def _code(body: str) -> str:
         return ""
 
 
-class Unreadable(Exception):
-    """An answer is not encrypted as MinIO does it, or with another key."""
-
-
 class Administration:
     """MinIO, as its administrator; can be used by several threads, and must be closed.
 
@@ -85,7 +72,6 @@ class Administration:
 
     def __init__(self, store: ObjectStore):
         self._store = store
-        self._salt = os.urandom(_SALT)
         # Loading the authorities that everybody trusts takes time that only TLS is worth.
         trusted: ssl.SSLContext | bool = store.secure
         if store.tls_ca:
@@ -104,7 +90,9 @@ class Administration:
         self._client.close()
 
     def users(self) -> dict[str, str]:
-        """Return the names of all policies of each user; raises `Unreadable` too."""
+        """Return the names of all policies of each user; raises `minio_encryption.Unreadable` too."""
+        from minio_encryption import decrypted  # loads the cryptography library, which not every hook needs
+
         said = json.loads(decrypted(self._admin("GET", "list-users"), self._store.secret_key))
         return {name: each.get("policyName", "") for name, each in said.items()}
 
@@ -118,8 +106,10 @@ class Administration:
 
     def add_user(self, name: str, secret: str) -> None:
         """Make a user, or give one another secret."""
+        from minio_encryption import encrypted
+
         said = json.dumps({"status": "enabled", "secretKey": secret}).encode()
-        self._admin("PUT", "add-user", encrypted(said, self._salt, self._key), accessKey=name)
+        self._admin("PUT", "add-user", encrypted(said, *self._salt_and_key), accessKey=name)
 
     def set_policy(self, user: str, policy: str) -> None:
         """Have a user have one policy and no other."""
@@ -151,9 +141,12 @@ class Administration:
         self._request("DELETE", f"/{self._store.bucket}", lifecycle="")
 
     @functools.cached_property
-    def _key(self) -> bytes:
+    def _salt_and_key(self) -> tuple[bytes, bytes]:
         """What is encrypted with: one for all requests, since to derive it takes longer than a request."""
-        return key_of(self._salt, self._store.secret_key)
+        from minio_encryption import SALT, key_of
+
+        salt = os.urandom(SALT)
+        return salt, key_of(salt, self._store.secret_key)
 
     def _admin(self, method: str, command: str, body: bytes = b"", **query: str) -> bytes:
         return self._request(method, _API + command, body, **query)
@@ -209,7 +202,7 @@ def explained(application: str, wish: str) -> Iterator[None]:
         raise _problem(application, wish, error) from error
     except httpx2.TransportError as error:
         raise waiting(application, f"its object store does not answer: {type(error).__name__}") from error
-    except (Unreadable, ValueError) as error:  # no encryption of MinIO's, or no JSON
+    except ValueError as error:  # no encryption of MinIO's, or no JSON
         raise waiting(application, "its object store does not answer as MinIO does") from error
 
 
@@ -222,62 +215,6 @@ def _problem(application: str, wish: str, refused: Refused) -> Problem:
     if refused.code:
         return waiting(application, f"its object store refuses: {refused.code}")
     return waiting(application, f"its object store answers HTTP {refused.status}")
-
-
-def encrypted(text: bytes, salt: bytes, key: bytes) -> bytes:
-    """Return a text so that MinIO can read it, and whoever knows the administrator's secret.
-
-    Args:
-        text: what to encrypt.
-        salt: 32 random bytes.
-        key: what `key_of` makes of the salt and the secret.
-    """
-    nonce, cipher = os.urandom(_NONCE), AESGCM(key)
-    pieces = [text[at : at + _PIECE] for at in range(0, len(text), _PIECE)] or [b""]
-    numbered = zip(_numbered(cipher, nonce, len(pieces)), pieces, strict=True)
-    return b"".join(
-        [salt, b"\0", nonce, *(cipher.encrypt(number, piece, tag) for (number, tag), piece in numbered)]
-    )
-
-
-def decrypted(answer: bytes, secret: str) -> bytes:
-    """Return what MinIO encrypted with the administrator's secret.
-
-    Raises:
-        Unreadable: if it did not.
-    """
-    salt, kind, nonce = answer[:_SALT], answer[_SALT : _SALT + 1], answer[_SALT + 1 : _SALT + 1 + _NONCE]
-    text, size = answer[_SALT + 1 + _NONCE :], _PIECE + _TAG
-    if len(text) < _TAG:
-        raise Unreadable("too short")
-    if kind == b"\0":
-        cipher = AESGCM(key_of(salt, secret))
-    elif kind == b"\1":  # of machines without instructions for AES
-        cipher = ChaCha20Poly1305(key_of(salt, secret))
-    elif kind == b"\2":  # of builds for FIPS 140
-        cipher = AESGCM(hashlib.pbkdf2_hmac("sha256", secret.encode(), salt, 8192, 32))
-    else:
-        raise Unreadable("a cipher that we do not know")
-    pieces = [text[at : at + size] for at in range(0, len(text), size)]
-    numbered = zip(_numbered(cipher, nonce, len(pieces)), pieces, strict=True)
-    try:
-        return b"".join([cipher.decrypt(number, piece, tag) for (number, tag), piece in numbered])
-    except InvalidTag:
-        raise Unreadable("encrypted with another key") from None
-
-
-def _numbered(cipher: AESGCM | ChaCha20Poly1305, nonce: bytes, count: int) -> Iterator[tuple[bytes, bytes]]:
-    """Yield nonce and authenticated data of every piece; those of the last say that it is the last."""
-    tag = cipher.encrypt(nonce + bytes(4), b"", None)
-    for number in range(1, count + 1):
-        yield nonce + number.to_bytes(4, "little"), (b"\x80" if number == count else b"\0") + tag
-
-
-def key_of(salt: bytes, secret: str) -> bytes:
-    """Return the key to what is encrypted with a secret, by Argon2id."""
-    with _ONE_AT_A_TIME:
-        derivation = Argon2id(salt=salt, length=32, iterations=1, lanes=4, memory_cost=2**16)
-        return derivation.derive(secret.encode())
 
 
 def _md5(body: bytes) -> bytes:

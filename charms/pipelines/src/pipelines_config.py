@@ -39,7 +39,7 @@ _ZONE = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
 class CustomImages(pydantic.BaseModel):
     """What Charmhub's kfp-profile-controller takes in its option of this name; empty values say nothing."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     visualization_server: Annotated[ImageReference | None, if_empty(None)] = None
     frontend: Annotated[ImageReference | None, if_empty(None)] = None
@@ -47,6 +47,8 @@ class CustomImages(pydantic.BaseModel):
 
 class RunImages(pydantic.BaseModel):
     """The images that options may choose, as pods take them."""
+
+    model_config = pydantic.ConfigDict(defer_build=True)
 
     driver: str
     launcher: str

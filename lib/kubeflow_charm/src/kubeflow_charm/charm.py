@@ -28,6 +28,9 @@ for _name in ("httpx2", "httpcore2", "ops.charm"):
     # third logs each status, which Juju logs itself.
     logging.getLogger(_name).setLevel(logging.WARNING)
 
+# The libraries stay as long as the process: no garbage collection need look through them.
+gc.freeze()
+
 RETRY_AFTER = 1.0
 """Seconds until the watcher asks for another hook, if a hook ended waiting for something that the watcher
 does not follow. The interval grows each time."""

@@ -21,7 +21,10 @@ class Config(pydantic.BaseModel):
     """
 
     model_config = pydantic.ConfigDict(
-        alias_generator=lambda name: name.replace("_", "-"), frozen=True, extra="ignore"
+        alias_generator=lambda name: name.replace("_", "-"),
+        frozen=True,
+        extra="ignore",
+        defer_build=True,  # only the charm's own options are read, not those that they inherit from
     )
 
     image_registry: Registry = ""

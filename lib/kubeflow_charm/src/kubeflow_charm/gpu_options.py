@@ -30,7 +30,7 @@ def differing(field: str) -> pydantic.AfterValidator:
 class Vendor(pydantic.BaseModel):
     """A kind of GPU that an operator names, with the keys of upstream's form."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     limitsKey: ExtendedResource  # noqa: N815 (upstream's key)
     uiName: Annotated[str, pydantic.Field(min_length=1, max_length=200)]  # noqa: N815

@@ -19,50 +19,47 @@ _NAME = (
 )
 _VALUE = r"""(?:"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|[^\s,;&'"(){}\[\]]+)"""
 
-_RULES: tuple[tuple[re.Pattern[str], str], ...] = (
+_RULES: tuple[tuple[str, str], ...] = (
     # A key in PEM, whatever follows on the line.
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*", re.DOTALL), HIDDEN),
+    (r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*", HIDDEN),
     # postgres://user:pass@host, https://token@host. A password may hold slashes; a digest is none.
-    (re.compile(r"""(://)[^\s'"/@]*:[^\s'"]*@(?!sha\d+:)"""), rf"\1{HIDDEN}@"),
-    (re.compile(r"""(://)[^\s'"/@]+@"""), rf"\1{HIDDEN}@"),
+    (r"""(://)[^\s'"/@]*:[^\s'"]*@(?!sha\d+:)""", rf"\1{HIDDEN}@"),
+    (r"""(://)[^\s'"/@]+@""", rf"\1{HIDDEN}@"),
     # user:pass@tcp(host:3306)/db, and user:pass@host:3306.
     (
-        re.compile(r"""(?<![\w/:.])([\w.%+-]+:)(?!//)[^\s'"]+@(?=\w+\(|[\w\[][\w.-]*[:/])(?!sha\d+:)"""),
+        r"""(?<![\w/:.])([\w.%+-]+:)(?!//)[^\s'"]+@(?=\w+\(|[\w\[][\w.-]*[:/])(?!sha\d+:)""",
         rf"\1{HIDDEN}@",
     ),
     # Authorization: Bearer ..., and a bearer anywhere.
     (
-        re.compile(rf"""(?i)((?:proxy-)?authorization["']?\s*[:=]\s*["']?(?:\w+\s+)?){_VALUE}"""),
+        rf"""(?i)((?:proxy-)?authorization["']?\s*[:=]\s*["']?(?:\w+\s+)?){_VALUE}""",
         rf"\1{HIDDEN}",
     ),
-    (re.compile(r"(?i)\b(bearer|basic|token)\s+(?=\S*[\d._~+/=-]\S*)[\w.~+/=-]{8,}"), rf"\1 {HIDDEN}"),
+    (r"(?i)\b(bearer|basic|token)\s+(?=\S*[\d._~+/=-]\S*)[\w.~+/=-]{8,}", rf"\1 {HIDDEN}"),
     # password=..., "password": "...", --db-password ..., DB_PASSWORD: ... (not `using password: YES`).
-    (re.compile(rf"""(?i)(\b[\w.-]*{_NAME}[\w-]*["']?\s*=\s*|\bkey\s*=\s*){_VALUE}"""), rf"\1{HIDDEN}"),
-    (re.compile(rf"""(?i)(\b[\w.-]*{_NAME}[\w-]*["']\s*:\s*){_VALUE}"""), rf"\1{HIDDEN}"),
-    (re.compile(rf"""(?i)(--?[\w.-]*{_NAME}[\w-]*\s+){_VALUE}"""), rf"\1{HIDDEN}"),
+    (rf"""(?i)(\b[\w.-]*{_NAME}[\w-]*["']?\s*=\s*|\bkey\s*=\s*){_VALUE}""", rf"\1{HIDDEN}"),
+    (rf"""(?i)(\b[\w.-]*{_NAME}[\w-]*["']\s*:\s*){_VALUE}""", rf"\1{HIDDEN}"),
+    (rf"""(?i)(--?[\w.-]*{_NAME}[\w-]*\s+){_VALUE}""", rf"\1{HIDDEN}"),
     (
-        re.compile(
-            rf"""((?<![\w/.-])[\w.-]*(?i:{_NAME})[\w-]*:\s*)(?!(?:YES|NO)\b|[a-z]+(?:'[a-z]+)?[,:]?\s+\S|x509:){_VALUE}"""
-        ),
+        rf"""((?<![\w/.-])[\w.-]*(?i:{_NAME})[\w-]*:\s*)(?!(?:YES|NO)\b|[a-z]+(?:'[a-z]+)?[,:]?\s+\S|x509:){_VALUE}""",
         rf"\1{HIDDEN}",
     ),
     # Tokens that are known by their shape: AWS, GitHub, GitLab, Slack, Google, OpenAI, JWT.
     (
-        re.compile(
-            r"\b(?:A(?:KI|SI|RO|ID)A[0-9A-Z]{12,}|gh[a-z]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}"
-            r"|xox[a-z]-[\w-]{10,}|AIza[\w-]{30,}|sk-[\w-]{16,}|eyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?)"
-        ),
+        r"\b(?:A(?:KI|SI|RO|ID)A[0-9A-Z]{12,}|gh[a-z]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}"
+        r"|xox[a-z]-[\w-]{10,}|AIza[\w-]{30,}|sk-[\w-]{16,}|eyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?)",
         HIDDEN,
     ),
     # Long hexadecimal and Base64, unless it is an image's digest.
-    (re.compile(r"(?<!sha256:)(?<![\w:])[0-9a-fA-F]{32,}\b"), HIDDEN),
-    (re.compile(r"(?<![\w+/-])(?=[\w+/-]*[a-z])(?=[\w+/-]*[A-Z])(?=[\w+/-]*\d)[\w+/-]{32,}={0,2}"), HIDDEN),
+    (r"(?<!sha256:)(?<![\w:])[0-9a-fA-F]{32,}\b", HIDDEN),
+    (r"(?<![\w+/-])(?=[\w+/-]*[a-z])(?=[\w+/-]*[A-Z])(?=[\w+/-]*\d)[\w+/-]{32,}={0,2}", HIDDEN),
 )
+"""Patterns, and what to put in their places. They are compiled when the first text comes."""
 
 
 def redacted(text: str) -> str:
     """Return the first `LIMIT` characters of `text`, with `***` for what looks like a credential."""
     text = text[:LIMIT]
     for pattern, replacement in _RULES:
-        text = pattern.sub(replacement, text)
+        text = re.sub(pattern, replacement, text)
     return text

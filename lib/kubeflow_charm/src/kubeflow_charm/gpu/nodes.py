@@ -60,7 +60,7 @@ _MEMORY = {
 class Share(pydantic.BaseModel):
     """What one node has of one resource."""
 
-    model_config = pydantic.ConfigDict(frozen=True)
+    model_config = pydantic.ConfigDict(frozen=True, defer_build=True)
 
     node: str
     resource: str

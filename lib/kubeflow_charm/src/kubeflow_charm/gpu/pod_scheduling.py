@@ -28,7 +28,7 @@ class _Piece(pydantic.BaseModel):
     """A piece of a pod's specification: unknown fields are errors."""
 
     model_config = pydantic.ConfigDict(
-        alias_generator=to_camel, frozen=True, extra="forbid", validate_by_name=False
+        alias_generator=to_camel, frozen=True, extra="forbid", validate_by_name=False, defer_build=True
     )
 
 

@@ -44,7 +44,7 @@ _SHOWN = 3
 class NodeLabel(pydantic.BaseModel):
     """A label of a pool's nodes, with the values that it has on them."""
 
-    model_config = pydantic.ConfigDict(frozen=True)
+    model_config = pydantic.ConfigDict(frozen=True, defer_build=True)
 
     key: str
     values: tuple[str, ...]
@@ -53,7 +53,7 @@ class NodeLabel(pydantic.BaseModel):
 class GpuPool(pydantic.BaseModel):
     """Identical GPUs, on one node or several."""
 
-    model_config = pydantic.ConfigDict(frozen=True)
+    model_config = pydantic.ConfigDict(frozen=True, defer_build=True)
 
     name: str
     """Lower case letters, digits and dashes: `nvidia-h100-80gb-hbm3`."""
@@ -119,7 +119,7 @@ class GpuPool(pydantic.BaseModel):
 class Gpus(pydantic.BaseModel):
     """All GPUs of a cluster."""
 
-    model_config = pydantic.ConfigDict(frozen=True)
+    model_config = pydantic.ConfigDict(frozen=True, defer_build=True)
 
     pools: tuple[GpuPool, ...] = ()
     """In the order of their resources and models."""

@@ -42,7 +42,7 @@ device's own key only, or none."""
 class Taint(pydantic.BaseModel):
     """A taint that a pod must tolerate to run on a node, and may."""
 
-    model_config = pydantic.ConfigDict(frozen=True)
+    model_config = pydantic.ConfigDict(frozen=True, defer_build=True)
 
     key: str
     value: str = ""
@@ -52,7 +52,7 @@ class Taint(pydantic.BaseModel):
 class Toleration(pydantic.BaseModel):
     """The one toleration that we write for a key."""
 
-    model_config = pydantic.ConfigDict(frozen=True)
+    model_config = pydantic.ConfigDict(frozen=True, defer_build=True)
 
     key: str
     value: str = ""

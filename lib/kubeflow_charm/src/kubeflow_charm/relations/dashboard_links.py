@@ -27,7 +27,7 @@ LIMIT = 32 * 1024
 class Link(pydantic.BaseModel):
     """One entry."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     text: Annotated[str, pydantic.Field(min_length=1, max_length=200)]
     link: Annotated[str, pydantic.Field(min_length=1, max_length=2000)]
@@ -38,6 +38,8 @@ class Link(pydantic.BaseModel):
 
 
 class _Links(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(defer_build=True)
+
     dashboard_links: list[Link]
 
 

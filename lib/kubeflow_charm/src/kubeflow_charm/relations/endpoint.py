@@ -35,9 +35,9 @@ class Endpoint:
 
     @property
     def relations(self) -> list[ops.Relation]:
-        """The active relations in the order they were made; a relation that is breaking is not one."""
-        active = [r for r in self.charm.model.relations[self.name] if r.active and r.app]
-        return sorted(active, key=lambda relation: relation.id)
+        """The relations in the order they were made; ops leaves out one that is breaking."""
+        related = [each for each in self.charm.model.relations[self.name] if each.app]
+        return sorted(related, key=lambda relation: relation.id)
 
     def received(self, relation: ops.Relation) -> Mapping[str, str]:
         """Return what the remote application wrote."""

@@ -20,7 +20,7 @@ from kubeflow_charm.relations.kubernetes_names import DnsName, Namespace
 class Gateway(pydantic.BaseModel):
     """A Gateway of Istio."""
 
-    model_config = pydantic.ConfigDict(frozen=True)
+    model_config = pydantic.ConfigDict(frozen=True, defer_build=True)
 
     gateway_name: DnsName
     gateway_namespace: Namespace

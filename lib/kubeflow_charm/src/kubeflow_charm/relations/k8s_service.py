@@ -19,7 +19,10 @@ class Service(pydantic.BaseModel):
     """A Service that another application offers."""
 
     model_config = pydantic.ConfigDict(
-        alias_generator=lambda name: name.replace("_", "-"), frozen=True, populate_by_name=True
+        alias_generator=lambda name: name.replace("_", "-"),
+        frozen=True,
+        populate_by_name=True,
+        defer_build=True,
     )
 
     service_name: DnsName

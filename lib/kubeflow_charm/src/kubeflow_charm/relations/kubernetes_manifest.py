@@ -38,7 +38,7 @@ _COMPACT = (",", ":")
 class _Metadata(pydantic.BaseModel):
     """What an application may say about an object: the rest is Kubernetes', or the dispatcher's."""
 
-    model_config = pydantic.ConfigDict(extra="forbid")
+    model_config = pydantic.ConfigDict(extra="forbid", defer_build=True)
 
     name: DnsName
     namespace: Namespace | None = None
@@ -50,7 +50,7 @@ class _Metadata(pydantic.BaseModel):
 class _Open(pydantic.BaseModel):
     """A mapping of which only what this charm looks at is checked; the API server knows the rest."""
 
-    model_config = pydantic.ConfigDict(extra="allow")
+    model_config = pydantic.ConfigDict(extra="allow", defer_build=True)
 
 
 class _PodMetadata(_Open):
@@ -58,11 +58,11 @@ class _PodMetadata(_Open):
 
 
 class _Template(_Open):
-    metadata: _PodMetadata = _PodMetadata()
+    metadata: _PodMetadata = pydantic.Field(default_factory=_PodMetadata)
 
 
 class _Spec(_Open):
-    template: _Template = _Template()
+    template: _Template = pydantic.Field(default_factory=_Template)
 
 
 class _Document(_Open):
@@ -71,7 +71,7 @@ class _Document(_Open):
     api_version: Annotated[str, pydantic.Field(alias="apiVersion", min_length=1)]
     kind: Annotated[str, pydantic.Field(min_length=1)]
     metadata: _Metadata
-    spec: _Spec = _Spec()
+    spec: _Spec = pydantic.Field(default_factory=_Spec)
 
 
 @dataclasses.dataclass(frozen=True)

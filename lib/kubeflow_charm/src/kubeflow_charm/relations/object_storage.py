@@ -23,7 +23,10 @@ class Storage(pydantic.BaseModel):
     """What travels."""
 
     model_config = pydantic.ConfigDict(
-        alias_generator=lambda name: name.replace("_", "-"), frozen=True, populate_by_name=True
+        alias_generator=lambda name: name.replace("_", "-"),
+        frozen=True,
+        populate_by_name=True,
+        defer_build=True,
     )
 
     access_key: Key

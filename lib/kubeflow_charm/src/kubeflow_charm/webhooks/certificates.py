@@ -54,7 +54,7 @@ class Certificate:
 class _Authority(pydantic.BaseModel):
     """An authority that can sign."""
 
-    model_config = pydantic.ConfigDict(frozen=True)
+    model_config = pydantic.ConfigDict(frozen=True, defer_build=True)
 
     certificate: _Pem
     key: _Pem
@@ -64,7 +64,7 @@ class _Authority(pydantic.BaseModel):
 class _Kept(pydantic.BaseModel):
     """What the secret holds, as JSON under one key: values of a Juju secret are text."""
 
-    model_config = pydantic.ConfigDict(frozen=True)
+    model_config = pydantic.ConfigDict(frozen=True, defer_build=True)
 
     names: list[str]
     certificate: _Pem
