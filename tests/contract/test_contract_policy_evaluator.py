@@ -153,6 +153,13 @@ def test_all_clauses_of_a_rule_must_hold_and_one_of_each_list() -> None:
     assert mesh(policy(of("another"), rule), path="/api/x")
 
 
+def test_hosts_have_no_case() -> None:
+    rule = policy(to(hosts=["Web.example.com"]))
+    assert mesh(rule, headers={"host": "web.EXAMPLE.com"})
+    assert not mesh(rule, headers={"host": "example.com"})
+    assert not mesh(rule)
+
+
 @pytest.mark.parametrize(
     "rule",
     [
@@ -182,7 +189,13 @@ def test_ports_and_identities_are_known_of_all_traffic() -> None:
         policy({"from": [{"source": {"ipBlocks": ["10.0.0.0/8"]}}]}),
         policy(when("request.auth.claims[iss]", values=["x"])),
         policy({"unheard": []}),
+        policy(to(paths=["/users/{*}"])),
         {"kind": "AuthorizationPolicy", "metadata": {"namespace": "platform"}, "spec": {"targetRefs": []}},
+        {
+            "kind": "AuthorizationPolicy",
+            "metadata": {"namespace": "platform", "annotations": {"istio.io/dry-run": "true"}},
+            "spec": {},
+        },
     ],
 )
 def test_what_is_not_modelled_is_refused(unknown: dict[str, Any]) -> None:
