@@ -7,7 +7,7 @@ import dataclasses
 import importlib.util
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,8 @@ class Harness:
         folder: for scratch.
     """
 
+    credentials: Mapping[str, tuple[str, str]] = {}
+    """Resource to user and password, for those whose registry asks."""
     relations: Callable[..., list[testing.Relation]]
     """Returns the charm's relations; called with nothing, all that it needs."""
 
@@ -107,7 +109,10 @@ class Harness:
 
     def _image(self, name: str, reference: str) -> Path:
         path = self.folder / f"{name}.yaml"
-        path.write_text(yaml.safe_dump({"registrypath": reference}))
+        content = {"registrypath": reference}
+        if name in self.credentials:
+            content["username"], content["password"] = self.credentials[name]
+        path.write_text(yaml.safe_dump(content))
         return path
 
 

@@ -26,6 +26,7 @@ RELATIONS = {
     ("kubeflow-notebooks:gateway-info", "istio-pilot:gateway-info"),
     ("kubeflow-notebooks:dashboard-links", "kubeflow-dashboard:links"),
     ("kubeflow-notebooks:pod-defaults", "resource-dispatcher:pod-defaults"),
+    ("kubeflow-notebooks:secrets", "resource-dispatcher:secrets"),
     ("kubeflow-pipelines:gateway-info", "istio-pilot:gateway-info"),
     ("kubeflow-pipelines:relational-db", "kfp-db:database"),
     ("kubeflow-pipelines:object-storage", "minio:object-storage"),

@@ -5,6 +5,7 @@ import dataclasses
 from typing import Annotated, Literal
 
 import ops
+import profile_images
 import pydantic
 import spawner
 from custom_resources import definitions
@@ -14,6 +15,7 @@ from kubeflow_charm import ComponentCharm, Manifest, gather
 from kubeflow_charm.gateway import GatewayConfig
 from kubeflow_charm.gpu import placement
 from kubeflow_charm.gpu.pools import Gpus
+from kubeflow_charm.images import Images
 from kubeflow_charm.relations import dashboard_links, gateway_info, kubernetes_manifest
 from kubeflow_charm.watch import watcher
 from kubeflow_charm.webhooks.certificates import webhook_certificate
@@ -51,6 +53,7 @@ class Facts:
     config: NotebooksConfig
     gateway: gateway_info.Gateway
     gpus: Gpus
+    images: Images
 
 
 class Notebooks(ComponentCharm[Facts]):
@@ -63,13 +66,15 @@ class Notebooks(ComponentCharm[Facts]):
         self.gateway = gateway_info.Requires(self, "gateway-info")
         self.dashboard = dashboard_links.Requires(self, "dashboard-links")
         self.pod_defaults = kubernetes_manifest.Requires(self, "pod-defaults")
+        open_image = f"juju attach-resource {self.app.name} {profile_images.VIEWER}=<image>"
+        self.secrets = kubernetes_manifest.SecretRequires(self, "secrets", smaller=open_image)
         if "list-gpus" in self.meta.actions:
             framework.observe(self.on["list-gpus"].action, self._list_gpus)
 
     def gather(self) -> Facts:
         """Read the options, where the gateway is, and the GPUs of the cluster."""
-        config, gateway, _ = gather(self.read_config, self.gateway.get, lambda: self.images)
-        return Facts(config, gateway, config.gpus(self.cluster.nodes))
+        config, gateway, images = gather(self.read_config, self.gateway.get, lambda: self.images)
+        return Facts(config, gateway, config.gpus(self.cluster.nodes), images)
 
     def manifests(self, facts: Facts) -> list[Manifest]:
         """Return what notebooks need."""
@@ -83,14 +88,21 @@ class Notebooks(ComponentCharm[Facts]):
                 self, WEBHOOK, self.namespace, cluster_domain=config.cluster_domain
             ),
             webhook=WEBHOOK,
+            viewer_pull_secret=profile_images.viewer_pull_secret(self.app.name, facts.images),
         )
         return [*definitions(), *rendered]
 
     def publish(self, facts: Facts) -> str:
-        """Offer the menus to the dashboard, and each kind of GPU to the profiles."""
+        """Offer the menus to the dashboard; each kind of GPU, and what pulls images, to the profiles."""
         self.dashboard.send(LINKS)
-        self.pod_defaults.send([placement.pod_default(pool) for pool in facts.gpus.pools])
+        pools = [placement.pod_default(pool) for pool in facts.gpus.pools]
+        self.pod_defaults.send([*pools, *profile_images.pod_defaults(self.app.name, facts.images)])
+        self.secrets.send(profile_images.secrets(self.app.name, facts.images))
         return facts.gpus.summary
+
+    def disconnect(self, relation: ops.Relation) -> None:
+        """Remove the secret that a dispatcher read which is no longer related."""
+        self.secrets.disconnect(relation)
 
     def followed(self) -> tuple[watcher.Followed, ...]:
         """Have a hook when nodes change."""

@@ -37,7 +37,10 @@ class Notebooks(Harness):
                 testing.Relation("gateway-info", remote_app_name="istio-pilot", remote_app_data=gateway)
             )
         if dispatcher:
-            relations.append(testing.Relation("pod-defaults", remote_app_name="resource-dispatcher"))
+            relations += [
+                testing.Relation(endpoint, remote_app_name="resource-dispatcher")
+                for endpoint in ("pod-defaults", "secrets")
+            ]
         if dashboard:
             relations.append(testing.Relation("dashboard-links", remote_app_name="kubeflow-dashboard"))
         return relations

@@ -10,7 +10,6 @@ import object_stores
 import ops
 import other_controllers
 import profile_manifests
-import step_placement
 import viewer_images
 import workflow_controller
 from pipelines_config import PipelinesConfig
@@ -59,7 +58,7 @@ class Pipelines(ComponentCharm[Facts]):
 
     def gather(self) -> Facts:
         """Read the options, the relations and the GPUs of the cluster."""
-        config, gateway, database, store, _ = gather(
+        config, gateway, database, store, images = gather(
             self.read_config,
             self.gateway.get,
             lambda: databases.related(self.database),
@@ -67,7 +66,9 @@ class Pipelines(ComponentCharm[Facts]):
             lambda: self.images,
         )
         decision = key_grants.Decision(config, self.app.name, store, self.owner, self.cluster)
-        return Facts(config, gateway, database, store, *decision.keys(), config.gpus(self.cluster.nodes))
+        gpus = config.gpus(self.cluster.nodes)
+        pull_secret = images.profile_pull_secret(self.app.name, config.images_of_runs(images.references))
+        return Facts(config, gateway, database, store, *decision.keys(), gpus, pull_secret)
 
     def converge(self, facts: Facts) -> Outcome:
         """Do nothing while another Argo acts on the cluster's Workflows."""
@@ -99,8 +100,9 @@ class Pipelines(ComponentCharm[Facts]):
             },
             metadata_server_config=metadata_store.server(database),
             envoy_config=metadata_store.envoy(),
+            run_pull_secret=facts.run_pull_secret,
             workflow_controller_config=workflow_controller.settings(
-                config, store, step_placement.workflow_defaults(facts.gpus)
+                config, store, facts.gpus, facts.run_pull_secret
             ),
         )
         return [*definitions(kubernetes_native=native), *rendered]
@@ -120,7 +122,7 @@ class Pipelines(ComponentCharm[Facts]):
         self.pod_defaults.send(profile_manifests.pod_defaults())
         if facts.unasked:
             raise facts.unasked
-        self.secrets.send(profile_manifests.secrets(facts.keys, store.tls_ca))
+        self.secrets.send(profile_manifests.secrets(facts.keys, store.tls_ca, facts.run_pull_secret))
         self.config_maps.send(profile_manifests.config_maps(config, store, self.namespace, facts.keys))
         bucket_retention.ensured(store, config.retention(self.app.name, store))
         shared = "profiles share one object store key" if isinstance(facts.keys, Shared) else ""

@@ -106,6 +106,14 @@ class PipelinesConfig(GatewayConfig, GpuConfig):
             }
         )
 
+    def images_of_runs(self, resources: dict[str, str]) -> list[str]:
+        """Return the images that pods of runs have beside those of their steps.
+
+        Web app and visualization server are not among them: they run in the model.
+        """
+        images = self.run_images(resources)
+        return [resources["argoexec"], images.driver, images.launcher, images.cache]
+
     def own_keys(self, store: ObjectStore) -> bool:
         """Return whether each profile is to have a key of its own."""
         if self.object_store_keys == "auto":

@@ -7,7 +7,7 @@ import dataclasses
 from pipelines_config import PipelinesConfig
 from store_keys import Keys
 
-from kubeflow_charm import Problem
+from kubeflow_charm import Manifest, Problem
 from kubeflow_charm.gpu.pools import Gpus
 from kubeflow_charm.relations.gateway_info import Gateway
 from kubeflow_charm.relations.mysql_client import Database
@@ -26,6 +26,7 @@ class Facts:
         keys: who has which key to the store.
         unasked: why the store could not be asked in this hook, and profiles are offered nothing new.
         gpus: what the cluster's nodes offer; none if the operator has switched discovery off.
+        run_pull_secret: what pods of runs pull the charm's images with; None where no registry asks.
     """
 
     config: PipelinesConfig
@@ -35,3 +36,4 @@ class Facts:
     keys: Keys
     unasked: Problem | None
     gpus: Gpus
+    run_pull_secret: Manifest | None

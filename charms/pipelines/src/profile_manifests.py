@@ -25,18 +25,19 @@ ACCESS = "access-ml-pipeline"
 _TOKENS = "/var/run/secrets/kubeflow/pipelines"
 
 
-def secrets(keys: Keys, authorities: str) -> list[Manifest]:
-    """Return the Secrets of profiles: the key to the store, and whom to trust, if that is not everybody's.
+def secrets(keys: Keys, authorities: str, pull_secret: Manifest | None) -> list[Manifest]:
+    """Return the Secrets of profiles: the key to the store, and what only some platforms need.
 
     Args:
         keys: those to the store.
-        authorities: whom to trust, as PEM.
+        authorities: whom to trust, as PEM; empty if that is everybody's.
+        pull_secret: what pods of runs pull the charm's images with; None where no registry asks.
     """
     if isinstance(keys, PerProfile):
         made = [_in(name, _key(key)) for name, key in sorted(keys.profiles.items())]
     else:
         made = [_key(keys.platform)]
-    return [*made, *_bundle(authorities)]
+    return [*made, *_bundle(authorities), *([pull_secret] if pull_secret else [])]
 
 
 def platform_secrets(keys: Keys, authorities: str) -> list[Manifest]:

@@ -14,8 +14,8 @@ from kubeflow_charm.gpu import placement
 from kubeflow_charm.gpu.pools import Gpus
 
 
-def workflow_defaults(gpus: Gpus) -> dict[str, Any]:
-    """Return the fields of a Workflow for the GPUs of a cluster; empty if it has none.
+def fields(gpus: Gpus) -> dict[str, Any]:
+    """Return the fields of a Workflow's spec for the GPUs of a cluster; empty if it has none.
 
     With them a pod that asks for a GPU finds its node. Other pods go there only if no other node has room, or
     if there is no other node.
@@ -25,4 +25,4 @@ def workflow_defaults(gpus: Gpus) -> dict[str, Any]:
     spec: dict[str, Any] = {"affinity": placement.away_from(gpus)}
     if gpus.tolerated:
         spec["tolerations"] = gpus.tolerations
-    return {"spec": spec}
+    return spec

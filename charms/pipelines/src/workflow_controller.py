@@ -6,11 +6,13 @@ of argo-workflows v3.7.14, config/config.go.
 
 from __future__ import annotations
 
+import step_placement
 import yaml
 from pipelines_config import PipelinesConfig
 from profile_manifests import CA_BUNDLE, STORE_KEY
 
 from kubeflow_charm import Manifest
+from kubeflow_charm.gpu.pools import Gpus
 from kubeflow_charm.relations.object_store import ObjectStore
 
 _RESOURCES = {
@@ -34,13 +36,16 @@ _EXECUTOR = {
 }
 
 
-def settings(config: PipelinesConfig, store: ObjectStore, defaults: Manifest) -> dict[str, str]:
+def settings(
+    config: PipelinesConfig, store: ObjectStore, gpus: Gpus, pull_secret: Manifest | None
+) -> dict[str, str]:
     """Return the data of the controller's ConfigMap.
 
     Args:
         config: says whether logs go to the store, and which keys they have there.
         store: where logs go, and what steps of v1 pipelines leave behind.
-        defaults: what a Workflow has that says nothing else.
+        gpus: where pods of runs go.
+        pull_secret: what they pull the charm's images with; None where no registry asks.
     """
     s3 = {
         "endpoint": store.endpoint,
@@ -56,6 +61,18 @@ def settings(config: PipelinesConfig, store: ObjectStore, defaults: Manifest) ->
     parts = {
         "artifactRepository": {"archiveLogs": config.archive_logs, "s3": s3},
         "executor": _EXECUTOR,
-        "workflowDefaults": defaults,
+        "workflowDefaults": _defaults(gpus, pull_secret),
     }
     return {key: yaml.safe_dump(part, sort_keys=False) for key, part in parts.items() if part}
+
+
+def _defaults(gpus: Gpus, pull_secret: Manifest | None) -> Manifest:
+    """Return what Argo adds to every Workflow, or nothing.
+
+    Pull secrets come on top of those that a Workflow or a step has (argo-workflows v3.7.14,
+    workflow/util/merge.go and workflow/controller/workflowpod.go: merged by their names).
+    """
+    spec = step_placement.fields(gpus)
+    if pull_secret:
+        spec["imagePullSecrets"] = [{"name": pull_secret["metadata"]["name"]}]
+    return {"spec": spec} if spec else {}

@@ -106,11 +106,13 @@ def test_each_resource_has_its_own_credentials_on_one_host(tmp_path):
 def test_users_get_the_credentials_of_what_their_pods_run_and_no_others(tmp_path):
     found, _ = load(tmp_path, {"a": charmhub("a"), "b": charmhub("b"), "c": {"registrypath": "nginx"}})
     assert found is not None
-    secret = found.profile_pull_secret("ours", ["b", "c"])
+    images = found.references
+    assert [name for name, image in images.items() if found.asks(image)] == ["a", "b"]
+    secret = found.profile_pull_secret("ours", [images["b"], images["c"]])
     assert auths(secret) == {"registry.jujucharms.com/charm/abc/b-image": ("user-b", "pass-b")}
     assert secret is not None
     assert secret["metadata"] == {"name": "ours-image-pull"}
-    assert found.profile_pull_secret("ours", ["c"]) is None
+    assert found.profile_pull_secret("ours", [images["c"], "registry.jujucharms.com/charm/abc/b"]) is None
 
 
 def test_no_credentials_are_sent_to_another_registry(tmp_path):
@@ -118,7 +120,7 @@ def test_no_credentials_are_sent_to_another_registry(tmp_path):
     assert found is not None
     assert found.references["a"].startswith("mirror.local:5000/charm/abc/a-image@")
     assert found.pull_secret("ours", "mlops") is None
-    assert found.profile_pull_secret("ours", ["a"]) is None
+    assert found.profile_pull_secret("ours", [found.references["a"]]) is None
     there, _ = load(tmp_path, {"a": charmhub("a")}, registry="registry.jujucharms.com")
     assert there is not None
     assert auths(there.pull_secret("ours", "mlops"))

@@ -32,7 +32,16 @@ def test_labels_fit_and_differ(application: str, model: str) -> None:
 
 @pytest.mark.parametrize(
     "spec",
-    [None, "text", [], {"template": "text"}, {"template": {}}, {"template": {"spec": {}}}],
+    [
+        None,
+        "text",
+        [],
+        {"template": "text"},
+        {"template": {}},
+        {"template": {"spec": {}}},
+        {"template": {"spec": {}, "metadata": None}},
+        {"template": {"spec": {}, "metadata": {"labels": None}}},
+    ],
     ids=str,
 )
 def test_a_claim_labels_the_object_and_its_pods_whatever_the_spec(spec: Any) -> None:
@@ -44,8 +53,9 @@ def test_a_claim_labels_the_object_and_its_pods_whatever_the_spec(spec: Any) -> 
         assert spec["template"]["metadata"]["labels"] == {INSTANCE: OWN.instance}
 
 
-def test_a_claim_works_without_spec() -> None:
-    item = {"kind": "Thing", "metadata": {"name": "a"}}
+@pytest.mark.parametrize("labels", [{}, {"labels": None}], ids=str)
+def test_a_claim_works_without_spec_and_labels(labels: dict[str, None]) -> None:
+    item = {"kind": "Thing", "metadata": {"name": "a", **labels}}
     OWN.claim(item)
     assert OWN.is_member(item)
 

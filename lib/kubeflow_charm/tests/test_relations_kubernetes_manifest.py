@@ -239,6 +239,13 @@ def test_what_is_secret_travels_in_a_secret_that_only_the_dispatcher_reads(monke
     assert json.loads(secret.latest_content["manifests"]) == [key]
 
 
+def test_there_is_no_secret_for_nothing(monkeypatch):
+    relation = testing.Relation("dispatcher", remote_app_name="resource-dispatcher")
+    after = sent(monkeypatch, [], testing.State(leader=True, relations=[relation]))
+    assert not after.secrets
+    assert after.get_relation(relation.id).local_app_data == {}
+
+
 def test_a_secret_gets_a_revision_when_what_it_holds_changes_and_only_then(monkeypatch):
     relation = testing.Relation("dispatcher", remote_app_name="resource-dispatcher")
     first = sent(monkeypatch, [DEFAULT], testing.State(leader=True, relations=[relation]))

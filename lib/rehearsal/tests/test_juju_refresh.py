@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from juju_model import CHARMS, Juju
 
-from rehearsal.juju import charms
+from rehearsal.juju import charms, oci_images
+from rehearsal.juju.errors import JujuError
 
 COUNTING = """
 if name in ("stop", "start", "upgrade-charm", "say"):
@@ -112,6 +113,30 @@ def test_a_new_resource_is_told_as_an_upgrade(juju: Juju) -> None:
     juju.settle()
     assert juju.events("a/0")[:3] == ["stop", "upgrade-charm", "config-changed"]
     assert juju.told("a/0") == [f"registrypath: registry.example/image:{n}" for n in (1, 2, 2)]
+
+
+def test_an_image_with_credentials_comes_in_a_file_and_outlives_an_upgrade(
+    juju: Juju, source: Path, tmp_path: Path
+) -> None:
+    script = (
+        "if name in ('start', 'upgrade-charm'): tell(self.model.resources.fetch('image').read_text().strip())"
+    )
+    application = juju.deploy("a", source, config={"script": script})
+    juju.settle()
+    file = tmp_path / "image.json"
+    file.write_text('{"registrypath": "registry.example/image:3", "username": "u", "password": "p"}')
+    with juju.engine.lock:
+        juju.engine.attach_resources(juju.model, application, {"image": str(file)})
+    juju.settle()
+    file.unlink()
+    refresh(juju, "a", source)
+    assert application.resources["image"] == "registry.example/image:3"
+    (_, *attached) = juju.told("a/0")
+    given = "password: p\nregistrypath: registry.example/image:3\nusername: u"
+    assert attached[-2:] == [given, given]
+    file.write_text("username: u")
+    with pytest.raises(JujuError, match='docker image path "" not valid'):
+        oci_images.described(str(file))
 
 
 def test_a_unit_in_error_runs_its_hook_with_the_new_code_and_upgrades_then(juju: Juju, source: Path) -> None:

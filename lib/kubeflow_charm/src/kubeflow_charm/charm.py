@@ -329,7 +329,7 @@ def _pulling_with(secret: Manifest, documents: Iterable[Manifest]) -> list[Manif
     """Name the pull secret in every pod template."""
     documents = list(documents)
     for document in documents:
-        pod = (document.get("spec") or {}).get("template", {}).get("spec")
+        pod = ((document.get("spec") or {}).get("template") or {}).get("spec")
         if pod is not None:
             pod["imagePullSecrets"] = [{"name": secret["metadata"]["name"]}]
     return documents

@@ -32,21 +32,26 @@ class Images:
     references: dict[str, str]
     credentials: dict[str, Credentials]
 
+    def asks(self, reference: str) -> bool:
+        """Whether the registry of an image asks for the credentials that a resource has."""
+        return repository(reference) in self.credentials
+
     def pull_secret(self, application: str, namespace: str) -> Manifest | None:
         """Return the pull secret of the application's pods, or None if no registry needs one."""
         secret = _pull_secret(application, self.credentials)
         return secret and secret | {"metadata": {**secret["metadata"], "namespace": namespace}}
 
-    def profile_pull_secret(self, application: str, names: Iterable[str]) -> Manifest | None:
+    def profile_pull_secret(self, application: str, references: Iterable[str]) -> Manifest | None:
         """Return the Secret that users' pods pull with, or None where no registry asks.
 
-        Users can read it, so it has credentials only for what their pods run.
+        Users can read it, so it has credentials only for what their pods run. It has no namespace: the
+        resource dispatcher puts it into every profile.
 
         Args:
             application: the application, for the Secret's name.
-            names: the resources with those images.
+            references: the images that users' pods run, as a pod takes them.
         """
-        repositories = {repository(self.references[name]) for name in names}
+        repositories = {repository(reference) for reference in references}
         needed = {key: value for key, value in self.credentials.items() if key in repositories}
         return _pull_secret(application, needed)
 

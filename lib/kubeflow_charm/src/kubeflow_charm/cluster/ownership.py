@@ -82,13 +82,14 @@ class ApplySet:
 
     def claim(self, manifest: Manifest) -> None:
         """Label a document as a member, and its pods as ours."""
-        labels = manifest["metadata"].setdefault("labels", {})
-        labels.update({INSTANCE: self.instance, PART_OF: self.id})
+        metadata = manifest["metadata"]
+        metadata["labels"] = (metadata.get("labels") or {}) | {INSTANCE: self.instance, PART_OF: self.id}
         spec = manifest.get("spec")
         template = spec.get("template") if isinstance(spec, dict) else None
         if isinstance(template, dict) and "spec" in template:
-            pod = template.setdefault("metadata", {}).setdefault("labels", {})
-            pod[INSTANCE] = self.instance
+            # A field whose value is null is one that is left out.
+            pod = template["metadata"] = template.get("metadata") or {}
+            pod["labels"] = (pod.get("labels") or {}) | {INSTANCE: self.instance}
 
     def is_member(self, manifest: Manifest) -> bool:
         """Whether a live object carries the label of a member. The parent does not."""

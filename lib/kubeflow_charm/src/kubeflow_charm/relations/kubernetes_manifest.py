@@ -118,11 +118,15 @@ class SecretRequires(Requires):
     def send(self, manifests: list[Manifest]) -> None:
         """Offer these objects, and no others, to every related dispatcher.
 
+        A relation on which nothing was offered yet gets no secret for nothing.
+
         Raises:
             Problem: that Juju takes no secret so large; then the dispatcher goes on with what it has.
         """
         content = {"manifests": json.dumps(manifests, separators=_COMPACT)}
         for relation in self.relations:
+            if not manifests and "kubernetes_manifests" not in relation.data[self._charm.app]:
+                continue
             with self._fitting():
                 secret = self._write_secret(relation, content)
             self.write(relation, {"kubernetes_manifests": secret, "is_secret": "true"})

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from rehearsal.juju import oci_images
 from rehearsal.juju.host import Host
 from rehearsal.juju.state import Application, Model, Unit
 from rehearsal.juju.zygote import Zygote
@@ -77,18 +78,20 @@ class Hosts:
         return self._application(model, application) / "resources" / name
 
     def write_resources(self, model: Model, application: Application, given: Mapping[str, str]) -> None:
-        """Put in resources; what is not given comes from the charm's `upstream-source`."""
+        """Put in resources; what is not given stays, or comes from the charm's `upstream-source`."""
         for name, spec in application.charm.resources.items():
-            said = given.get(name) or application.resources.get(name) or spec.upstream_source
-            if not said:
-                continue
-            application.resources[name] = said
             file = self.resource(model, application, name)
+            value = given.get(name) or spec.upstream_source
+            if not value or (name in application.resources and name not in given):
+                continue
             file.parent.mkdir(parents=True, exist_ok=True)
             if spec.type == "oci-image":
-                file.write_text(yaml.safe_dump({"registrypath": said}))
+                image = oci_images.described(value)
+                file.write_text(yaml.safe_dump(image))
+                value = image["registrypath"]
             else:
-                file.write_bytes(Path(said).read_bytes())
+                file.write_bytes(Path(value).read_bytes())
+            application.resources[name] = value
 
     def _end(self, model: Model, application: Application, needed: set[int]) -> None:
         for key in [key for key in self._hosts if key[:2] == (model.name, application.name)]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from rehearsal.juju import oci_images
 from rehearsal.juju.charms import Charm
 from rehearsal.juju.commands.call import Call
 from rehearsal.juju.commands.parsing import USAGE, pairs
@@ -26,16 +27,21 @@ def full_channel(channel: str) -> str:
 
 
 def checked(call: Call, charm: Charm, said: Sequence[str]) -> dict[str, str]:
-    """Return what `name=value` words give, by name: an image's reference, or the path of a file."""
+    """Return what `name=value` words give, by name: an image's reference, or the path of a file.
+
+    A file stands for a resource of type `file`, and for an image with credentials.
+    """
     return {name: _value(call, charm, name, value) for name, value in pairs(list(said)).items()}
 
 
 def _value(call: Call, charm: Charm, name: str, value: str) -> str:
     if name not in charm.resources:
         raise JujuError(f'unrecognized resource "{name}"')
-    if charm.resources[name].type == "oci-image":
-        return value
     path = call.path(value)
+    if charm.resources[name].type == "oci-image":
+        value = str(path) if path.is_file() else value
+        oci_images.described(value)
+        return value
     if not path.is_file():
         raise JujuError(f'file for resource "{name}": open {value}: no such file or directory')
     return str(path)

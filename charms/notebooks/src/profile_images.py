@@ -1,0 +1,57 @@
+"""The charm's images that run in profiles, and what their pods pull them with.
+
+The charm writes the pods of viewers of volumes itself. The controller of TensorBoards writes theirs: it takes
+their labels from the TensorBoard, and no pull secret from anywhere (kubeflow/kubeflow v1.10.0,
+components/tensorboard-controller/controllers/tensorboard_controller.go, generateDeployment). A label chooses
+a PodDefault, and the form for a TensorBoard offers PodDefaults as configurations.
+"""
+
+from __future__ import annotations
+
+from kubeflow_charm import Manifest
+from kubeflow_charm.images import Images, pull_secret_name
+
+BOARD = "tensorboard"
+"""The resource with the image of TensorBoards."""
+VIEWER = "volume-viewer"
+"""The resource with the image of viewers."""
+PULLED_BOARD = "tensorboard-image-pull"
+"""The PodDefault by which a TensorBoard pulls its image, and the label that chooses it."""
+
+
+def secrets(application: str, images: Images) -> list[Manifest]:
+    """Return the pull secret of profiles, if a registry asks for credentials."""
+    secret = images.profile_pull_secret(application, [images.references[name] for name in (BOARD, VIEWER)])
+    return [secret] if secret else []
+
+
+def viewer_pull_secret(application: str, images: Images) -> str:
+    """Return the name of the Secret that viewers pull with; empty if their registry asks for nothing.
+
+    A pod that names a pull secret gets none of its service account's.
+    """
+    return pull_secret_name(application) if _asks(images, VIEWER) else ""
+
+
+def pod_defaults(application: str, images: Images) -> list[Manifest]:
+    """Return the PodDefault for TensorBoards, if their registry asks for credentials."""
+    if not _asks(images, BOARD):
+        return []
+    spec = {
+        "desc": "Pull the TensorBoard image",
+        "selector": {"matchLabels": {PULLED_BOARD: "true"}},
+        "imagePullSecrets": [{"name": pull_secret_name(application)}],
+    }
+    return [
+        {
+            "apiVersion": "kubeflow.org/v1alpha1",
+            "kind": "PodDefault",
+            "metadata": {"name": PULLED_BOARD},
+            "spec": spec,
+        }
+    ]
+
+
+def _asks(images: Images, resource: str) -> bool:
+    """Whether the registry of a resource's image asks for credentials."""
+    return images.asks(images.references[resource])
