@@ -14,8 +14,8 @@ from kubeflow_charm.relations.gateway_info import Gateway
 from kubeflow_charm.relations.kubernetes_names import DnsName, Namespace
 
 Header = Annotated[str, pydantic.StringConstraints(pattern=r"^[A-Za-z0-9-]+$", to_lower=True)]
-"""The name of a header, in lower case, as Node spells headers: the pipelines web app looks for the name as it is
-written (kubeflow/pipelines 2.17.0, frontend/server/helpers/auth.ts). To everybody else it is the same."""
+"""The name of a header, in lower case, as Node spells headers: the pipelines web app looks for the name as it
+is written (kubeflow/pipelines 2.17.0, frontend/server/helpers/auth.ts). To everybody else it is the same."""
 Prefix = Annotated[str, pydantic.Field(pattern=r"^[!-~]*$")]
 
 
