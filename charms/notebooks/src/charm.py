@@ -77,7 +77,7 @@ class Notebooks(ComponentCharm[Facts]):
         return Facts(config, gateway, config.gpus(self.cluster.nodes), images)
 
     def manifests(self, facts: Facts) -> list[Manifest]:
-        """Return what notebooks need."""
+        """Return the objects of the controllers and web apps."""
         config = facts.config
         rendered = self.render(
             config=config,
@@ -105,11 +105,11 @@ class Notebooks(ComponentCharm[Facts]):
         self.secrets.disconnect(relation)
 
     def followed(self) -> tuple[watcher.Followed, ...]:
-        """Have a hook when nodes change."""
+        """Run a hook when nodes change."""
         return (watcher.NODES,)
 
     def user_images(self) -> list[str]:
-        """Return what notebooks may run."""
+        """Return the images of notebooks."""
         return spawner.images(self.read_config())
 
     def _list_gpus(self, event: ops.ActionEvent) -> None:
