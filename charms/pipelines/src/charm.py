@@ -131,7 +131,7 @@ class Pipelines(ComponentCharm[Facts]):
     def disconnect(self, relation: ops.Relation) -> None:
         """Revoke our keys in a store whose relation breaks; remove the secret for the dispatcher."""
         self.secrets.disconnect(relation)
-        if store := object_stores.left(relation, self.minio, self.s3, self.read_config()):
+        if store := object_stores.store_being_left(relation, self.minio, self.s3, self.read_config()):
             key_grants.revoked(store, self.owner)
 
     def followed(self) -> tuple[watcher.Followed, ...]:

@@ -152,9 +152,9 @@ class Administration:
         return self._request(method, _API + command, body, **query)
 
     def _request(self, method: str, path: str, body: bytes = b"", **query: str) -> bytes:
-        asked = urllib.parse.urlencode(sorted(query.items()), quote_via=urllib.parse.quote)
-        url = self._client.base_url.copy_with(path=path, query=asked.encode() or None)
-        headers = self._signed(method, path, asked, url.netloc.decode(), body)
+        encoded = urllib.parse.urlencode(sorted(query.items()), quote_via=urllib.parse.quote)
+        url = self._client.base_url.copy_with(path=path, query=encoded.encode() or None)
+        headers = self._signed(method, path, encoded, url.netloc.decode(), body)
         if body:  # S3 requires it for rules
             headers["content-md5"] = base64.b64encode(_md5(body)).decode()
         answer = self._client.request(method, url, content=body, headers=headers)
@@ -180,8 +180,10 @@ class Administration:
             key = hmac.digest(key, part.encode(), "sha256")
         signature = hmac.digest(key, text.encode(), "sha256").hex()
         credential = f"{self._store.access_key}/{scope}"
-        said = f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={signature}"
-        return headers | {"authorization": said}
+        authorization = (
+            f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={signature}"
+        )
+        return headers | {"authorization": authorization}
 
 
 class Denied(Problem):

@@ -43,7 +43,7 @@ def chosen(
     return store
 
 
-def left(
+def store_being_left(
     relation: ops.Relation, minio: object_storage.Requires, other: s3.Requires, config: PipelinesConfig
 ) -> ObjectStore | None:
     """Return the store of a breaking relation if it may have our keys, otherwise None.

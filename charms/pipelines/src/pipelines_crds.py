@@ -337,11 +337,11 @@ def definitions(*, kubernetes_native: bool = False) -> list[Manifest]:
 
 
 def _argo(
-    kind: str, plural: str, model: type[Schema], *short: str, status: bool = False, **said: Any
+    kind: str, plural: str, model: type[Schema], *short: str, status: bool = False, **options: Any
 ) -> Manifest:
     """Return the definition of one of Argo's kinds; most have a status, few as a subresource."""
-    namespaced = said.pop("namespaced", True)
+    namespaced = options.pop("namespaced", True)
     # The only kind that typed clients list, KFP's among them, and users write.
     pieces = kind == "Workflow"
-    version = Version("v1alpha1", model, storage=True, status=status, pieces=pieces, **said)
+    version = Version("v1alpha1", model, storage=True, status=status, pieces=pieces, **options)
     return definition(Names(kind, plural, ARGO, short), [version], namespaced=namespaced)

@@ -104,8 +104,8 @@ def limit_range(hard: Iterable[str], defaults: Defaults) -> Manifest | None:
     counted = {_COUNTED[key] for key in hard if key in _COUNTED}
     limits = {name: defaults.limits[name] for group, name in sorted(counted) if group == "limits"}
     # A limit without a request would also be the request, and reserve that much of a node.
-    asked = {name for group, name in counted if group == "requests"} | limits.keys()
-    requests = {name: defaults.requests[name] for name in sorted(asked)}
+    requested = {name for group, name in counted if group == "requests"} | limits.keys()
+    requests = {name: defaults.requests[name] for name in sorted(requested)}
     item: Manifest = {"type": "Container"}
     for field, values in (("default", limits), ("defaultRequest", requests)):
         if given := {name: value for name, value in values.items() if value}:

@@ -86,8 +86,8 @@ class Column:
 
     def document(self) -> dict[str, Any]:
         """Return it as the API has it."""
-        said = {"name": self.name, "type": self.type, "jsonPath": self.path}
-        return said | _given(description=self.description, priority=self.priority)
+        entry = {"name": self.name, "type": self.type, "jsonPath": self.path}
+        return entry | _given(description=self.description, priority=self.priority)
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,8 @@ class Scale:
 
     def document(self) -> dict[str, Any]:
         """Return it as the API has it."""
-        said = {"specReplicasPath": self.spec, "statusReplicasPath": self.status}
-        return said | _given(labelSelectorPath=self.selector)
+        entry = {"specReplicasPath": self.spec, "statusReplicasPath": self.status}
+        return entry | _given(labelSelectorPath=self.selector)
 
 
 @dataclass(frozen=True)
@@ -188,13 +188,13 @@ class Names:
 
     def document(self) -> dict[str, Any]:
         """Return it as the API has it."""
-        said = {
+        entry = {
             "kind": self.kind,
             "listKind": f"{self.kind}List",
             "plural": self.plural,
             "singular": self.kind.lower(),
         }
-        return said | _given(shortNames=list(self.short) or None, categories=list(self.categories) or None)
+        return entry | _given(shortNames=list(self.short) or None, categories=list(self.categories) or None)
 
 
 @dataclass(frozen=True)

@@ -169,8 +169,8 @@ def _authority(names: list[str], now: datetime.datetime) -> _Authority:
     from kubeflow_charm.webhooks import issuing  # a settled hook does not need the cryptography library
 
     until = now + _days(AUTHORITY_DAYS)
-    made = issuing.authority(names[0], now, until)
-    return _Authority(certificate=made.certificate, key=made.key, not_after=until)
+    pair = issuing.authority(names[0], now, until)
+    return _Authority(certificate=pair.certificate, key=pair.key, not_after=until)
 
 
 def _serving(authority: _Authority, names: list[str], now: datetime.datetime) -> dict[str, Any]:
@@ -178,8 +178,8 @@ def _serving(authority: _Authority, names: list[str], now: datetime.datetime) ->
     from kubeflow_charm.webhooks import issuing
 
     until = now + _days(SERVING_DAYS)
-    made = issuing.serving(names, now, until, issuing.Pair(authority.certificate, authority.key))
-    return {"names": names, "certificate": made.certificate, "key": made.key, "not_after": until}
+    pair = issuing.serving(names, now, until, issuing.Pair(authority.certificate, authority.key))
+    return {"names": names, "certificate": pair.certificate, "key": pair.key, "not_after": until}
 
 
 def _due(not_after: datetime.datetime, days: int, now: datetime.datetime) -> bool:
