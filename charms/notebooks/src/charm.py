@@ -72,7 +72,7 @@ class Notebooks(ComponentCharm[Facts]):
             framework.observe(self.on["list-gpus"].action, self._list_gpus)
 
     def gather(self) -> Facts:
-        """Read the options, where the gateway is, and the GPUs of the cluster."""
+        """Read the options, the gateway, and the cluster's GPUs."""
         config, gateway, images = gather(self.read_config, self.gateway.get, lambda: self.images)
         return Facts(config, gateway, config.gpus(self.cluster.nodes), images)
 

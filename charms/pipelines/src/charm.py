@@ -57,7 +57,7 @@ class Pipelines(ComponentCharm[Facts]):
         self.owner = f"{self.model.uuid}.{self.app.name}"
 
     def gather(self) -> Facts:
-        """Read the options, the relations and the GPUs of the cluster."""
+        """Read the options, the relations and the cluster's GPUs."""
         config, gateway, database, store, images = gather(
             self.read_config,
             self.gateway.get,

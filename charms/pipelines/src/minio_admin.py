@@ -72,7 +72,7 @@ class Administration:
 
     def __init__(self, store: ObjectStore):
         self._store = store
-        # Loading the authorities that everybody trusts takes time that only TLS is worth.
+        # Load the well-known authorities only for TLS, because that takes time.
         trusted: ssl.SSLContext | bool = store.secure
         if store.tls_ca:
             trusted = ssl.create_default_context(cadata=store.tls_ca)
@@ -105,7 +105,7 @@ class Administration:
         self._admin("PUT", "add-canned-policy", json.dumps(document).encode(), name=name)
 
     def add_user(self, name: str, secret: str) -> None:
-        """Make a user, or give one another secret."""
+        """Create a user, or change a user's secret."""
         from minio_encryption import encrypted
 
         said = json.dumps({"status": "enabled", "secretKey": secret}).encode()
@@ -142,7 +142,7 @@ class Administration:
 
     @functools.cached_property
     def _salt_and_key(self) -> tuple[bytes, bytes]:
-        """What is encrypted with: one for all requests, since to derive it takes longer than a request."""
+        """The key for encryption: one for all requests, because derivation takes longer than a request."""
         from minio_encryption import SALT, key_of
 
         salt = os.urandom(SALT)
@@ -204,7 +204,7 @@ def explained(application: str, wish: str) -> Iterator[None]:
         raise _problem(application, wish, error) from error
     except httpx2.TransportError as error:
         raise waiting(application, f"its object store does not answer: {type(error).__name__}") from error
-    except ValueError as error:  # no encryption of MinIO's, or no JSON
+    except ValueError as error:  # not MinIO's encryption, or no JSON
         raise waiting(application, "its object store does not answer as MinIO does") from error
 
 

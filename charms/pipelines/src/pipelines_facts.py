@@ -24,8 +24,8 @@ class Facts:
         database: the MySQL database of runs and metadata.
         store: the store of artifacts and logs, with its bucket and region.
         keys: who has which key to the store.
-        unasked: why the store could not be asked in this hook, and profiles are offered nothing new.
-        gpus: what the cluster's nodes offer; none if the operator has switched discovery off.
+        unasked: the problem that the store did not answer in this hook; profiles then get nothing new.
+        gpus: the cluster's GPUs; none if the operator has switched discovery off.
         run_pull_secret: what pods of runs pull the charm's images with; None where no registry asks.
     """
 
