@@ -93,7 +93,7 @@ class Notebooks(ComponentCharm[Facts]):
         return [*definitions(), *rendered]
 
     def publish(self, facts: Facts) -> str:
-        """Offer the menus to the dashboard; each kind of GPU, and what pulls images, to the profiles."""
+        """Send menu entries to the dashboard; PodDefaults for GPUs and pull secrets to the profiles."""
         self.dashboard.send(LINKS)
         pools = [placement.pod_default(pool) for pool in facts.gpus.pools]
         self.pod_defaults.send([*pools, *profile_images.pod_defaults(self.app.name, facts.images)])
@@ -101,7 +101,7 @@ class Notebooks(ComponentCharm[Facts]):
         return facts.gpus.summary
 
     def disconnect(self, relation: ops.Relation) -> None:
-        """Remove the secret that a dispatcher read which is no longer related."""
+        """Remove the secret for a dispatcher whose relation breaks."""
         self.secrets.disconnect(relation)
 
     def followed(self) -> tuple[watcher.Followed, ...]:

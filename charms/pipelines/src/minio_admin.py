@@ -1,8 +1,8 @@
 """The requests that we make as MinIO's administrator: users, policies, and the rules of a bucket.
 
-Facts: github.com/minio/minio, cmd/admin-router.go (`/minio/admin/v3`); for buckets,
-https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html. Requests are signed as S3's are (AWS
-Signature Version 4). Whatever has secrets in it is encrypted (`minio_encryption.py`).
+Sources: github.com/minio/minio, cmd/admin-router.go (`/minio/admin/v3`); for buckets,
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html. Requests have the signature of S3 (AWS
+Signature Version 4). Bodies with secrets are encrypted (`minio_encryption.py`).
 
 The PyPI package `minio` can do the same. But its import would add 13 MB to the charm and a third of a second
 to every hook. And while a starting MinIO asks clients to wait for a minute, the package waits that minute.
@@ -90,7 +90,7 @@ class Administration:
         self._client.close()
 
     def users(self) -> dict[str, str]:
-        """Return the names of all policies of each user; raises `minio_encryption.Unreadable` too."""
+        """Return each user's policies; may also raise `minio_encryption.Unreadable`."""
         from minio_encryption import decrypted  # loads the cryptography library, which not every hook needs
 
         said = json.loads(decrypted(self._admin("GET", "list-users"), self._store.secret_key))
