@@ -61,11 +61,11 @@ def test_a_command_works(
     unit = platform.stage.engine.models["mlops"].applications[application].units[0]
     try:
         platform.stage.juju(verb, application, *words)
-        assert platform.stage.engine.idle(30)
+        assert platform.stage.engine.idle(120)
         assert unit.workload.current != "blocked", unit.workload.message
     finally:
         platform.stage.juju("config", application, "--reset", options)
-        assert platform.stage.engine.idle(30)
+        assert platform.stage.engine.idle(120)
         platform.settle()
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Kubeflow's central dashboard: the front door of the platform."""
+"""Kubeflow's central dashboard."""
 
 import dataclasses
 from typing import Annotated
@@ -17,7 +17,7 @@ Url = Annotated[str, pydantic.Field(pattern=r"^(/|https?://)[!-~]*$")]
 
 
 class DashboardConfig(links.LinkOptions, GatewayConfig):
-    """The options; `charmcraft.yaml` says what each is for."""
+    """The options; `charmcraft.yaml` describes each."""
 
     dashboard_configmap: DnsName
     port: Annotated[int, pydantic.Field(ge=1024, le=65535)]
@@ -28,7 +28,7 @@ class DashboardConfig(links.LinkOptions, GatewayConfig):
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What the dashboard is made from."""
+    """What a hook of the dashboard knows."""
 
     config: DashboardConfig
     profiles: k8s_service.Service
@@ -48,14 +48,14 @@ class Dashboard(ComponentCharm[Facts]):
         self.links = dashboard_links.Provides(self, "links")
 
     def gather(self) -> Facts:
-        """Read the options, where access management and the gateway are, and the related charms' links."""
+        """Read the options, access management's Service, the gateway, and the related charms' links."""
         *facts, _ = gather(
             self.read_config, self.profiles.get, self.gateway.get, self.links.get, lambda: self.images
         )
         return Facts(*facts)
 
     def manifests(self, facts: Facts) -> list[Manifest]:
-        """Return the dashboard."""
+        """Return the dashboard's objects."""
         return self.render(
             config=facts.config,
             gateway=facts.gateway,

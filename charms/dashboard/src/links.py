@@ -1,8 +1,8 @@
-"""The dashboard's menus: what related applications and the operator offer, in one order.
+"""The dashboard's menus: links of related applications and of the operator, in one order.
 
-In each menu come first the links whose text the order option names, in its order, then the others by their
-text (canonical/kubeflow-dashboard-operator, README and src/dashboard_links.py). The result depends on what is
-offered and not on who was related first, so that any order of events gives the same ConfigMap.
+Each menu begins with the links whose text the order option names, in its order. The others follow, sorted by
+text (canonical/kubeflow-dashboard-operator, README and src/dashboard_links.py). The result depends only on
+the links, so any order of events gives the same ConfigMap.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ dashboard-view.pug.
 
 
 class ConfiguredLink(pydantic.BaseModel, Generic[Where]):
-    """A link in an option, which may repeat the location that the option is for.
+    """A link in an option; it may repeat the option's location.
 
-    It has the fields that travel on the relation, and the limits of those.
+    It has the fields and limits of a link on the relation.
     """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, defer_build=True)
@@ -54,7 +54,7 @@ Order = Annotated[list[str], if_empty([]), YAML]
 
 
 class LinkOptions(Config):
-    """The options that say which links the dashboard has, and in what order."""
+    """The options for the dashboard's links and their order."""
 
     additional_menu_links: Annotated[list[ConfiguredLink[Literal["menu"]]], if_empty([]), YAML]
     additional_external_links: Annotated[list[ConfiguredLink[Literal["external"]]], if_empty([]), YAML]
@@ -68,13 +68,13 @@ class LinkOptions(Config):
     documentation_link_order: Order
 
     def document(self, offered: Iterable[Link]) -> str:
-        """Return what upstream's ConfigMap has under `links`: JSON, in ASCII whatever the links hold."""
+        """Return the value of `links` in upstream's ConfigMap: JSON in ASCII."""
         return json.dumps(self.menus(list(offered)), indent=2)
 
     def menus(self, offered: list[Link]) -> dict[str, list[dict[str, str]]]:
         """Return the four menus by their keys in the ConfigMap.
 
-        Two offers with the same text and target are one entry, the operator's rather than an application's.
+        Two links with the same text and target are one entry; the operator's link wins over an application's.
         """
         menus = {}
         for location, (key, fields) in _MENUS.items():

@@ -72,12 +72,12 @@ class Notebooks(ComponentCharm[Facts]):
             framework.observe(self.on["list-gpus"].action, self._list_gpus)
 
     def gather(self) -> Facts:
-        """Read the options, where the gateway is, and the GPUs of the cluster."""
+        """Read the options, the gateway, and the cluster's GPUs."""
         config, gateway, images = gather(self.read_config, self.gateway.get, lambda: self.images)
         return Facts(config, gateway, config.gpus(self.cluster.nodes), images)
 
     def manifests(self, facts: Facts) -> list[Manifest]:
-        """Return what notebooks need."""
+        """Return the objects of the controllers and web apps."""
         config = facts.config
         rendered = self.render(
             config=config,
@@ -93,7 +93,7 @@ class Notebooks(ComponentCharm[Facts]):
         return [*definitions(), *rendered]
 
     def publish(self, facts: Facts) -> str:
-        """Offer the menus to the dashboard; each kind of GPU, and what pulls images, to the profiles."""
+        """Send menu entries to the dashboard; PodDefaults for GPUs and pull secrets to the profiles."""
         self.dashboard.send(LINKS)
         pools = [placement.pod_default(pool) for pool in facts.gpus.pools]
         self.pod_defaults.send([*pools, *profile_images.pod_defaults(self.app.name, facts.images)])
@@ -101,15 +101,15 @@ class Notebooks(ComponentCharm[Facts]):
         return facts.gpus.summary
 
     def disconnect(self, relation: ops.Relation) -> None:
-        """Remove the secret that a dispatcher read which is no longer related."""
+        """Remove the secret for a dispatcher whose relation breaks."""
         self.secrets.disconnect(relation)
 
     def followed(self) -> tuple[watcher.Followed, ...]:
-        """Have a hook when nodes change."""
+        """Run a hook when nodes change."""
         return (watcher.NODES,)
 
     def user_images(self) -> list[str]:
-        """Return what notebooks may run."""
+        """Return the images of notebooks."""
         return spawner.images(self.read_config())
 
     def _list_gpus(self, event: ops.ActionEvent) -> None:

@@ -1,15 +1,16 @@
 """The custom resources of the notebooks component: Notebook, PVCViewer and Tensorboard.
 
 Fields and validations are those of kubeflow/kubeflow v1.10.0, config/crd of components/notebook-controller,
-components/pvcviewer-controller and components/tensorboard-controller, as kubeflow/manifests 26.03 has them.
-Upstream froze the pods of the Kubernetes of its day; here they are those of the newest one.
+components/pvcviewer-controller and components/tensorboard-controller, as in kubeflow/manifests 26.03.
+Upstream's pods have the fields of an old Kubernetes; ours have those of the newest one.
 
-Beyond upstream, a name is refused that its controller can make nothing of. A Notebook becomes a StatefulSet,
-whose pods carry `<name>-<ten characters>` in a label of 63, and a Service. A Tensorboard becomes a Service
-with a port `http-<name>`, a PVCViewer a Service `pvcviewer-<name>`. A Service's name has no dot and at most
-63 characters. Kubernetes before 1.36 also wants it to begin with a letter; 1.36 does not
-(kubernetes/kubernetes v1.36.3, feature RelaxedServiceNameValidation), so no rule here forbids it. Objects
-that were there before the rule stay usable. The notebook controller crashes on a Notebook without containers.
+Unlike upstream, the definitions refuse names that the controller cannot use. A Notebook becomes a
+StatefulSet, whose pods have `<name>-<ten characters>` in a label of at most 63, and a Service. A Tensorboard
+becomes a Service with a port `http-<name>`, a PVCViewer a Service `pvcviewer-<name>`. A Service's name has no
+dot and at most 63 characters. Before 1.36, Kubernetes also required a letter at its beginning
+(kubernetes/kubernetes v1.36.3, feature RelaxedServiceNameValidation); no rule here does. Older objects that
+break a rule stay usable. The notebook controller crashes on a Notebook without containers, so one is
+required.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from kubeflow_charm.definitions.embedded import Int32, IntOrString, Kubernetes, 
 from kubeflow_charm.definitions.schemas import Schema
 
 FalseAtFirst = Annotated[bool, pydantic.WithJsonSchema({"type": "boolean", "default": False})]
-"""A field that is required, and false where it is not given: the API server's default comes first."""
+"""A required field with the default false: the API server applies the default before it checks."""
 _HAS_SPEC = ("has(self.spec)", "spec must be there")
 _HAS_POD = (
     "has(self.spec) && has(self.spec.template) && has(self.spec.template.spec)",
@@ -54,7 +55,7 @@ class NotebookTemplate(Schema):
 
 
 class NotebookSpec(Schema):
-    """What the notebook should be."""
+    """The wanted notebook."""
 
     template: NotebookTemplate | None = None
 
@@ -77,7 +78,7 @@ class Running(Schema):
 
 
 class Terminated(Schema):
-    """The container has ended."""
+    """The container has terminated."""
 
     container_id: Annotated[str | None, pydantic.Field(alias="containerID")] = None
     exit_code: Int32
@@ -89,14 +90,14 @@ class Terminated(Schema):
 
 
 class Waiting(Schema):
-    """The container has not begun."""
+    """The container has not started."""
 
     message: str | None = None
     reason: str | None = None
 
 
 class ContainerState(Schema):
-    """One of three (core/v1 ContainerState)."""
+    """The state of the container: one of three (core/v1 ContainerState)."""
 
     running: Running | None = None
     terminated: Terminated | None = None
@@ -104,7 +105,7 @@ class ContainerState(Schema):
 
 
 class NotebookStatus(Schema):
-    """What the notebook is."""
+    """The state of the notebook."""
 
     conditions: list[NotebookCondition]
     ready_replicas: Int32
@@ -112,14 +113,14 @@ class NotebookStatus(Schema):
 
 
 class Notebook(Schema, keywords=object_rules(_HAS_POD)):
-    """A server in a pod of its own that a user works in by the browser."""
+    """A server in its own pod, which a user opens in the browser."""
 
     spec: NotebookSpec | None = None
     status: NotebookStatus | None = None
 
 
 class Networking(Schema):
-    """How the viewer is reached."""
+    """The address of the viewer."""
 
     target_port: IntOrString | None = None
     base_prefix: str | None = None
@@ -128,7 +129,7 @@ class Networking(Schema):
 
 
 class PvcViewerSpec(Schema):
-    """What is to be viewed, and by what; the webhook fills in a pod that is not given."""
+    """The volume to view, and the viewer's pod; the webhook provides a default pod."""
 
     networking: Networking | None = None
     pod_spec: PodSpec | None = None
@@ -148,7 +149,7 @@ class DeploymentCondition(Schema):
 
 
 class PvcViewerStatus(Schema):
-    """Whether the viewer can be used, and where."""
+    """Whether the viewer is ready, and its address."""
 
     conditions: list[DeploymentCondition] | None = None
     ready: FalseAtFirst
@@ -163,7 +164,7 @@ class PvcViewer(Schema, keywords=object_rules(_HAS_SPEC)):
 
 
 class TensorboardSpec(Schema):
-    """Where the logs are: `pvc://<claim>/<path>`, or the address of a bucket."""
+    """The address of the logs: `pvc://<claim>/<path>`, or a bucket's address."""
 
     logspath: Annotated[
         str,
@@ -187,14 +188,14 @@ class TensorboardCondition(Schema):
 
 
 class TensorboardStatus(Schema):
-    """What the board is."""
+    """The state of the board."""
 
     conditions: list[TensorboardCondition]
     ready_replicas: Int32
 
 
 class Tensorboard(Schema, keywords=object_rules(_HAS_SPEC)):
-    """A TensorBoard server on some logs."""
+    """A TensorBoard server for logs."""
 
     spec: TensorboardSpec | None = None
     status: TensorboardStatus | None = None

@@ -1,7 +1,7 @@
-"""The charm's images that run in profiles, and what their pods pull them with.
+"""The charm's images that run in profiles, and their pull secrets.
 
-The charm writes the pods of viewers of volumes itself. The controller of TensorBoards writes theirs: it takes
-their labels from the TensorBoard, and no pull secret from anywhere (kubeflow/kubeflow v1.10.0,
+The charm writes the pods of viewers of volumes itself. The controller of TensorBoards writes their
+pods: it copies the labels of the TensorBoard, but sets no pull secret (kubeflow/kubeflow v1.10.0,
 components/tensorboard-controller/controllers/tensorboard_controller.go, generateDeployment). A label chooses
 a PodDefault, and the form for a TensorBoard offers PodDefaults as configurations.
 """
@@ -16,7 +16,7 @@ BOARD = "tensorboard"
 VIEWER = "volume-viewer"
 """The resource with the image of viewers."""
 PULLED_BOARD = "tensorboard-image-pull"
-"""The PodDefault by which a TensorBoard pulls its image, and the label that chooses it."""
+"""The PodDefault with the pull secret of TensorBoards, and the label that selects it."""
 
 
 def secrets(application: str, images: Images) -> list[Manifest]:
@@ -26,9 +26,9 @@ def secrets(application: str, images: Images) -> list[Manifest]:
 
 
 def viewer_pull_secret(application: str, images: Images) -> str:
-    """Return the name of the Secret that viewers pull with; empty if their registry asks for nothing.
+    """Return the name of the viewers' pull secret; empty if their registry needs none.
 
-    A pod that names a pull secret gets none of its service account's.
+    A pod that names a pull secret gets none from its service account.
     """
     return pull_secret_name(application) if _asks(images, VIEWER) else ""
 

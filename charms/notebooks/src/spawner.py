@@ -21,22 +21,22 @@ from kubeflow_charm.gpu.pools import Gpus
 from kubeflow_charm.images import redirected
 
 NONE = "none"
-"""The value of an option that chooses nothing; an empty value leaves the choice to the charm."""
+"""The value of an option that preselects nothing; with an empty value, the charm decides."""
 CPU_NODES = "prefer-cpu-nodes"
 GPU_NODES = "gpu-nodes"
 
 
 def text(options: SpawnerOptions, gpus: Gpus) -> str:
-    """Return the document as YAML, which people can read as well.
+    """Return the document as readable YAML.
 
     Raises:
-        Problem: if an option chooses what the form does not offer.
+        Problem: if an option preselects something that the form does not offer.
     """
     return yaml.safe_dump({"spawnerFormDefaults": form(options, gpus)}, sort_keys=False)
 
 
 def form(options: SpawnerOptions, gpus: Gpus) -> dict[str, Any]:
-    """Return the fields of the form, each with its first value and its choices."""
+    """Return the fields of the form, each with its preselected value and its choices."""
     fields: dict[str, dict[str, Any]] = {
         "imagePullPolicy": {"value": options.image_pull_policy},
         "image": _images(options.jupyter_images, options.image_registry),
@@ -134,7 +134,7 @@ def _group(key: str, name: str, tolerations: list[Any]) -> dict[str, Any]:
 
 
 def _chosen(option: str, value: str, automatic: str, offered: Mapping[str, Any]) -> str:
-    """Return the key that the form chooses at first; the empty key is upstream's for none."""
+    """Return the key that the form preselects; upstream's key for none is empty."""
     if not value:
         return automatic
     if value == NONE:

@@ -1,6 +1,6 @@
-"""The options of the form for a new notebook: what it offers, and what it chooses at first.
+"""The options of the form for a new notebook: its choices, and what it preselects.
 
-Names and meanings are those of canonical/notebook-operators, charms/jupyter-ui/config.yaml, where it has the
+Names and meanings are those of canonical/notebook-operators, charms/jupyter-ui/config.yaml, if it has the
 option. Together they reach every key of upstream's form (`spawner.py`).
 """
 
@@ -39,17 +39,17 @@ Field = Literal[
     "configurations",
     "environment",
 ]
-"""A field of the form that can be read-only for users."""
+"""A field of the form that an option can make read-only."""
 
 
 class _Entry(pydantic.BaseModel):
-    """An entry of a list in an option, with upstream's keys and no others."""
+    """An entry of an option's list, with only upstream's keys."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class AffinityOption(_Entry):
-    """A place for notebooks that users can choose."""
+    """An affinity that users can choose."""
 
     configKey: Text  # noqa: N815 (upstream's key)
     displayName: Text  # noqa: N815
@@ -81,7 +81,7 @@ class DataVolume(_Entry):
 
 
 class SpawnerOptions(GpuConfig):
-    """The options of the form; those about GPUs are inherited."""
+    """The options of the form; it inherits those about GPUs."""
 
     jupyter_images: Annotated[ImageList, if_empty(notebook_images.JUPYTER), YAML]
     vscode_images: Annotated[ImageList, if_empty(notebook_images.VSCODE), YAML]

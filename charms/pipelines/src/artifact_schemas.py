@@ -1,4 +1,4 @@
-"""Where Argo's artifacts are: one model for each kind of store.
+"""The places of Argo's artifacts: one model for each kind of store.
 
 Names and types are those of argo-workflows v3.7.14, pkg/apis/workflow/v1alpha1/workflow_types.go and
 manifests/base/crds/full.
@@ -21,7 +21,7 @@ Secret = SecretKey | None
 
 
 class S3Encryption(Schema):
-    """How objects are encrypted."""
+    """The encryption of objects."""
 
     enable_encryption: Flag = None
     kms_key_id: Text = None
@@ -30,13 +30,13 @@ class S3Encryption(Schema):
 
 
 class S3Bucket(Schema):
-    """How a bucket is made that does not exist."""
+    """How to create a missing bucket."""
 
     object_locking: Flag = None
 
 
 class S3(Schema, piece=True):
-    """A bucket of S3, or of a store that speaks like it."""
+    """A bucket of S3 or of a compatible store."""
 
     endpoint: Text = None
     bucket: Text = None
@@ -99,7 +99,7 @@ class EndpointParam(Schema):
 
 
 class Oauth2(Schema):
-    """Where a token comes from."""
+    """The source of a token."""
 
     client_id_secret: Annotated[Secret, pydantic.Field(alias="clientIDSecret")] = None
     client_secret_secret: Secret = None
@@ -109,7 +109,7 @@ class Oauth2(Schema):
 
 
 class HttpAuth(Schema):
-    """Who asks: one of three."""
+    """The credentials of a request: one of three."""
 
     basic_auth: BasicAuth | None = None
     client_cert: ClientCertificate | None = None
@@ -153,7 +153,7 @@ class Raw(Schema, piece=True):
 
 
 class OssLifecycle(Schema):
-    """When objects become rarely used, and when they go."""
+    """When objects move to cheaper storage, and when they are deleted."""
 
     mark_infrequent_access_after_days: Int32 | None = None
     mark_deletion_after_days: Int32 | None = None
@@ -174,7 +174,7 @@ class Oss(Schema, piece=True):
 
 
 class Gcs(Schema, piece=True):
-    """A bucket of Google's."""
+    """A bucket of Google Cloud Storage."""
 
     key: str
     bucket: Text = None
@@ -182,7 +182,7 @@ class Gcs(Schema, piece=True):
 
 
 class Azure(Schema, piece=True):
-    """A container of Azure's."""
+    """A container of Azure Blob Storage."""
 
     endpoint: str
     container: str
@@ -192,7 +192,7 @@ class Azure(Schema, piece=True):
 
 
 class ArtifactLocation(Schema):
-    """Where an artifact is: one of these stores. What a plugin takes is the plugin's to say."""
+    """The place of an artifact: one of these stores. The definition does not check a plugin's settings."""
 
     archive_logs: Flag = None
     s3: S3 | None = None

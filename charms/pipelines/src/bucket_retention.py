@@ -1,9 +1,9 @@
-"""How long artifacts and logs are kept: rules of the bucket, which the store itself follows.
+"""Retention of artifacts and logs: rules of the bucket, which the store carries out.
 
-Upstream does the same for its own store, SeaweedFS, with one number for artifacts and logs, and takes all
-other rules of the bucket away (kubeflow/pipelines 2.17.0, `ARTIFACT_RETENTION_DAYS` in
-base/installs/multi-user/pipelines-profile-controller/sync.py). Here rules that others made are left as they
-are. Buckets of other stores have rules that somebody keeps elsewhere, so there none is touched.
+Upstream does the same for its own store, SeaweedFS, with one number for artifacts and logs, and removes all
+other rules of the bucket (kubeflow/pipelines 2.17.0, `ARTIFACT_RETENTION_DAYS` in
+base/installs/multi-user/pipelines-profile-controller/sync.py). We leave rules of others alone. For other
+stores, somebody manages the rules elsewhere, so we touch none.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from minio_admin import Administration, Refused, explained
 from kubeflow_charm.relations.object_store import ObjectStore
 
 Rules = Mapping[str, tuple[str, int]]
-"""The prefix of keys, and the days that such objects are kept, by the rule's name."""
+"""The rule's name to the prefix of keys and the days to keep such objects."""
 
 MARK = "kubeflow-pipelines-"
-"""What the names of our rules begin with."""
+"""The beginning of our rules' names."""
 _NONE = ("NoSuchLifecycleConfiguration", "NoSuchBucket")
-"""What says that the bucket has no rules."""
+"""Errors that mean that the bucket has no rules."""
 _NO_RULES = ("NotImplemented", "MethodNotAllowed")
-"""What says that the store has no rules for any bucket. Any other refusal is waited for: rules of ours that
-should be gone would go on removing artifacts."""
+"""Errors that mean that the store supports no rules. After any other error we wait: our old rules would go on
+removing artifacts."""
 
 
 def ensured(store: ObjectStore, rules: Rules) -> None:
-    """Have the bucket have these rules, beside those that are not ours; it is made if they need it.
+    """Set our rules on the bucket, and leave the others alone; create the bucket if rules need it.
 
-    A bucket that has them already is read, and nothing is written.
+    If the bucket has our rules already, this only reads.
 
     Args:
-        store: the store; nothing is asked of one whose administrator's key we have not.
-        rules: ours; none takes away those that were ours before.
+        store: the store; without its administrator's key this does nothing.
+        rules: our rules; an empty mapping removes our old ones.
 
     Raises:
         Problem: if the store does not answer, or refuses.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Kubeflow Pipelines: graphs of containers, their runs, and what those leave behind."""
+"""Kubeflow Pipelines: graphs of containers, with their runs, artifacts and metadata."""
 
 import bucket_retention
 import databases
@@ -31,11 +31,11 @@ from kubeflow_charm.watch import watcher
 from kubeflow_charm.webhooks.certificates import Certificate, webhook_certificate
 
 VERSION = "2.17.0"
-"""Of kubeflow/pipelines: the first whose web app asks whether a user may see an artifact."""
+"""The release of kubeflow/pipelines: the first whose web app asks if a user may see an artifact."""
 
 
 class Pipelines(ComponentCharm[Facts]):
-    """Run the API server, its web app and controllers, the metadata store and Argo's workflow controller."""
+    """Run the API server with web app and controllers, the metadata store and Argo's workflow controller."""
 
     config_type = PipelinesConfig
 
@@ -57,7 +57,7 @@ class Pipelines(ComponentCharm[Facts]):
         self.owner = f"{self.model.uuid}.{self.app.name}"
 
     def gather(self) -> Facts:
-        """Read the options, the relations and the GPUs of the cluster."""
+        """Read the options, the relations and the cluster's GPUs."""
         config, gateway, database, store, images = gather(
             self.read_config,
             self.gateway.get,
@@ -76,7 +76,7 @@ class Pipelines(ComponentCharm[Facts]):
         return super().converge(facts)
 
     def manifests(self, facts: Facts) -> list[Manifest]:
-        """Return what pipelines need."""
+        """Return the objects of pipelines' programs."""
         config, database, store = facts.config, facts.database, facts.store
         native = config.pipeline_store == "kubernetes"
         authorities = database.tls_ca + store.tls_ca
@@ -108,12 +108,12 @@ class Pipelines(ComponentCharm[Facts]):
         return [*definitions(kubernetes_native=native), *rendered]
 
     def certificate(self, service: str, *, wanted: bool) -> Certificate | None:
-        """Return the certificate of a webhook, if there is one."""
+        """Return the certificate of a webhook, or None if the webhook is not wanted."""
         domain = self.read_config().cluster_domain
         return webhook_certificate(self, service, self.namespace, cluster_domain=domain) if wanted else None
 
     def publish(self, facts: Facts) -> str:
-        """Offer the API and its pages, and every profile what its runs need."""
+        """Send the API's Services, the menu links, and the objects for profiles."""
         config, store = facts.config, facts.store
         for port, endpoint in self.apis.items():
             name = f"ml-pipeline.{self.namespace}"
@@ -129,18 +129,18 @@ class Pipelines(ComponentCharm[Facts]):
         return "; ".join(filter(None, (shared, facts.gpus.summary)))
 
     def disconnect(self, relation: ops.Relation) -> None:
-        """Revoke our keys in a store that is no longer related, and what the dispatcher had in a secret."""
+        """Revoke our keys in a store whose relation breaks; remove the secret for the dispatcher."""
         self.secrets.disconnect(relation)
-        if store := object_stores.left(relation, self.minio, self.s3, self.read_config()):
+        if store := object_stores.store_being_left(relation, self.minio, self.s3, self.read_config()):
             key_grants.revoked(store, self.owner)
 
     def followed(self) -> tuple[watcher.Followed, ...]:
-        """Have a hook when nodes change, and when a profile comes that needs a key."""
+        """Run a hook when nodes change, and when a new profile needs a key."""
         profiles = watcher.Followed("v1", "Namespace", "namespaces", {key_grants.PROFILE: None})
         return (watcher.NODES,) if self.config["object-store-keys"] == "shared" else (watcher.NODES, profiles)
 
     def user_images(self) -> list[str]:
-        """Return what runs and viewers start beside the images of steps."""
+        """Return the images that runs and viewers start, besides those of steps."""
         runs = self.read_config().run_images(self.images.references).model_dump()
         return [*runs.values(), *viewer_images.IMAGES]
 

@@ -1,8 +1,8 @@
-"""The database that API server, cache and metadata store share.
+"""The database that the API server, the cache and the metadata store share.
 
-One related MySQL, and one database in it: the user that it gives has rights on no other. The tables of the
-three have no name in common (kubeflow/pipelines 2.17.0, backend/src/apiserver/model and
-backend/src/cache/model; google/ml-metadata v1.14.0, util/metadata_source_query_config.cc).
+The related MySQL gives a user with rights on one database only. The tables of the three programs have no name
+in common (kubeflow/pipelines 2.17.0, backend/src/apiserver/model and backend/src/cache/model;
+google/ml-metadata v1.14.0, util/metadata_source_query_config.cc).
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from kubeflow_charm.relations import mysql_client
 NAME = "mlpipeline"
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_$]{1,64}")
-"""What MySQL takes without quotes: the programs write none (client_manager.go; mysql_metadata_source.cc)."""
+"""A name without quotes in MySQL: the programs write none (client_manager.go; mysql_metadata_source.cc)."""
 
 
 def related(endpoint: mysql_client.Requires) -> mysql_client.Database:
     """Return the related database.
 
     Raises:
-        Problem: what keeps it from being read, or that it has a name which the programs cannot write.
+        Problem: if its data is missing or wrong, or if the programs cannot write its name.
     """
     found = endpoint.get()
     if not _IDENTIFIER.fullmatch(found.name):

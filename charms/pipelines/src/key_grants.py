@@ -1,14 +1,14 @@
-"""Makes MinIO know the keys that `store_keys` derives, and decides who gets which.
+"""Register the keys of `store_keys` at MinIO, and decide who gets which key.
 
-Only an answer that proves that the store is no MinIO, or that our key is not its administrator's, may lead to
-the store's own key in a Secret. Anything else is waited for: a wrong clock, a proxy or a restart must not
-hand the administrator's key to anybody. Once profiles have had keys of their own, only the operator can make
-them share one. That they had is written on the Secret of our own programs: every hook can read it back,
-whatever became of the store and of the relations, and it goes when the application does.
+The store's own key may go into a Secret only after a proof: an answer that shows that the store is not a
+MinIO, or that our key is not its administrator's. After any other answer we wait: a wrong clock, a proxy or a
+restart must not give the administrator's key to anybody. If profiles had their own keys, only the operator
+can make them share one. An annotation on our own programs' Secret records that they had. Every hook can read
+it, whatever happens to the store and the relations, and it goes with the application.
 
-In MinIO each key is a user with a policy of its own. Listing users is one request, and all that a settled
-hook makes. Service accounts would be fewer objects, but MinIO before 2023 keeps no note of whose they are,
-and before October 2025 lets one make another that may do all that the administrator may (CVE-2025-62506).
+In MinIO, each key is a user with its own policy. A settled hook makes one request, which lists the users.
+Service accounts would need fewer objects. But MinIO before 2023 does not record their owners, and before
+October 2025 lets a service account create another with all the administrator's rights (CVE-2025-62506).
 """
 
 from __future__ import annotations
@@ -33,34 +33,34 @@ from kubeflow_charm.relations.object_store import ObjectStore
 logger = logging.getLogger(__name__)
 
 PROFILE = "user.kubeflow.org/enabled"
-"""What the namespaces of profiles are labelled with, as the resource dispatcher has it at first."""
+"""The label of profiles' namespaces, the same as resource-dispatcher's default."""
 _SHARED = "shared"
-"""The value of the option by which the operator says that profiles may share a key."""
+"""The option's value that lets profiles share a key."""
 _WISH = "make keys"
 _SECRET = kind_of({"apiVersion": "v1", "kind": "Secret"})
 _AT_ONCE = 4
-"""Requests in flight: MinIO takes 64 MiB for what is encrypted in each."""
+"""Parallel requests: MinIO needs 64 MiB to decrypt each."""
 
 
 _PROOFS = ("NoSuchBucket", "NoSuchKey", "MethodNotAllowed")
-"""What an S3 server answers that takes the address of MinIO's administration for an object or its bucket. Of
-a MinIO none is known for this request; its other refusals in XML, such as `RequestTimeTooSkewed`, prove
+"""Errors of an S3 server that takes the address of MinIO's administration for an object. No MinIO is known to
+answer this request with one of them. MinIO's other errors in XML, such as `RequestTimeTooSkewed`, prove
 nothing (minio/minio, cmd/auth-handler.go, setAuthMiddleware)."""
 
 
 class NotMinio(Exception):
-    """The store has no users that we could make: it answered as no MinIO does."""
+    """The store supports no users: its answer proves that it is not a MinIO."""
 
 
 class Decision:
-    """Who gets which key, decided anew by every hook.
+    """The decision who gets which key; every hook decides again.
 
     Args:
         config: the options.
         application: our application's name.
         store: the store, with the key that it gave us.
-        owner: which installation this is, as in `store_keys.derived`.
-        cluster: where profiles are, and the Secret of our own programs.
+        owner: this installation, as in `store_keys.derived`.
+        cluster: the cluster with the profiles and our own programs' Secret.
     """
 
     def __init__(
@@ -75,15 +75,15 @@ class Decision:
         self._cluster = cluster
 
     def keys(self) -> tuple[Keys, Problem | None]:
-        """Make the keys known to the store, and return them.
+        """Register the keys at the store, and return them.
 
         Returns:
-            The keys, and why the store could not be asked: then they are those that it knew before, which
-            suffices to keep the platform in order, and not to offer any to profiles.
+            The keys, and a problem if the store did not answer. Then the keys are those that the store knew
+            before: enough for the platform's objects, but not to offer keys to profiles.
 
         Raises:
-            Problem: if the store cannot be asked and never knew a key of ours, or refuses; or if profiles
-                would come to share a key although nobody said so.
+            Problem: if the store does not answer and never knew our keys, or refuses; or if profiles would
+                share a key without the operator's consent.
         """
         own = self._config.own_keys(self._store)
         if not own:
@@ -102,7 +102,7 @@ class Decision:
         except Denied:
             if self._config.object_store_keys != _SHARED:
                 raise
-            return self._given(), None  # an administrator is never denied: the key is somebody else's
+            return self._given(), None  # the store denies no administrator: the key is another user's
         except Problem as problem:
             made = store_keys.derived(self._store, self._owner, profiles)
             if not self._known(made[PLATFORM]):
@@ -111,28 +111,28 @@ class Decision:
         return self._chosen(made), None
 
     def _chosen(self, made: dict[str, Key]) -> Keys:
-        """Return the keys that we made, as the option gives them out."""
+        """Return the keys that we made, distributed as the option says."""
         platform = made[PLATFORM]
         if not self._config.own_keys(self._store):
             return Shared(platform, made=True)
         return PerProfile(platform, {name: key for name, key in made.items() if name != PLATFORM})
 
     def _given(self) -> Shared:
-        """Return the key that the store gave, for all."""
+        """Return the store's own key as the key of all."""
         return Shared(store_keys.given(self._store), made=False)
 
     def _consented(self) -> None:
-        """Raise a `Problem` if profiles had their own keys and the operator did not ask for a shared one."""
+        """Raise a `Problem` if profiles had their own keys and the operator has not allowed a shared one."""
         if self._config.object_store_keys != _SHARED and self._recorded()[0] == store_keys.PER_PROFILE:
             raise self._config.no_falling_back(self._application)
 
     def _known(self, platform: Key) -> bool:
-        """Return whether the store knew this key when a hook asked last."""
+        """Return whether the store knew this key at its last answer."""
         who, access_key = self._recorded()
         return bool(who) and access_key == platform.access_key
 
     def _recorded(self) -> tuple[str, str]:
-        """Return who had which keys, empty if not ours, and the name of our programs' key."""
+        """Return the recorded distribution, empty if we made no keys, and the name of our programs' key."""
         found = self._cluster.named(_SECRET, STORE_KEY)
         secret = found[0] if found else {}
         who = (secret.get("metadata", {}).get("annotations") or {}).get(store_keys.RECORD, "")
@@ -143,17 +143,17 @@ class Decision:
 def ensured(
     store: ObjectStore, owner: str, profiles: Mapping[str, str], logs: str, buckets: Iterable[str]
 ) -> dict[str, Key]:
-    """Make the store know the keys of our programs and of every profile, and no old ones; return the keys.
+    """Register the keys of our programs and of every profile, revoke old ones, and return the keys.
 
-    Keys are made before others are taken away, so a failure takes nothing away. One that an administrator has
-    switched off stays off.
+    It creates keys before it revokes others, so a failure revokes nothing. If an administrator has disabled a
+    key, the key stays disabled.
 
     Args:
         store: the store, with the administrator's key.
-        owner: which installation this is, as in `store_keys.derived`.
+        owner: this installation, as in `store_keys.derived`.
         profiles: the profiles' namespaces, each with its UID.
-        logs: the folder that has one for the logs of each profile.
-        buckets: those that our own programs may use.
+        logs: the folder with a folder for each profile's logs.
+        buckets: the buckets that our own programs may use.
 
     Returns:
         The keys by namespace; our own programs' under `PLATFORM`.
@@ -171,11 +171,11 @@ def ensured(
 
 
 def revoked(store: ObjectStore, owner: str) -> None:
-    """Make the store forget every key of ours; what keeps it from that is logged, for nothing needs it.
+    """Revoke all our keys; failures are only logged, because nothing depends on it.
 
     Args:
         store: the store, with the administrator's key.
-        owner: which installation this is, as in `store_keys.derived`.
+        owner: this installation, as in `store_keys.derived`.
     """
     try:
         with Administration(store) as admin, explained(store.application, _WISH):
@@ -189,7 +189,7 @@ def revoked(store: ObjectStore, owner: str) -> None:
 def _converge(
     admin: Administration, owner: str, keys: Mapping[str, Key], policies: Mapping[str, dict[str, Any]]
 ) -> None:
-    """Make MinIO's users and policies of ours these and no others."""
+    """Make our users and policies in MinIO exactly these."""
     names = {who: store_keys.policy_name(owner, who, document) for who, document in policies.items()}
     users = _users(admin)
     mine = {name for name in users if name.startswith(store_keys.mark(owner))}
@@ -211,7 +211,7 @@ def _converge(
 
 
 def _users(admin: Administration) -> dict[str, str]:
-    """Return MinIO's users, each with the name of its policy; raises `NotMinio` if it can have none."""
+    """Return MinIO's users, each with its policy's name; raises `NotMinio` if the store supports none."""
     try:
         return admin.users()
     except Refused as refused:
@@ -222,6 +222,6 @@ def _users(admin: Administration) -> dict[str, str]:
 
 
 def _each(act: Callable[[str], object], items: Iterable[str]) -> None:
-    """Act on every item, on some at once; raises what the first one raises when all are over."""
+    """Act on every item, on several in parallel; raises the first error when all are done."""
     with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as executor:
         list(executor.map(act, items))

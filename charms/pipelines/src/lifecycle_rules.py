@@ -1,6 +1,6 @@
-"""The rules by which objects of a bucket go, as S3's XML.
+"""Lifecycle rules of a bucket, which delete old objects, as S3's XML.
 
-Facts: https://docs.aws.amazon.com/AmazonS3/latest/API/API_LifecycleRule.html.
+Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_LifecycleRule.html.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 
 def parsed(text: bytes) -> list[ElementTree.Element]:
-    """Return the rules in an answer, without XML namespaces; raises ValueError if it is none."""
+    """Return the rules in an answer, without XML namespaces; raises ValueError if it is not XML."""
     try:
         root = ElementTree.fromstring(text)  # noqa: S314 (expat itself refuses entities that grow)
     except ElementTree.ParseError as error:
@@ -21,7 +21,7 @@ def parsed(text: bytes) -> list[ElementTree.Element]:
 
 
 def name(rule: ElementTree.Element) -> str:
-    """Return the name of a rule, if it has one."""
+    """Return the name of a rule, or an empty text."""
     return rule.findtext("ID") or ""
 
 

@@ -1,8 +1,8 @@
-"""What pipelines have in the dashboard's menus.
+"""The links of pipelines in the dashboard's menus.
 
 The pages are those of kubeflow/manifests 26.03, applications/centraldashboard/upstream/base/configmap.yaml;
-texts and icons in the menu are those of canonical/kfp-operators, charms/kfp-ui, since an order that names
-texts should go on to work.
+texts and icons in the menu are those of canonical/kfp-operators, charms/kfp-ui, so that existing order
+options still work.
 """
 
 from kubeflow_charm.relations.dashboard_links import Link

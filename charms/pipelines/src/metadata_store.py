@@ -1,4 +1,4 @@
-"""The settings of the metadata store (MLMD), and of the Envoy in front of it."""
+"""The settings of the metadata store (MLMD) and of its Envoy proxy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CA_FILE = "/kfp/certs/ca.crt"
 def server(database: Database) -> str:
     """Return a MetadataStoreServerConfig as text (google/ml-metadata v1.14.0, metadata_store.proto).
 
-    The database is there, and its user has no right to make others, so the server is told not to try.
+    The database exists, and its user may create no other, so `skip_db_creation` is set.
     """
     mysql = {
         "host": database.host,
@@ -50,7 +50,7 @@ def _text(message: dict[str, Any], indent: str = "") -> str:
 
 
 def _quoted(value: str) -> str:
-    """Return a string literal: of bytes that could mean something else, each as three octal digits."""
+    """Return a string literal; special bytes become three octal digits."""
     plain = (
         chr(byte) if 32 <= byte < 127 and byte not in b"\"'\\" else f"\\{byte:03o}" for byte in value.encode()
     )
@@ -58,17 +58,17 @@ def _quoted(value: str) -> str:
 
 
 _READING = "/ml_metadata.MetadataStoreService/Get"
-"""How the path of every request begins that only reads (google/ml-metadata v1.14.0,
-metadata_store_service.proto). The web app asks the store whose an artifact is, so no browser may write there;
-upstream's pages never do.
+"""The beginning of the path of every request that only reads (google/ml-metadata v1.14.0,
+metadata_store_service.proto). The web app asks the store who owns an artifact, so no browser may write there.
+Upstream's pages never do.
 """
 
 
 def envoy() -> str:
-    """Return the configuration of Envoy that turns the gRPC-Web of browsers into the store's gRPC.
+    """Return the configuration of Envoy, which translates gRPC-Web of browsers into the store's gRPC.
 
-    It does what kubeflow/pipelines 2.17.0 has in metadata-envoy-configmap.yaml, but for the
-    administration interface, which listens to its own pod only.
+    It equals kubeflow/pipelines 2.17.0, metadata-envoy-configmap.yaml, except for the administration
+    interface, which listens only to its own pod.
     """
     cors = {
         "@type": f"{_TYPE}.filters.http.cors.v3.CorsPolicy",

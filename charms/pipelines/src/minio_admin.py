@@ -1,11 +1,11 @@
-"""What we ask of MinIO as its administrator: users, policies, and the rules of a bucket.
+"""The requests that we make as MinIO's administrator: users, policies, and the rules of a bucket.
 
-Facts: github.com/minio/minio, cmd/admin-router.go (`/minio/admin/v3`); for buckets,
-https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html. Requests are signed as S3's are (AWS
-Signature Version 4). Whatever has secrets in it is encrypted (`minio_encryption.py`).
+Sources: github.com/minio/minio, cmd/admin-router.go (`/minio/admin/v3`); for buckets,
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html. Requests have the signature of S3 (AWS
+Signature Version 4). Bodies with secrets are encrypted (`minio_encryption.py`).
 
-The PyPI package `minio` can do the same. It would add 13 MB to the charm and a third of a second to every
-hook, for its import alone; and where MinIO that starts asks for a minute's patience, it waits that minute.
+The PyPI package `minio` can do the same. But its import would add 13 MB to the charm and a third of a second
+to every hook. And while a starting MinIO asks clients to wait for a minute, the package waits that minute.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ CONNECT, READ = 3.0, 20.0
 
 
 class Refused(Exception):
-    """MinIO, or what is in its place, answered and did not do it.
+    """MinIO, or a server in its place, refused a request.
 
     MinIO's administration answers in JSON, S3 in XML, and a proxy in neither.
 
     Args:
-        status: of HTTP.
-        body: what it said.
+        status: the HTTP status.
+        body: the text of the answer.
     """
 
     def __init__(self, status: int, body: str):
@@ -49,7 +49,7 @@ class Refused(Exception):
         self.status = status
         self.is_s3 = "<Error>" in body and "<Code>" in body
         self.code = _code(body)
-        """What it is called, such as `AccessDenied`; empty if that is not said."""
+        """The error's name, such as `AccessDenied`; empty if the answer has none."""
 
 
 def _code(body: str) -> str:
@@ -62,7 +62,7 @@ def _code(body: str) -> str:
 
 
 class Administration:
-    """MinIO, as its administrator; can be used by several threads, and must be closed.
+    """A client of MinIO's administration; several threads can use it, and it must be closed.
 
     Every method raises `Refused`, or `httpx2.TransportError` if there is no answer; see `explained`.
 
@@ -72,7 +72,7 @@ class Administration:
 
     def __init__(self, store: ObjectStore):
         self._store = store
-        # Loading the authorities that everybody trusts takes time that only TLS is worth.
+        # Load the well-known authorities only for TLS, because that takes time.
         trusted: ssl.SSLContext | bool = store.secure
         if store.tls_ca:
             trusted = ssl.create_default_context(cadata=store.tls_ca)
@@ -80,7 +80,7 @@ class Administration:
             base_url=f"{'https' if store.secure else 'http'}://{store.endpoint}",
             timeout=httpx2.Timeout(READ, connect=CONNECT),
             verify=trusted,
-            trust_env=False,  # what is in the cluster is behind no proxy
+            trust_env=False,  # the store is in the cluster, behind no proxy
         )
 
     def __enter__(self) -> Administration:
@@ -90,7 +90,7 @@ class Administration:
         self._client.close()
 
     def users(self) -> dict[str, str]:
-        """Return the names of all policies of each user; raises `minio_encryption.Unreadable` too."""
+        """Return each user's policies; may also raise `minio_encryption.Unreadable`."""
         from minio_encryption import decrypted  # loads the cryptography library, which not every hook needs
 
         said = json.loads(decrypted(self._admin("GET", "list-users"), self._store.secret_key))
@@ -101,23 +101,23 @@ class Administration:
         return list(json.loads(self._admin("GET", "list-canned-policies")))
 
     def add_policy(self, name: str, document: dict[str, Any]) -> None:
-        """Make a policy, or another of it."""
+        """Create or replace a policy."""
         self._admin("PUT", "add-canned-policy", json.dumps(document).encode(), name=name)
 
     def add_user(self, name: str, secret: str) -> None:
-        """Make a user, or give one another secret."""
+        """Create a user, or change a user's secret."""
         from minio_encryption import encrypted
 
         said = json.dumps({"status": "enabled", "secretKey": secret}).encode()
         self._admin("PUT", "add-user", encrypted(said, *self._salt_and_key), accessKey=name)
 
     def set_policy(self, user: str, policy: str) -> None:
-        """Have a user have one policy and no other."""
+        """Give a user one policy and no other."""
         command = "set-user-or-group-policy"
         self._admin("PUT", command, userOrGroup=user, isGroup="false", policyName=policy)
 
     def remove_user(self, name: str) -> None:
-        """Remove a user, and the keys that the user made."""
+        """Remove a user, and the keys that the user created."""
         self._admin("DELETE", "remove-user", accessKey=name)
 
     def remove_policy(self, name: str) -> None:
@@ -125,15 +125,15 @@ class Administration:
         self._admin("DELETE", "remove-canned-policy", name=name)
 
     def make_bucket(self) -> None:
-        """Make the store's bucket."""
+        """Create the store's bucket."""
         self._request("PUT", f"/{self._store.bucket}")
 
     def lifecycle(self) -> bytes:
-        """Return the rules of the store's bucket by which objects go, as S3's XML."""
+        """Return the lifecycle rules of the store's bucket, as S3's XML."""
         return self._request("GET", f"/{self._store.bucket}", lifecycle="")
 
     def set_lifecycle(self, rules: bytes) -> None:
-        """Have the bucket have these rules and no others."""
+        """Replace the bucket's rules."""
         self._request("PUT", f"/{self._store.bucket}", rules, lifecycle="")
 
     def remove_lifecycle(self) -> None:
@@ -142,7 +142,7 @@ class Administration:
 
     @functools.cached_property
     def _salt_and_key(self) -> tuple[bytes, bytes]:
-        """What is encrypted with: one for all requests, since to derive it takes longer than a request."""
+        """The key for encryption: one for all requests, because derivation takes longer than a request."""
         from minio_encryption import SALT, key_of
 
         salt = os.urandom(SALT)
@@ -152,10 +152,10 @@ class Administration:
         return self._request(method, _API + command, body, **query)
 
     def _request(self, method: str, path: str, body: bytes = b"", **query: str) -> bytes:
-        asked = urllib.parse.urlencode(sorted(query.items()), quote_via=urllib.parse.quote)
-        url = self._client.base_url.copy_with(path=path, query=asked.encode() or None)
-        headers = self._signed(method, path, asked, url.netloc.decode(), body)
-        if body:  # S3 wants it with rules
+        encoded = urllib.parse.urlencode(sorted(query.items()), quote_via=urllib.parse.quote)
+        url = self._client.base_url.copy_with(path=path, query=encoded.encode() or None)
+        headers = self._signed(method, path, encoded, url.netloc.decode(), body)
+        if body:  # S3 requires it for rules
             headers["content-md5"] = base64.b64encode(_md5(body)).decode()
         answer = self._client.request(method, url, content=body, headers=headers)
         if not answer.is_success:
@@ -165,7 +165,7 @@ class Administration:
     def _signed(self, method: str, path: str, query: str, host: str, body: bytes) -> dict[str, str]:
         """Return the headers of a request, with its signature.
 
-        As https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html has it.
+        The format: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html.
         """
         now = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%SZ}"
         digest = hashlib.sha256(body).hexdigest()
@@ -180,12 +180,14 @@ class Administration:
             key = hmac.digest(key, part.encode(), "sha256")
         signature = hmac.digest(key, text.encode(), "sha256").hex()
         credential = f"{self._store.access_key}/{scope}"
-        said = f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={signature}"
-        return headers | {"authorization": said}
+        authorization = (
+            f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={signature}"
+        )
+        return headers | {"authorization": authorization}
 
 
 class Denied(Problem):
-    """The key is not the administrator's, of MinIO or of what is in its place."""
+    """The key is not that of the store's administrator."""
 
 
 @contextlib.contextmanager
@@ -193,8 +195,8 @@ def explained(application: str, wish: str) -> Iterator[None]:
     """Turn a failure within the block into a `Problem`.
 
     Args:
-        application: whose store it is.
-        wish: what is asked of it, such as `make keys`.
+        application: the application that has the store.
+        wish: what we want to do there, such as `make keys`.
     """
     try:
         yield
@@ -202,7 +204,7 @@ def explained(application: str, wish: str) -> Iterator[None]:
         raise _problem(application, wish, error) from error
     except httpx2.TransportError as error:
         raise waiting(application, f"its object store does not answer: {type(error).__name__}") from error
-    except ValueError as error:  # no encryption of MinIO's, or no JSON
+    except ValueError as error:  # not MinIO's encryption, or no JSON
         raise waiting(application, "its object store does not answer as MinIO does") from error
 
 

@@ -1,7 +1,7 @@
-"""How MinIO encrypts what has secrets in it, with a key made of its administrator's secret.
+"""MinIO's encryption of bodies with secrets, with a key from its administrator's secret.
 
-32 bytes of salt, 1 that names the cipher, 8 of nonce, and the text in pieces of 16 KiB, each with a tag of 16
-bytes (github.com/minio/madmin-go, encrypt.go; the format of github.com/secure-io/sio-go).
+The format: 32 bytes of salt, 1 for the cipher, 8 of nonce, and the text in pieces of 16 KiB, each with a tag
+of 16 bytes (github.com/minio/madmin-go, encrypt.go; the format of github.com/secure-io/sio-go).
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ SALT = 32
 """Bytes of salt."""
 _NONCE, _TAG, _PIECE = 8, 16, 2**14
 _ONE_AT_A_TIME = threading.Lock()
-"""For key derivations: each takes 64 MiB, and several at once may wait for ever, for lanes of OpenSSL's."""
+"""For key derivations: each takes 64 MiB, and parallel ones may wait forever for lanes of OpenSSL."""
 
 
 class Unreadable(ValueError):
-    """An answer is not encrypted as MinIO does it, or with another key."""
+    """An answer is not encrypted in MinIO's format, or has another key."""
 
 
 def encrypted(text: bytes, salt: bytes, key: bytes) -> bytes:
-    """Return a text so that MinIO can read it, and whoever knows the administrator's secret.
+    """Return an encrypted text that MinIO can read.
 
     Args:
-        text: what to encrypt.
+        text: the text to encrypt.
         salt: 32 random bytes.
-        key: what `key_of` makes of the salt and the secret.
+        key: the result of `key_of` for the salt and the secret.
     """
     nonce, cipher = os.urandom(_NONCE), AESGCM(key)
     pieces = [text[at : at + _PIECE] for at in range(0, len(text), _PIECE)] or [b""]
@@ -43,10 +43,10 @@ def encrypted(text: bytes, salt: bytes, key: bytes) -> bytes:
 
 
 def decrypted(answer: bytes, secret: str) -> bytes:
-    """Return what MinIO encrypted with the administrator's secret.
+    """Decrypt an answer of MinIO with the administrator's secret.
 
     Raises:
-        Unreadable: if it did not.
+        Unreadable: if the answer has another format or another key.
     """
     salt, kind, nonce = answer[:SALT], answer[SALT : SALT + 1], answer[SALT + 1 : SALT + 1 + _NONCE]
     text, size = answer[SALT + 1 + _NONCE :], _PIECE + _TAG
@@ -54,9 +54,9 @@ def decrypted(answer: bytes, secret: str) -> bytes:
         raise Unreadable("too short")
     if kind == b"\0":
         cipher = AESGCM(key_of(salt, secret))
-    elif kind == b"\1":  # of machines without instructions for AES
+    elif kind == b"\1":  # MinIO on machines without AES instructions
         cipher = ChaCha20Poly1305(key_of(salt, secret))
-    elif kind == b"\2":  # of builds for FIPS 140
+    elif kind == b"\2":  # builds of MinIO for FIPS 140
         cipher = AESGCM(hashlib.pbkdf2_hmac("sha256", secret.encode(), salt, 8192, 32))
     else:
         raise Unreadable("a cipher that we do not know")
@@ -69,14 +69,14 @@ def decrypted(answer: bytes, secret: str) -> bytes:
 
 
 def _numbered(cipher: AESGCM | ChaCha20Poly1305, nonce: bytes, count: int) -> Iterator[tuple[bytes, bytes]]:
-    """Yield nonce and authenticated data of every piece; those of the last say that it is the last."""
+    """Yield nonce and authenticated data of every piece; those of the last piece mark it as the last."""
     tag = cipher.encrypt(nonce + bytes(4), b"", None)
     for number in range(1, count + 1):
         yield nonce + number.to_bytes(4, "little"), (b"\x80" if number == count else b"\0") + tag
 
 
 def key_of(salt: bytes, secret: str) -> bytes:
-    """Return the key to what is encrypted with a secret, by Argon2id."""
+    """Derive the encryption key from a secret, by Argon2id."""
     with _ONE_AT_A_TIME:
         derivation = Argon2id(salt=salt, length=32, iterations=1, lanes=4, memory_cost=2**16)
         return derivation.derive(secret.encode())

@@ -1,4 +1,4 @@
-"""The one object store that artifacts and logs go to, whichever endpoint it is related by."""
+"""The one object store for artifacts and logs, from either endpoint."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kubeflow_charm.relations import object_storage, s3
 from kubeflow_charm.relations.object_store import ObjectStore
 
 _SOME_REGION = "us-east-1"
-"""For stores that have none: S3's clients want one."""
+"""For stores without a region: S3's clients need one."""
 
 
 def chosen(
@@ -23,14 +23,15 @@ def chosen(
     Args:
         application: our application's name.
         minio: the endpoint `object-storage`.
-        other: the endpoint `s3-credentials`; the bucket that its application names comes first.
-        config: names the bucket to use otherwise, and what the store must be able to do.
+        other: the endpoint `s3-credentials`; its application may name the bucket.
+        config: the options with the default bucket and the rules that the store must support.
 
     Raises:
-        Problem: that none is related or both are, what keeps the one from being read, or what it cannot do.
+        Problem: if no store or two stores are related, if its data is missing or wrong, or if the store does
+            not support the options.
     """
     if minio.relations and other.relations:
-        # Of two that exclude each other, one was meant: only the operator knows which.
+        # Only the operator knows which of the two to keep.
         remove = f"juju remove-relation {application} {minio.relations[0].app.name}"
         raise blocked(f"relations {minio.name} and {other.name} exclude each other", remove)
     if not minio.relations and not other.relations:
@@ -42,13 +43,13 @@ def chosen(
     return store
 
 
-def left(
+def store_being_left(
     relation: ops.Relation, minio: object_storage.Requires, other: s3.Requires, config: PipelinesConfig
 ) -> ObjectStore | None:
-    """Return the store that had keys of profiles and goes with a relation that breaks, if it is one.
+    """Return the store of a breaking relation if it may have our keys, otherwise None.
 
     Raises:
-        Problem: what keeps it from being read.
+        Problem: if its data is missing or wrong.
     """
     if relation.name == minio.name:
         return minio.store_of(relation)
@@ -57,6 +58,6 @@ def left(
 
 
 def _none(application: str, minio: object_storage.Requires, other: s3.Requires) -> Problem:
-    """Return the problem that no store is related; the usual one is named for the command."""
+    """Return the problem that no store is related; the command names the usual one."""
     problem = missing_relation(application, minio.name, minio.hint)
     return Problem(problem.status, missing=f"{minio.name} (or {other.name})")

@@ -1,13 +1,13 @@
-"""Other workflow controllers of Argo on the cluster, which would act on the same Workflows.
+"""Find other workflow controllers of Argo that would act on the same Workflows.
 
-Two controllers that both see a Workflow start its pods twice and overwrite each other's status. Argo keeps
-them apart by an instance ID, which every Workflow of one must have as a label; KFP's API server sets none
-(kubeflow/pipelines 2.17.0 has no word of it), so ours is always the one without, and there can be no second.
+If two controllers see a Workflow, they start its pods twice and overwrite each other's status. Argo separates
+controllers by an instance ID, which their Workflows have as a label. KFP's API server sets no such label
+(kubeflow/pipelines 2.17.0). So our controller has no instance ID, and there can be no second one without.
 
-Controllers without an instance ID elect a leader by a Lease of one name, each in its own namespace; one with
-an instance ID has a Lease of another name, and does not look at Workflows without its label (argo-workflows
-v3.7.14, cmd/workflow-controller/main.go). So a Lease of that name which somebody renews is what there is to
-look for: it tells a controller of whatever installation, version and name.
+Controllers without an instance ID elect a leader by a Lease with a fixed name, each in its own namespace. A
+controller with an instance ID has a Lease of another name, and ignores Workflows without its label
+(argo-workflows v3.7.14, cmd/workflow-controller/main.go). So we look for a Lease of the fixed name that
+somebody renews. It reveals a controller of any installation, version and name.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from kubeflow_charm.cluster.resources import WORKLOAD, Kind, Manifest
 LEASE = "workflow-controller"
 _KIND = Kind("coordination.k8s.io/v1", "Lease", "leases", WORKLOAD)
 STALE_AFTER = datetime.timedelta(minutes=5)
-"""Since a Lease was renewed. Controllers renew theirs every few seconds, and leave them behind when they go;
-clocks may differ by less than this."""
+"""The age at which a Lease is a leftover. Controllers renew theirs every few seconds, and leave it behind
+when they go. Clocks differ by less than this."""
 
 
 def refuse(cluster: Cluster) -> None:
-    """Look for a workflow controller in another namespace.
+    """Raise a problem if another namespace has a workflow controller.
 
     Raises:
-        Problem: if there is one, or if Kubernetes does not tell.
+        Problem: if there is one, or if the API server does not answer or refuses.
     """
     namespace = cluster.own.namespace
     now = datetime.datetime.now(datetime.UTC)
@@ -42,6 +42,6 @@ def refuse(cluster: Cluster) -> None:
 
 
 def _renewed(lease: Manifest) -> datetime.datetime:
-    """Return when a Lease was renewed last; long ago if nobody ever did."""
+    """Return the last renewal of a Lease; a date long ago if there was none."""
     renewed = (lease.get("spec") or {}).get("renewTime")
     return datetime.datetime.fromisoformat(renewed or "0001-01-01T00:00:00+00:00")

@@ -1,7 +1,7 @@
-"""The options. `charmcraft.yaml` says what each is for.
+"""The options; `charmcraft.yaml` describes each.
 
-Names are those of canonical/kfp-operators, charms/{kfp-api,kfp-profile-controller,kfp-ui,kfp-schedwf} and
-their config.yaml, as far as there is one.
+Their names are those in config.yaml of canonical/kfp-operators,
+charms/{kfp-api,kfp-profile-controller,kfp-ui,kfp-schedwf}, if these charms have the option.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ _GO_DURATION = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
 _BUCKET = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
 _ROOT = r"^(minio|s3|gs)://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/=-]*)?(\?[!-~]*)?$"
 _FOLDER = r"^/?[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$"
-"""The characters that upstream's frontend takes in the key of a log (frontend/server/workflow-helper.ts)."""
+"""The characters that upstream's frontend accepts in a log's key (frontend/server/workflow-helper.ts)."""
 
 PRIVATE = "private-artifacts"
-"""The folder with one for each profile's artifacts, as upstream has it."""
+"""The folder with a folder for each profile's artifacts, as upstream names it."""
 SHARED = "v2/artifacts"
-"""The folder for the artifacts of all profiles, which upstream's programs take where none is said."""
+"""The folder for the artifacts of all profiles, which is upstream's default."""
 _TAKEN = (PRIVATE, "private", "v2", "pipelines")
-"""What is in the bucket beside logs."""
+"""Folders of the bucket that are not for logs."""
 _NUMBER = r"^[0-9]{1,10}$"
 _DOMAINS = r"^([a-z0-9*.-]+(,[a-z0-9*.-]+)*)?$"
 _ZONE = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
 
 
 class CustomImages(pydantic.BaseModel):
-    """What Charmhub's kfp-profile-controller takes in its option of this name; empty values say nothing."""
+    """The option `custom_images`, as in Charmhub's kfp-profile-controller; empty values have no effect."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -91,7 +91,7 @@ class PipelinesConfig(GatewayConfig, GpuConfig):
     log_level: Literal["debug", "info", "warning", "error"]
 
     def run_images(self, resources: dict[str, str]) -> RunImages:
-        """Return the images that options may choose, where they do not from the charm's resources."""
+        """Return the images that options may choose; the default is the charm's resource."""
         chosen = {
             "driver": (self.driver_image, "kfp-driver"),
             "launcher": (self.launcher_image, "kfp-launcher"),
@@ -115,19 +115,19 @@ class PipelinesConfig(GatewayConfig, GpuConfig):
         return [resources["argoexec"], images.driver, images.launcher, images.cache]
 
     def own_keys(self, store: ObjectStore) -> bool:
-        """Return whether each profile is to have a key of its own."""
+        """Return whether each profile should have its own key."""
         if self.object_store_keys == "auto":
-            # A root of the operator's own is one for all.
+            # The operator's root is one folder for all.
             return store.root and not self.default_pipeline_root
         return self.object_store_keys == "per-profile"
 
     def no_own_keys(self, application: str, store: ObjectStore) -> Problem:
-        """Return the problem that a store has no key for each profile although it should."""
+        """Return the problem that a store cannot give each profile a key."""
         shared = f"juju config {application} object-store-keys=shared"
         return blocked(f"{store.application} cannot give each profile a key", shared)
 
     def no_falling_back(self, application: str) -> Problem:
-        """Return the problem that profiles would share a key, after each had its own, and nobody said so."""
+        """Return the problem that profiles would share a key without consent after each had its own."""
         shared = f"juju config {application} object-store-keys=shared"
         return blocked("each profile had its own key, and would share one", shared)
 
@@ -139,13 +139,13 @@ class PipelinesConfig(GatewayConfig, GpuConfig):
 
     @property
     def log_folder(self) -> str:
-        """The folder in the bucket that has one for the logs of each profile."""
+        """The folder with a folder for each profile's logs."""
         return self.log_archive_prefix.removeprefix("/")
 
     def log_key(self, folder: str) -> str:
-        """Return the key of a step's log in the bucket, without its file, as Argo's `keyFormat`.
+        """Return the folder of a step's log in the bucket, as Argo's `keyFormat`.
 
-        Argo and the frontend fill in the same names (argo-workflows v3.7.14, docs/variables.md;
+        Argo and the frontend replace the same variables (argo-workflows v3.7.14, docs/variables.md;
         kubeflow/pipelines 2.17.0, frontend/server/workflow-helper.ts).
         """
         day = "/".join(f"{{{{workflow.creationTimestamp.{part}}}}}" for part in "Ymd")
@@ -153,7 +153,7 @@ class PipelinesConfig(GatewayConfig, GpuConfig):
         return f"{folder}{self.log_folder}/{run}"
 
     def pipeline_root(self, bucket: str, folder: str) -> str:
-        """Return where artifacts of runs go that say nothing else."""
+        """Return the default place of artifacts."""
         return self.default_pipeline_root or f"minio://{bucket}/{folder}{SHARED}"
 
     def retention(self, application: str, store: ObjectStore) -> Rules:
@@ -161,10 +161,10 @@ class PipelinesConfig(GatewayConfig, GpuConfig):
 
         Args:
             application: our application's name.
-            store: where artifacts and logs are.
+            store: the store of artifacts and logs.
 
         Raises:
-            Problem: if there are some, and the store is none of which we know the administrator's key.
+            Problem: if there are rules, and we do not have the store administrator's key.
         """
         days = {
             "artifacts": (SHARED, self.artifact_retention_days),

@@ -1,8 +1,8 @@
 """The custom resources of pipelines: Argo's, KFP's own two, and pipelines as Kubernetes objects.
 
 Names, scopes, short names and columns are those of argo-workflows v3.7.14, manifests/base/crds/minimal, and
-of kubeflow/pipelines 2.17.0, manifests/kustomize/base/crds and backend/src/crd, as kubeflow/manifests 26.03
-has them. What controllers write into a status is kept whole: it is theirs.
+of kubeflow/pipelines 2.17.0, manifests/kustomize/base/crds and backend/src/crd, as in kubeflow/manifests
+26.03. The definitions do not check a status, because only controllers write it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Moment = datetime.datetime | None
 
 
 class Workflow(Schema):
-    """A run."""
+    """A run of steps."""
 
     spec: WorkflowSpec
     status: Embedded | None = None
@@ -47,13 +47,13 @@ class WorkflowTemplate(Schema):
 
 
 class StopStrategy(Schema):
-    """When no more runs begin."""
+    """The condition that ends the schedule."""
 
     expression: str
 
 
 class CronWorkflowSpec(Schema):
-    """When to run what."""
+    """The schedule, and the workflow to run."""
 
     workflow_spec: WorkflowSpec
     schedule: Text = None
@@ -70,27 +70,27 @@ class CronWorkflowSpec(Schema):
 
 
 class CronWorkflow(Schema):
-    """Runs by the clock."""
+    """Runs on a schedule."""
 
     spec: CronWorkflowSpec
     status: Embedded | None = None
 
 
 class WorkflowTaskSetSpec(Schema):
-    """Tasks that an agent does."""
+    """Tasks for an agent."""
 
     tasks: dict[str, Template] | None = None
 
 
 class WorkflowTaskSet(Schema):
-    """What the agent of a run is to do, and has done."""
+    """The tasks of a run's agent, and their results."""
 
     spec: WorkflowTaskSetSpec
     status: Embedded | None = None
 
 
 class WorkflowTaskResult(Schema):
-    """What came of a step, as its executor tells it."""
+    """The result of a step, written by its executor."""
 
     phase: Text = None
     message: Text = None
@@ -99,33 +99,33 @@ class WorkflowTaskResult(Schema):
 
 
 class ArtifactNode(Schema):
-    """The artifacts of a step that are to go."""
+    """The artifacts of a step to delete."""
 
     archive_location: ArtifactLocation | None = None
     artifacts: dict[str, ArgoArtifact] | None = None
 
 
 class ArtifactGcSpec(Schema):
-    """The artifacts that are to go."""
+    """The artifacts to delete."""
 
     artifacts_by_node: dict[str, ArtifactNode] | None = None
 
 
 class WorkflowArtifactGcTask(Schema):
-    """Artifacts of a run that are to go, and whether they did."""
+    """Artifacts of a run to delete, and the result."""
 
     spec: ArtifactGcSpec
     status: Embedded | None = None
 
 
 class Event(Schema):
-    """Which events."""
+    """The selection of events."""
 
     selector: str
 
 
 class Submit(Schema):
-    """What to run then."""
+    """The template to run, and its arguments."""
 
     workflow_template_ref: WorkflowTemplateRef
     metadata: embedded.Metadata | None = None
@@ -133,20 +133,20 @@ class Submit(Schema):
 
 
 class WorkflowEventBindingSpec(Schema):
-    """What to run upon which event."""
+    """The events, and the template to run."""
 
     event: Event
     submit: Submit | None = None
 
 
 class WorkflowEventBinding(Schema):
-    """A run upon an event."""
+    """A template that an event runs."""
 
     spec: WorkflowEventBindingSpec
 
 
 class CronSchedule(Schema):
-    """By the clock."""
+    """A schedule by cron."""
 
     start_time: Moment = None
     end_time: Moment = None
@@ -154,7 +154,7 @@ class CronSchedule(Schema):
 
 
 class PeriodicSchedule(Schema):
-    """Every so many seconds."""
+    """A schedule by an interval in seconds."""
 
     start_time: Moment = None
     end_time: Moment = None
@@ -162,21 +162,21 @@ class PeriodicSchedule(Schema):
 
 
 class Trigger(Schema):
-    """When a recurring run is due."""
+    """The schedule of a recurring run."""
 
     cron_schedule: CronSchedule | None = None
     periodic_schedule: PeriodicSchedule | None = None
 
 
 class NamedValue(Schema):
-    """A parameter of a recurring run; v2's values are JSON."""
+    """A parameter of a recurring run; values of v2 are JSON."""
 
     name: Text = None
     value: Anything = None
 
 
 class WorkflowResource(Schema):
-    """What a recurring run runs: a Workflow's spec, or since v2 its text."""
+    """The workflow of a recurring run: a Workflow's spec, or since v2 its text."""
 
     parameters: list[NamedValue] | None = None
     pipeline_root: Text = None
@@ -201,7 +201,7 @@ class ScheduledWorkflowSpec(Schema):
 
 
 class ScheduledWorkflow(Schema):
-    """A recurring run, and what has become of it."""
+    """A recurring run, and its state."""
 
     spec: ScheduledWorkflowSpec
     status: Embedded | None = None
@@ -220,12 +220,12 @@ ViewerPod = Annotated[
         ),
     ),
 ]
-"""A pod whose container need not be there, or is nameless: the web app writes `containers: [{}]`
-(kubeflow/pipelines 2.17.0, frontend/server/k8s-helper.ts), and the controller fills it in."""
+"""A pod with no container, or one without a name: the web app writes `containers: [{}]` (kubeflow/pipelines
+2.17.0, frontend/server/k8s-helper.ts), and the controller completes it."""
 
 
 class TensorboardSpec(Schema):
-    """What the viewer shows."""
+    """The viewer, and its logs."""
 
     log_dir: str
     tensorflow_image: str
@@ -246,7 +246,7 @@ class Viewer(Schema):
 
 
 class PipelineSpec(Schema):
-    """What people see of a pipeline."""
+    """The display name and description of a pipeline."""
 
     display_name: Text = None
     description: Text = None
@@ -254,13 +254,13 @@ class PipelineSpec(Schema):
 
 
 class Pipeline(Schema):
-    """A pipeline, of which there are versions."""
+    """A pipeline, which has versions."""
 
     spec: PipelineSpec | None = None
 
 
 class PipelineVersionSpec(Schema):
-    """A version: what the SDK compiles, as YAML or JSON."""
+    """A version of a pipeline: the SDK's output, as YAML or JSON."""
 
     description: Text = None
     code_source_url: Annotated[Text, pydantic.Field(alias="codeSourceURL")] = None
@@ -276,7 +276,7 @@ class PipelineVersionSpec(Schema):
 
 
 class PipelineVersion(Schema):
-    """A version of a pipeline, and whether it can be run."""
+    """A version of a pipeline, and whether it can run."""
 
     spec: PipelineVersionSpec | None = None
     status: Embedded | None = None
@@ -286,7 +286,8 @@ def definitions(*, kubernetes_native: bool = False) -> list[Manifest]:
     """Return the CustomResourceDefinitions.
 
     Args:
-        kubernetes_native: whether pipelines are Kubernetes objects; otherwise those two are left out.
+        kubernetes_native: whether pipelines are Kubernetes objects; otherwise the result lacks these two
+            kinds.
     """
     columns = (
         Column("Status", "string", ".status.phase", "Status of the run"),
@@ -336,11 +337,11 @@ def definitions(*, kubernetes_native: bool = False) -> list[Manifest]:
 
 
 def _argo(
-    kind: str, plural: str, model: type[Schema], *short: str, status: bool = False, **said: Any
+    kind: str, plural: str, model: type[Schema], *short: str, status: bool = False, **options: Any
 ) -> Manifest:
-    """Return the definition of one of Argo's kinds; most have a status, and few have the subresource."""
-    namespaced = said.pop("namespaced", True)
+    """Return the definition of one of Argo's kinds; most have a status, few as a subresource."""
+    namespaced = options.pop("namespaced", True)
     # The only kind that typed clients list, KFP's among them, and users write.
     pieces = kind == "Workflow"
-    version = Version("v1alpha1", model, storage=True, status=status, pieces=pieces, **said)
+    version = Version("v1alpha1", model, storage=True, status=status, pieces=pieces, **options)
     return definition(Names(kind, plural, ARGO, short), [version], namespaced=namespaced)

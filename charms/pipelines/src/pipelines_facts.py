@@ -1,4 +1,4 @@
-"""What a hook of pipelines knows, once it has read everything."""
+"""What a hook of pipelines knows after it has read everything."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from kubeflow_charm.relations.object_store import ObjectStore
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What pipelines are made from.
+    """What a hook of pipelines knows.
 
     Args:
         config: the options.
-        gateway: where users come in.
-        database: MySQL, of runs and metadata.
-        store: where artifacts and logs go, with its bucket and region.
+        gateway: the Istio gateway.
+        database: the MySQL database of runs and metadata.
+        store: the store of artifacts and logs, with its bucket and region.
         keys: who has which key to the store.
-        unasked: why the store could not be asked in this hook, and profiles are offered nothing new.
-        gpus: what the cluster's nodes offer; none if the operator has switched discovery off.
+        unasked: the problem that the store did not answer in this hook; profiles then get nothing new.
+        gpus: the cluster's GPUs; none if the operator has switched discovery off.
         run_pull_secret: what pods of runs pull the charm's images with; None where no registry asks.
     """
 

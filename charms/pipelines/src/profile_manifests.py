@@ -1,8 +1,10 @@
-"""What every profile gets through the resource dispatcher, so that its runs find store and metadata.
+"""The objects for every profile, with which its runs find the store and the metadata store.
 
-Upstream has a controller make these, and made two pods in each profile until 2.15 (kubeflow/pipelines 2.17.0,
-base/installs/multi-user/pipelines-profile-controller/sync.py). Its `artifact-repositories` is left out: the
-workflow controller's own settings say the same for all namespaces.
+The resource dispatcher creates them.
+
+Upstream has a controller for these, and until 2.15 it also ran two pods in each profile (kubeflow/pipelines
+2.17.0, base/installs/multi-user/pipelines-profile-controller/sync.py). We leave out its
+`artifact-repositories`: the workflow controller's own settings say the same for all namespaces.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from kubeflow_charm import Manifest
 from kubeflow_charm.relations.object_store import ObjectStore
 
 STORE_KEY = "mlpipeline-minio-artifact"
-"""The Secret with the object store's key, by the name that launcher and driver take where none is said
+"""The Secret with the object store's key; launcher and driver use this name by default
 (backend/src/v2/config/env.go)."""
 CA_BUNDLE = "kfp-ca-bundle"
 ACCESS = "access-ml-pipeline"
@@ -41,7 +43,7 @@ def secrets(keys: Keys, authorities: str, pull_secret: Manifest | None) -> list[
 
 
 def platform_secrets(keys: Keys, authorities: str) -> list[Manifest]:
-    """Return the same for our own programs, and with it who has which key: `store_keys.record`."""
+    """Return the same Secrets for our own programs, with the record of `store_keys.record`."""
     secret = _key(keys.platform)
     if annotations := store_keys.record(keys):
         secret["metadata"]["annotations"] = annotations
@@ -49,13 +51,13 @@ def platform_secrets(keys: Keys, authorities: str) -> list[Manifest]:
 
 
 def config_maps(config: PipelinesConfig, store: ObjectStore, namespace: str, keys: Keys) -> list[Manifest]:
-    """Return the ConfigMaps: what the launcher reads, and where the metadata store is.
+    """Return the ConfigMaps: the launcher's settings, and the address of the metadata store.
 
     Args:
-        config: says where artifacts go.
+        config: the options with the place of artifacts.
         store: the object store.
-        namespace: the one that pipelines are deployed in.
-        keys: those to the store; a profile with its own key has a folder of its own.
+        namespace: the namespace of pipelines.
+        keys: the keys to the store; a profile with its own key has its own folder.
     """
     reference = {"secretName": STORE_KEY, "accessKeyKey": "accesskey", "secretKeyKey": "secretkey"}
     default = {
@@ -65,7 +67,7 @@ def config_maps(config: PipelinesConfig, store: ObjectStore, namespace: str, key
         "forcePathStyle": True,
         "credentials": {"fromEnv": False, "secretRef": reference},
     }
-    # The same store under both schemes, for a root may be written either way (backend/src/v2/config).
+    # The same store for both schemes, because a root may have either (backend/src/v2/config).
     providers = {scheme: {"default": default} for scheme in ("minio", "s3")}
     document = json.dumps(providers, sort_keys=True, separators=(",", ":"))
 
@@ -85,9 +87,9 @@ def config_maps(config: PipelinesConfig, store: ObjectStore, namespace: str, key
 
 
 def pod_defaults() -> list[Manifest]:
-    """Return the PodDefault by which a notebook may call the API as its profile's service account.
+    """Return the PodDefault with which a notebook calls the API as its profile's service account.
 
-    As https://www.kubeflow.org/docs/components/pipelines/user-guides/core-functions/connect-api/ has it.
+    Source: https://www.kubeflow.org/docs/components/pipelines/user-guides/core-functions/connect-api/.
     """
     token = {"path": "token", "expirationSeconds": 7200, "audience": "pipelines.kubeflow.org"}
     spec = {
@@ -118,7 +120,7 @@ def _bundle(authorities: str) -> list[Manifest]:
 
 
 def _in(namespace: str, manifest: Manifest) -> Manifest:
-    """Return a manifest for one profile only."""
+    """Return a manifest with a profile's namespace."""
     return {**manifest, "metadata": {**manifest["metadata"], "namespace": namespace}}
 
 

@@ -1,9 +1,9 @@
-"""Placement of the pods of runs: a step gets its GPU, others keep off GPUs, and users write nothing for it.
+"""Placement of the pods of runs: a step gets its GPU, other pods keep off GPUs, and users write nothing.
 
-Argo fills in `workflowDefaults` where a Workflow has nothing itself, and gives tolerations and affinity of
-the Workflow to each of its pods: steps, drivers and importers (argo-workflows v3.7.14,
-docs/default-workflow-specs.md and workflow/controller/workflowpod.go). KFP's compiler writes neither. A step
-with tolerations or an affinity of its own has those instead.
+Argo applies `workflowDefaults` to fields that a Workflow does not set, and copies the tolerations and
+affinity of a Workflow to each of its pods: steps, drivers and importers (argo-workflows v3.7.14,
+docs/default-workflow-specs.md and workflow/controller/workflowpod.go). KFP's compiler writes neither. If a
+step sets tolerations or an affinity, it keeps its own.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from kubeflow_charm.gpu.pools import Gpus
 def fields(gpus: Gpus) -> dict[str, Any]:
     """Return the fields of a Workflow's spec for the GPUs of a cluster; empty if it has none.
 
-    With them a pod that asks for a GPU finds its node. Other pods go there only if no other node has room, or
-    if there is no other node.
+    With these, a pod that asks for a GPU finds its node. Other pods go there only if no other node has room.
     """
     if not gpus.pools:
         return {}

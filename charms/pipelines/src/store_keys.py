@@ -1,12 +1,12 @@
-"""The keys to the object store: whose they are, how they are made, and what each may do.
+"""The keys to the object store: who has which, their derivation, and their rights.
 
-Where the store is a MinIO and we know its administrator's key, nobody else gets that key: our own programs
-have one that reaches the bucket, and every profile one that reaches its own part of the bucket. Upstream has
-its store, SeaweedFS, make a key per profile and keeps it in the profile's Secret only (2.17.0,
-base/installs/multi-user/pipelines-profile-controller/sync.py). Here nothing is kept: a key is derived from
-the administrator's and from the profile, so that every hook knows all keys without reading one back, a Secret
-that was lost comes back as it was, and a new administrator's key makes all others new. The profile's UID is
-part of it: a former owner of the name gets no key to the new profile.
+If the store is a MinIO and we know its administrator's key, nobody else gets that key. Our own programs get a
+key to the bucket, and every profile gets a key to its own folders. Upstream's store, SeaweedFS, creates a key
+for each profile, and only the profile's Secret holds it (2.17.0,
+base/installs/multi-user/pipelines-profile-controller/sync.py). We store no key: we derive it from the
+administrator's key and the profile. So every hook knows all keys without reading one back, a lost Secret
+comes back unchanged, and a new administrator's key renews all others. The derivation includes the profile's
+UID: a former owner of the name gets no key to the new profile.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from kubeflow_charm import Manifest
 from kubeflow_charm.relations.object_store import ObjectStore
 
 PLATFORM = ""
-"""Stands for our own programs where profiles stand by their namespaces; no namespace is called so."""
+"""Our own programs among the namespaces of profiles; no namespace has an empty name."""
 RECORD = "kubeflow-pipelines.charmhub.io/object-store-keys"
-"""The annotation on the Secret of our own programs: who has which of the keys that we made. There is none
-while the key in it is the one that the store gave."""
+"""The annotation on our own programs' Secret that says who has which of our keys. The Secret lacks it while
+its key is the store's own."""
 PER_PROFILE, SHARED = "per-profile", "shared"
 _OBJECTS = ("GetObject", "PutObject", "DeleteObject", "AbortMultipartUpload", "ListMultipartUploadParts")
 _BUCKET = ("ListBucket", "GetBucketLocation", "ListBucketMultipartUploads", "CreateBucket")
-"""What our programs do with a bucket: the API server makes it where it is missing."""
+"""The rights of our programs on a bucket; the API server creates a missing bucket."""
 _NO_ADMINISTRATION = {"Effect": "Deny", "Action": ["admin:*"]}
-"""Users may otherwise make further keys of their own."""
+"""Without this, users could create more keys for themselves."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Key:
 
 @dataclasses.dataclass(frozen=True)
 class PerProfile:
-    """Each profile has a key of its own, to its own part of the bucket.
+    """Each profile has its own key, to its own folders of the bucket.
 
     Args:
         platform: the key of our own programs.
@@ -69,7 +69,7 @@ class Shared:
 
     Args:
         platform: that key.
-        made: whether we made it, limited to the bucket; otherwise it is the one that the store gave.
+        made: whether we made the key, limited to the bucket; otherwise the store gave it.
     """
 
     platform: Key
@@ -80,7 +80,7 @@ Keys = PerProfile | Shared
 
 
 def record(keys: Keys) -> dict[str, str]:
-    """Return the annotations of the Secret of our own programs, by which the next hook knows these keys."""
+    """Return the annotations of our own programs' Secret, which record the distribution for later hooks."""
     if isinstance(keys, PerProfile):
         return {RECORD: PER_PROFILE}
     return {RECORD: SHARED} if keys.made else {}
@@ -92,14 +92,14 @@ def given(store: ObjectStore) -> Key:
 
 
 def derived(store: ObjectStore, owner: str, profiles: Mapping[str, str]) -> dict[str, Key]:
-    """Return the key of every profile, by its namespace, and of our own programs; asks nobody.
+    """Return the key of every profile, by its namespace, and of our own programs, without any request.
 
     Args:
         store: the store, with the administrator's key.
-        owner: which installation this is, among all that use the store; without spaces.
+        owner: this installation, among all that use the store; without spaces.
         profiles: the profiles' namespaces, each with its UID.
     """
-    # Deliberately slow: a profile's own secret could be used to guess a poor one of the administrator's.
+    # Deliberately slow: a user could try to guess the administrator's secret from a profile's.
     salt = json.dumps(["keys of profiles", owner, store.access_key]).encode()
     master = hashlib.scrypt(store.secret_key.encode(), salt=salt, n=2**14, r=8, p=1, dklen=32)
     keys = {}
@@ -113,12 +113,12 @@ def derived(store: ObjectStore, owner: str, profiles: Mapping[str, str]) -> dict
 
 
 def mark(owner: str) -> str:
-    """Return what the names of all keys and policies of an installation begin with."""
+    """Return the beginning of the names of all keys and policies of an installation."""
     return "KFP" + base64.b32encode(hashlib.sha256(owner.encode()).digest()).decode()[:6]
 
 
 def policy_name(owner: str, namespace: str, document: dict[str, Any]) -> str:
-    """Return the name of a policy, which has a digest of what the policy says."""
+    """Return the name of a policy; it includes a digest of the policy."""
     digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:12]
     return f"{mark(owner)}-{namespace or '.platform'}-{digest}"
 
@@ -130,7 +130,7 @@ def uids(namespaces: Iterable[Manifest]) -> dict[str, str]:
 
 
 def platform_policy(buckets: Iterable[str]) -> dict[str, Any]:
-    """Return what our own programs may do: all with the objects of these buckets, and nothing beside them."""
+    """Return the policy of our own programs: everything with objects in these buckets, and nothing else."""
     arns = [f"arn:aws:s3:::{bucket}" for bucket in buckets]
     return {
         "Version": "2012-10-17",
@@ -147,15 +147,15 @@ def platform_policy(buckets: Iterable[str]) -> dict[str, Any]:
 
 
 def profile_policy(store: ObjectStore, namespace: str, logs: str) -> dict[str, Any]:
-    """Return what a profile may do: all with objects below its folders, listing them, and nothing else.
+    """Return the policy of a profile: everything with objects in its folders, listing them, and nothing else.
 
-    Its folders are those where its runs leave artifacts and logs, and where upstream's users keep what is
-    their own (`private`, as in upstream's sync.py).
+    Its folders hold the artifacts and logs of its runs, and the private files of upstream's users (`private`,
+    as in upstream's sync.py).
 
     Args:
         store: the store.
-        namespace: the profile's.
-        logs: the folder that has one for the logs of each profile.
+        namespace: the profile's namespace.
+        logs: the folder with a folder for each profile's logs.
     """
     folders = dict.fromkeys((PRIVATE, "private", logs))
     prefixes = [f"{store.folder}{folder}/{namespace}/" for folder in folders]
@@ -174,7 +174,7 @@ def profile_policy(store: ObjectStore, namespace: str, logs: str) -> dict[str, A
                 "Resource": [bucket],
                 "Condition": {"StringLike": {"s3:prefix": [f"{prefix}*" for prefix in prefixes]}},
             },
-            # Argo's client asks for it before anything else where no region is set.
+            # Without a region, Argo's client asks for it first.
             {"Effect": "Allow", "Action": ["s3:GetBucketLocation"], "Resource": [bucket]},
             _NO_ADMINISTRATION,
         ],

@@ -1,8 +1,8 @@
 """The images of TensorBoards that the web app of pipelines starts.
 
-Its pages offer these and no others, by these names; a user may name one more (kubeflow/pipelines 2.17.0,
-frontend/src/components/viewers/Tensorboard.tsx; the viewer controller falls back on one of them). No option
-of ours reaches the pages, so `image-registry` does not change where they are pulled from.
+Its pages offer exactly these; a user may name another one (kubeflow/pipelines 2.17.0,
+frontend/src/components/viewers/Tensorboard.tsx; the viewer controller defaults to one of them). No option
+of ours reaches the pages, so `image-registry` does not redirect these images.
 """
 
 _TAGS = (

@@ -1,4 +1,4 @@
-"""The settings of Argo's workflow controller: where logs go, and what every step is given.
+"""The settings of Argo's workflow controller: the place of logs, and defaults of every step.
 
 kubeflow/pipelines 2.17.0, third-party/argo/base/workflow-controller-configmap-patch.yaml; the keys are those
 of argo-workflows v3.7.14, config/config.go.
@@ -19,10 +19,11 @@ _RESOURCES = {
     "requests": {"cpu": "10m", "memory": "32Mi"},
     "limits": {"cpu": "500m", "memory": "512Mi"},
 }
-"""Of the containers `init` and `wait`, which Argo adds to every pod of a run. A quota of requests or limits
-refuses a pod with a container that does not name its own, and users cannot name them for these two. The
-requests are what the two need at rest, so that a quota is spent on steps. The limits are those of upstream's
-example (docs/workflow-controller-configmap.yaml): `wait` packs artifacts and logs when a step is over."""
+"""For the containers `init` and `wait`, which Argo adds to every pod of a run. With a quota of requests or
+limits, Kubernetes refuses a pod if a container sets none, and users cannot set them for these two. The
+requests are what the two need while idle, so that steps get most of a quota. The limits are those of
+upstream's example (docs/workflow-controller-configmap.yaml): `wait` packs artifacts and logs when a step
+ends."""
 _EXECUTOR = {
     "imagePullPolicy": "IfNotPresent",
     "resources": _RESOURCES,

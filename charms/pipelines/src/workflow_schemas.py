@@ -1,12 +1,12 @@
-"""Argo's custom resources: WorkflowSpec, Template, and what they are made of.
+"""Argo's custom resources: WorkflowSpec, Template, and their parts.
 
 Names and types of all fields are those of argo-workflows v3.7.14, manifests/base/crds/full and
-pkg/apis/workflow/v1alpha1/workflow_types.go. Upstream installs small definitions instead, which keep whatever
-is written: a misspelled field goes unnoticed, and one Workflow that Go cannot decode stops the typed list of
-KFP's persistence agent for all profiles. Workflows are checked whole. Templates, which Argo itself lists with
-clients that bear with any object, keep pods and stores unchecked: the API server needs seconds to begin with
-each such definition. Open are, as in upstream's full definitions, a `plugin`, the items
-of `withItems`, and an `inline` template: a template within a template has no end.
+pkg/apis/workflow/v1alpha1/workflow_types.go. Upstream installs small definitions instead, which check
+nothing: nobody notices a misspelled field, and one Workflow that Go cannot decode stops the typed list of
+KFP's persistence agent for all profiles. Our definition checks Workflows completely. In templates it does not
+check pods and stores: Argo lists templates with clients that tolerate any object, and the API server needs
+seconds to load each such definition. As in upstream's full definitions, three fields may hold anything: a
+`plugin`, the items of `withItems`, and an `inline` template, because templates within templates have no end.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ from kubeflow_charm.definitions.embedded import (
 from kubeflow_charm.definitions.schemas import Schema
 
 Anything = Annotated[Any, pydantic.WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True})]
-"""A scalar of any type: Argo takes `1` and `true` for their text."""
+"""A scalar of any type: Argo converts `1` and `true` to text."""
 
 NamelessContainer = Annotated[dict[str, Any], Kubernetes(core_v1.Container, ((("required",), None),))]
-"""The container of a template, which Argo names itself."""
+"""The container of a template; Argo sets its name."""
 Script = Annotated[
     dict[str, Any],
     Kubernetes(core_v1.Container, ((("required",), None), (("properties", "source"), {"type": "string"}))),
@@ -64,7 +64,7 @@ DisruptionBudget = Annotated[dict[str, Any], Kubernetes(policy_v1.PodDisruptionB
 
 
 class ValueFrom(Schema):
-    """Where a parameter's value comes from."""
+    """The source of a parameter's value."""
 
     path: Text = None
     json_path: Text = None
@@ -97,7 +97,7 @@ class Metadata(Schema):
 
 
 class ArtifactGc(Schema):
-    """When an artifact goes, and by whose hand."""
+    """When to delete an artifact, and with which account."""
 
     strategy: Literal["", "OnWorkflowCompletion", "OnWorkflowDeletion", "Never"] | None = None
     pod_metadata: Metadata | None = None
@@ -105,7 +105,7 @@ class ArtifactGc(Schema):
 
 
 class NoArchive(Schema):
-    """An artifact that is stored as it is, or zipped with no choice."""
+    """An empty object: an artifact that is stored unchanged, or zipped."""
 
 
 class Tar(Schema):
@@ -115,7 +115,7 @@ class Tar(Schema):
 
 
 class Archive(Schema):
-    """How an artifact is packed: one of three."""
+    """The packing of an artifact: one of three."""
 
     none: NoArchive | None = None
     tar: Tar | None = None
@@ -140,14 +140,14 @@ class Artifact(ArtifactLocation):
 
 
 class Arguments(Schema):
-    """What is given to a template."""
+    """The inputs of a template."""
 
     parameters: list[Parameter] | None = None
     artifacts: list[Artifact] | None = None
 
 
 class Outputs(Arguments):
-    """What comes of a template."""
+    """The outputs of a template."""
 
     result: Text = None
     exit_code: Text = None
@@ -180,14 +180,14 @@ class Sequence(Schema):
 
 
 class ContinueOn(Schema):
-    """What does not stop a workflow."""
+    """The failures that do not stop a workflow."""
 
     error: Flag = None
     failed: Flag = None
 
 
 class Called(Schema):
-    """A template that is called, once or for each of several items."""
+    """A call of a template, once or for each of several items."""
 
     template: Text = None
     inline: Embedded | None = None
@@ -225,13 +225,13 @@ class Dag(Schema):
 
 
 class Executor(Schema):
-    """Who the executor is."""
+    """The account of the executor."""
 
     service_account_name: Text = None
 
 
 class Backoff(Schema):
-    """How long to wait between two tries."""
+    """The pause between two attempts."""
 
     duration: Text = None
     factor: IntOrString | None = None
@@ -240,17 +240,17 @@ class Backoff(Schema):
 
 
 class NodeAntiAffinity(Schema):
-    """Present, it says yes; it has no fields."""
+    """An empty object, whose presence means yes."""
 
 
 class RetryAffinity(Schema):
-    """Whether a retry avoids the node of the failure."""
+    """Whether a retry avoids the node that failed."""
 
     node_anti_affinity: NodeAntiAffinity | None = None
 
 
 class RetryStrategy(Schema):
-    """How often and when a template is tried again."""
+    """How often and when to retry a template."""
 
     limit: IntOrString | None = None
     retry_policy: Text = None
@@ -266,7 +266,7 @@ class ManifestFrom(Schema):
 
 
 class ResourceTemplate(Schema):
-    """A Kubernetes object that a template makes or waits for."""
+    """A Kubernetes object that a template creates or waits for."""
 
     action: str
     merge_strategy: Text = None
@@ -279,7 +279,7 @@ class ResourceTemplate(Schema):
 
 
 class Suspend(Schema):
-    """A wait."""
+    """A pause."""
 
     duration: Text = None
 
@@ -307,7 +307,7 @@ class Mutex(Schema):
 
 
 class Synchronization(Schema, piece=True):
-    """What only so many may do at once."""
+    """The limits of parallel runs."""
 
     semaphore: Semaphore | None = None
     mutex: Mutex | None = None
@@ -344,7 +344,7 @@ class Counter(Schema):
 
 
 class Metric(Schema):
-    """A metric that a workflow or a template adds to those of the controller."""
+    """A metric that a workflow or a template adds to the controller's."""
 
     name: str
     help: str
@@ -364,7 +364,7 @@ class Metrics(Schema, piece=True):
 KeylessConfigMap = Annotated[
     dict[str, Any], Kubernetes(core_v1.ConfigMapKeySelector, ((("required",), None),))
 ]
-"""Upstream's full definition requires a key, and upstream's example memoize-simple.yaml has none."""
+"""Upstream's full definition requires a key, but upstream's example memoize-simple.yaml has none."""
 
 
 class CacheMap(Schema):
@@ -374,7 +374,7 @@ class CacheMap(Schema):
 
 
 class Memoize(Schema, piece=True):
-    """Whether outputs are remembered, and by which key."""
+    """Whether to remember outputs, and the key for it."""
 
     key: str
     cache: CacheMap
@@ -382,14 +382,14 @@ class Memoize(Schema, piece=True):
 
 
 class ContainerSetRetry(Schema):
-    """How often a container of a set is tried again."""
+    """How often to retry a container of a set."""
 
     duration: Text = None
     retries: IntOrString
 
 
 class ContainerSet(Schema, piece=True):
-    """Several containers in one pod, in an order."""
+    """Several containers in one pod, in order."""
 
     containers: list[ContainerNode]
     volume_mounts: list[VolumeMount] | None = None
@@ -401,7 +401,7 @@ class ArtifactPaths(Artifact):
 
 
 class DataSource(Schema):
-    """Where a data template gets its list from."""
+    """The source of a data template's list."""
 
     artifact_paths: ArtifactPaths | None = None
 
@@ -420,13 +420,13 @@ class Data(Schema, piece=True):
 
 
 class HttpHeaderSource(Schema):
-    """Where the value of a header comes from."""
+    """The source of a header's value."""
 
     secret_key_ref: SecretKey | None = None
 
 
 class HttpHeader(Schema):
-    """A header of a request that a template makes."""
+    """A header of a template's request."""
 
     name: str
     value: Text = None
@@ -440,7 +440,7 @@ class HttpBody(Schema):
 
 
 class Http(Schema, piece=True):
-    """A request that a template makes."""
+    """A template's HTTP request."""
 
     method: Text = None
     url: str
@@ -453,7 +453,7 @@ class Http(Schema, piece=True):
 
 
 class Placed(Schema):
-    """What a workflow and a template both say of their pods."""
+    """The settings for pods that workflows and templates share."""
 
     service_account_name: Text = None
     automount_service_account_token: Flag = None
@@ -473,7 +473,7 @@ class Placed(Schema):
 
 
 class Template(Placed):
-    """Something that can run: one of container, steps, dag, and so on."""
+    """A unit that can run: one of container, steps, dag, and so on."""
 
     name: Text = None
     inputs: Arguments | None = None
@@ -502,7 +502,7 @@ class Template(Placed):
 
 
 class TtlStrategy(Schema):
-    """How long an ended workflow stays."""
+    """How long a finished workflow stays."""
 
     seconds_after_completion: Int32 | None = None
     seconds_after_success: Int32 | None = None
@@ -510,7 +510,7 @@ class TtlStrategy(Schema):
 
 
 class PodGc(Schema):
-    """When pods go."""
+    """When to delete pods."""
 
     strategy: Text = None
     label_selector: LabelSelector | None = None
@@ -518,20 +518,20 @@ class PodGc(Schema):
 
 
 class VolumeClaimGc(Schema):
-    """When claims go."""
+    """When to delete volume claims."""
 
     strategy: Text = None
 
 
 class WorkflowArtifactGc(ArtifactGc):
-    """When artifacts of a workflow go."""
+    """When to delete a workflow's artifacts."""
 
     force_finalizer_removal: Flag = None
     pod_spec_patch: Text = None
 
 
 class WorkflowTemplateRef(Schema):
-    """A WorkflowTemplate, or one of the cluster."""
+    """A reference to a WorkflowTemplate or a ClusterWorkflowTemplate."""
 
     name: Text = None
     cluster_scope: Flag = None
@@ -550,14 +550,14 @@ class WorkflowMetadata(Metadata):
 
 
 class ArtifactRepositoryRef(Schema):
-    """The ConfigMap, and the key in it, that describe the artifact repository."""
+    """The ConfigMap and its key that describe the artifact repository."""
 
     config_map: Text = None
     key: Text = None
 
 
 class WorkflowSpec(Placed, keywords={"x-kubernetes-map-type": "atomic"}):
-    """What a workflow is to do."""
+    """The wanted workflow."""
 
     templates: list[Template] | None = None
     entrypoint: Text = None

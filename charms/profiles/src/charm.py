@@ -30,11 +30,11 @@ ServiceAccount = Annotated[str, pydantic.Field(pattern=f"^(({_LABEL}/)?{_NAME})?
 User = Annotated[str, pydantic.Field(pattern=r"^[^\s,]*$")]
 
 NOBODY = principal("-", "-")
-"""A principal that cannot exist: no namespace may be called so."""
+"""A principal that cannot exist: no namespace may have this name."""
 
 
 class ProfilesConfig(GatewayConfig, quota_defaults.DefaultsConfig):
-    """The options; `charmcraft.yaml` says what each is for."""
+    """The options; `charmcraft.yaml` describes each."""
 
     security_policy: Literal["privileged", "baseline", "restricted"]
     default_namespace_labels: namespace_labels.Labels
@@ -45,7 +45,7 @@ class ProfilesConfig(GatewayConfig, quota_defaults.DefaultsConfig):
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What profiles are made from."""
+    """What a hook of profiles knows."""
 
     config: ProfilesConfig
     gateway: gateway_info.Gateway
@@ -62,12 +62,12 @@ class Profiles(ComponentCharm[Facts]):
         self.kfam = k8s_service.Provides(self, "kubeflow-profiles")
 
     def gather(self) -> Facts:
-        """Read the options, and where the gateway is."""
+        """Read the options and the gateway."""
         *facts, _ = gather(self.read_config, self.gateway.get, lambda: self.images)
         return Facts(*facts)
 
     def manifests(self, facts: Facts) -> list[Manifest]:
-        """Return what profiles need."""
+        """Return the objects of the controller, access management and the webhook."""
         config = facts.config
         gateway_namespace = config.gateway_namespace(facts.gateway)
         rendered = self.render(
@@ -87,30 +87,30 @@ class Profiles(ComponentCharm[Facts]):
         return [profile_definition(), poddefault_definition(), *rendered]
 
     def spread(self, facts: Facts) -> list[Placed]:
-        """Return what containers ask for by default in profiles with a quota."""
+        """Return the LimitRanges of profiles with a quota."""
         return quota_defaults.spread(self.cluster, facts.config.defaults)
 
     def allowed(self, account: str) -> str:
-        """Return the principal of `[<namespace>/]<service account>`; nobody's for an empty one.
+        """Return the principal of `[<namespace>/]<service account>`, or `NOBODY` for an empty text.
 
-        Upstream's programs take an empty setting for a principal in a namespace called `kubeflow`, which
-        may belong to any user where the platform is called otherwise.
+        If a setting is empty, upstream's programs use a principal in a namespace called `kubeflow`. On a
+        platform with another name, that namespace may belong to any user.
         """
         namespace, _, name = account.rpartition("/")
         return principal(namespace or self.namespace, name) if name else NOBODY
 
     def callers(self) -> list[str]:
-        """Return the principals that may call access management: the related dashboards'.
+        """Return the principals of the related dashboards, which may call access management.
 
-        Our dashboard runs as upstream's `centraldashboard`, Charmhub's as the service account that Juju
-        names after the application. Where none is related, nobody may.
+        Our dashboard runs as upstream's `centraldashboard`. Charmhub's runs as the service account that Juju
+        names after the application. Without a related dashboard, nobody may call.
         """
         related = [relation.app.name for relation in self.kfam.relations]
         accounts = ["centraldashboard", *related] if related else []
         return [principal(self.namespace, account) for account in accounts]
 
     def publish(self, facts: Facts) -> str:
-        """Tell dashboards where access management is, old profiles the policy; count failed profiles."""
+        """Send the Service to dashboards, set the policy on old profiles, count unready profiles."""
         self.kfam.send(KFAM)
         namespace_labels.enforce(facts.config.security_policy, self.app.name, self.cluster)
         return failed_profiles.message(self.cluster, self.app.name)
@@ -120,7 +120,7 @@ class Profiles(ComponentCharm[Facts]):
         return (failed_profiles.FOLLOWED, *quota_defaults.FOLLOWED)
 
     def after_removal(self) -> None:
-        """Make it possible to delete the remaining profiles without their controller."""
+        """Remove the controller's finalizer from profiles, so that they can be deleted without it."""
         finalizers.release(self.cluster, self.app.name)
 
 

@@ -1,9 +1,9 @@
-"""Profiles that are not what they ask for: how many, for the status of the application.
+"""Count the profiles that are not ready, for the application's status.
 
-The controller puts its finalizer on a profile when it has made all of it, and adds the condition `Failed` to
-one whose namespace is another's; it never takes that off (kubeflow/kubeflow v1.10.0,
-components/profile-controller/controllers/profile_controller.go). So a profile without finalizer has not been
-made, and one that failed is as it should be once its namespace says that it is the owner's.
+The controller puts its finalizer on a profile when it has finished. It adds the condition `Failed` if the
+profile's namespace belongs to somebody else, and never removes that condition (kubeflow/kubeflow v1.10.0,
+components/profile-controller/controllers/profile_controller.go). So a profile without the finalizer is not
+ready. A profile with the condition `Failed` is ready only if its namespace names its owner.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ FOLLOWED = Followed("kubeflow.org/v1", "Profile", "profiles")
 
 
 def message(cluster: Cluster, application: str) -> str:
-    """Return how many profiles are not what they ask for, and where to look; nothing if none.
+    """Return how many profiles are not ready, and where to look; an empty text if all are ready.
 
-    That is one list; a second one, of namespaces, only while a profile has failed.
+    This costs one list, and a second one, of namespaces, while a profile has the condition `Failed`.
 
     Raises:
         Problem: if the API server does not answer or refuses.
@@ -55,13 +55,13 @@ def _listed(cluster: Cluster, kind: Kind, application: str) -> list[Any]:
         with errors.explained(kind.plural, application):
             return list(cluster.client.list(kind.resource))
     except Problem as problem:
-        if errors.is_missing(problem.__cause__):  # the type is served in a moment
+        if errors.is_missing(problem.__cause__):  # the API server will serve the type in a moment
             return []
         raise
 
 
 def _made(profile: Any) -> bool:
-    """Whether the controller has been through with a profile, or need not any more."""
+    """Whether the controller has finished a profile, or the profile is being deleted."""
     metadata = profile["metadata"]
     return "deletionTimestamp" in metadata or finalizers.FINALIZER in (metadata.get("finalizers") or ())
 

@@ -1,8 +1,8 @@
-"""Profiles that outlive their controller: without it, nobody would take its finalizer off them.
+"""Remove the profile controller's finalizer when the application goes, so that profiles can be deleted.
 
 The controller puts `profile-finalizer` on every profile, to revoke what cloud plugins have granted
-(kubeflow/kubeflow v1.10.0, components/profile-controller/controllers/profile_controller.go). Left there,
-`kubectl delete profile` hangs after the application has gone. A controller that comes back puts it on again.
+(kubeflow/kubeflow v1.10.0, components/profile-controller/controllers/profile_controller.go). If it stayed,
+`kubectl delete profile` would hang without a controller. A new controller adds it again.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ logger = logging.getLogger(__name__)
 
 FINALIZER = "profile-finalizer"
 WITHIN = 30.0
-"""Seconds that the controller's pod is given to end: while it runs, it would put the finalizer on again."""
+"""Seconds to wait for the end of the controller's pod: while it runs, it would add the finalizer again."""
 
 PROFILE = Kind("kubeflow.org/v1", "Profile", "profiles", WORKLOAD, namespaced=False)
 
 
 def release(cluster: Cluster, application: str) -> None:
-    """Take the finalizer off all profiles, once no pod of the application runs any more.
+    """Remove the finalizer from all profiles when no pod of the application runs any more.
 
-    Never raises for a remote cause: what could not be done is logged, since nobody will try again.
+    Never raises for a remote cause: it logs the failure, because nobody will try again.
 
     Args:
-        cluster: of the application, cleared already.
-        application: its name.
+        cluster: the application's cluster, already cleared.
+        application: the application's name.
     """
     try:
         _await_the_last_pod(cluster)
@@ -45,7 +45,7 @@ def release(cluster: Cluster, application: str) -> None:
                     patch = {"metadata": {"finalizers": rest or None}}
                     cluster.client.patch(PROFILE.resource, name, patch, patch_type=PatchType.MERGE)
     except Problem as problem:
-        if not errors.is_missing(problem.__cause__):  # with the last profile, the type has gone
+        if not errors.is_missing(problem.__cause__):  # the type went with its last profile
             logger.error("profiles may not be deletable: %s", problem)
 
 

@@ -1,7 +1,7 @@
-"""The labels of profile namespaces: which they are, and that the Pod Security Standard is the one configured.
+"""The labels of profile namespaces, among them the Pod Security Standard.
 
-The profile controller reads labels from a file. It adds one that a namespace lacks, takes off one whose value
-is empty, and never changes one that is there (kubeflow/kubeflow v1.10.0,
+The profile controller reads labels from a file. It adds missing labels, removes labels whose value in the
+file is empty, and never changes existing labels (kubeflow/kubeflow v1.10.0,
 components/profile-controller/controllers/profile_controller.go, setNamespaceLabels).
 """
 
@@ -20,7 +20,7 @@ from kubeflow_charm.cluster.executor import Cluster
 from kubeflow_charm.cluster.resources import kind_of
 
 PROFILE = {"app.kubernetes.io/part-of": "kubeflow-profile"}
-"""What a profile namespace is known by: the PodDefaults webhook is called for these only."""
+"""The label of profile namespaces: the API server calls the PodDefaults webhook for these only."""
 ENFORCE = "pod-security.kubernetes.io/enforce"
 
 DEFAULTS = {
@@ -28,7 +28,7 @@ DEFAULTS = {
     "katib.kubeflow.org/metrics-collector-injection": "enabled",
     "pipelines.kubeflow.org/enabled": "true",
     "serving.kubeflow.org/inferenceservice": "enabled",
-    # What resource-dispatcher looks for (canonical/kubeflow-profiles-operator, namespace-labels.yaml.j2).
+    # resource-dispatcher selects it (canonical/kubeflow-profiles-operator, namespace-labels.yaml.j2).
     "user.kubeflow.org/enabled": "true",
 }
 """Upstream's (kubeflow/manifests 26.03, applications/profiles/pss/namespace-labels.yaml), and one more."""
@@ -57,24 +57,24 @@ Labels = Annotated[
     pydantic.BeforeValidator(lambda value: {} if value is None else value),
     YAML,
 ]
-"""The option `default-namespace-labels`: key to value, an empty value to take the label off."""
+"""The option `default-namespace-labels`: key to value; an empty value removes the label."""
 
 
 def labels(policy: str, further: dict[str, str]) -> dict[str, str]:
-    """Return all labels for the controller's file; `further` come last and win."""
+    """Return all labels for the controller's file; labels in `further` win."""
     return DEFAULTS | {ENFORCE: policy} | further
 
 
 def enforce(policy: str, application: str, cluster: Cluster) -> None:
-    """Bring the Pod Security Standard to the profile namespaces that have another, or none.
+    """Set the Pod Security Standard on the profile namespaces that have another one, or none.
 
-    The controller leaves a label that is there alone, so `juju config` would have no effect on the profiles
-    of today. Where nothing is to do, this is one list request with an empty answer.
+    The controller never changes an existing label, so `juju config` would not affect existing profiles. If
+    there is nothing to do, this costs one list request with an empty answer.
 
     Args:
         policy: the standard.
         application: name of this application, for the command in a status.
-        cluster: of this application; the platform's own namespace is left alone.
+        cluster: this application's cluster; the platform's own namespace never changes.
 
     Raises:
         Problem: if the API server does not answer or refuses.

@@ -1,9 +1,9 @@
-"""The custom resource PodDefault: what pods with certain labels get beyond what they ask for.
+"""The custom resource PodDefault: additions to pods with certain labels.
 
 Fields and validations are those of kubeflow/kubeflow v1.10.0,
 components/admission-webhook/manifests/base/crd.yaml, with containers, volumes and variables of the newest
-Kubernetes. Beyond upstream, a name is refused that its webhook can make no annotation of: it would refuse
-every pod that the labels select.
+Kubernetes. Unlike upstream, it refuses a name that the webhook cannot use in an
+annotation: the webhook would refuse every pod that the labels select.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from kubeflow_charm.definitions.schemas import Schema
 
 
 class PodDefaultSpec(Schema):
-    """What the webhook adds, and to which pods."""
+    """The webhook's additions, and the pods that get them."""
 
     annotations: dict[str, str] | None = None
     args: list[str] | None = None
@@ -45,7 +45,7 @@ class PodDefaultSpec(Schema):
 
 
 class PodDefault(Schema):
-    """What pods with certain labels get; users tick it when they make a notebook."""
+    """Additions to pods with certain labels; users tick it when they create a notebook."""
 
     spec: PodDefaultSpec | None = None
     status: Embedded | None = None

@@ -2,19 +2,19 @@
 
 Fields and validations are those of kubeflow/kubeflow v1.10.0,
 components/profile-controller/config/crd/bases/kubeflow.org_profiles.yaml, with the list and map types that
-kubeflow/dashboard has added since. Two things differ.
+kubeflow/dashboard has added since. There are two differences.
 
-A profile is refused that its controller could never make: one whose name is no namespace's, whose owner is no
-subject of a RoleBinding, whose quota is no ResourceQuota. The checks are those of Kubernetes
-(kubernetes/kubernetes v1.36.3, pkg/apis/core/validation and pkg/apis/rbac/validation). A namespace belongs
-to the owner it was made for, and the controller does nothing more for a profile that names another, so the
-owner stays. Profiles that were there before a rule stay usable.
+The definition refuses a profile that the controller can never make: its name cannot be a namespace, its owner
+cannot be the subject of a RoleBinding, or its quota cannot be a ResourceQuota. The checks are those of
+Kubernetes (kubernetes/kubernetes v1.36.3, pkg/apis/core/validation and pkg/apis/rbac/validation). The owner
+cannot change: a namespace belongs to its first owner, and the controller ignores a profile with another one.
+Older profiles that break a rule stay usable.
 
-`status` is no subresource. The controller says that a profile has `Failed` by an ordinary update
-(controllers/profile_controller.go, appendErrorConditionAndReturn), of which the API server would drop the
-status, as it does with upstream's definition. The controller adds the condition at each attempt, without
-looking whether it is there, and hears of its own update. So the conditions are a set: the second one is
-refused, and the controller tries again with longer pauses.
+`status` is not a subresource. The controller sets the condition `Failed` by an ordinary update
+(controllers/profile_controller.go, appendErrorConditionAndReturn). With upstream's definition, the API server
+drops the status of such an update. The controller adds the condition at each attempt, even if it exists, and
+its own update triggers the next attempt. So the conditions are a set: the API server refuses the second one,
+and the controller tries again with longer pauses.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _STORAGE = (
     "limits.ephemeral-storage",
     "requests.storage",
 )
-"""Resources that a quota may name as they are (standardQuotaResources)."""
+"""Resources that a quota may name without a prefix (standardQuotaResources)."""
 _QUALIFIED = (
     r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
     r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
@@ -98,7 +98,7 @@ _SUBJECT = _ATOMIC | rules(
 
 
 class Subject(Schema, keywords=_SUBJECT):
-    """Whom the profile belongs to (rbac/v1 Subject)."""
+    """The owner of the profile (rbac/v1 Subject)."""
 
     api_group: Annotated[str, pydantic.Field(max_length=253)] | None = None
     kind: Literal["User", "Group", "ServiceAccount"]
@@ -107,7 +107,7 @@ class Subject(Schema, keywords=_SUBJECT):
 
 
 class Plugin(Schema):
-    """Something that a cloud adds to the profile, such as a workload identity."""
+    """An addition of a cloud to the profile, such as a workload identity."""
 
     api_version: str | None = None
     kind: str | None = None
@@ -166,7 +166,7 @@ _RESOURCES = rules(
     ),
 )
 Hard = Annotated[dict[str, Amount], pydantic.Field(max_length=128, json_schema_extra=_RESOURCES)]
-"""Resources and how much there may be of each."""
+"""Resources, and the limit of each."""
 
 
 _ALL_SCOPES = (
@@ -202,7 +202,7 @@ class ResourceQuotaSpec(Schema, keywords=_QUOTA):
 
 
 class ProfileSpec(Schema):
-    """What is asked for."""
+    """The wanted profile."""
 
     owner: Subject | None = None
     plugins: list[Plugin] | None = None
@@ -210,7 +210,7 @@ class ProfileSpec(Schema):
 
 
 class ProfileCondition(Schema, keywords=_ATOMIC):
-    """One thing that the controller says of the profile."""
+    """One statement of the controller about the profile."""
 
     message: str | None = None
     status: str | None = None
@@ -221,7 +221,7 @@ _SET = pydantic.Field(max_length=32, json_schema_extra={"x-kubernetes-list-type"
 
 
 class ProfileStatus(Schema):
-    """What became of it."""
+    """The state of the profile."""
 
     conditions: Annotated[list[ProfileCondition], _SET] | None = None
 
@@ -237,11 +237,11 @@ _RULES["x-kubernetes-validations"] += rules(
         "the owner cannot change, since the namespace was made for it: make another profile",
     )
 )["x-kubernetes-validations"]
-"""A profile that has failed may change its owner, so that an earlier change can be taken back."""
+"""A failed profile may change its owner, to take back an earlier change."""
 
 
 class Profile(Schema, keywords=_RULES):
-    """A namespace that belongs to somebody."""
+    """A namespace with an owner."""
 
     spec: ProfileSpec | None = None
     status: ProfileStatus | None = None

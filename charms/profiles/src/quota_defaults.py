@@ -1,10 +1,10 @@
-"""What containers ask for in a profile with a quota, if they ask for nothing themselves.
+"""Default requests and limits of containers in a profile with a quota.
 
-Kubernetes refuses a pod in a namespace whose quota counts cpu or memory unless every container says how much
-it wants (kubernetes/kubernetes v1.36.3, pkg/quota/v1/evaluator/core/pods.go, Constraints; no other resource
-is like that). A TensorBoard's pod says nothing, and its user cannot change that; many steps of pipelines say
-nothing either. So the namespace gets a LimitRange with defaults for the resources that its quota counts, and
-no others.
+If a namespace's quota counts cpu or memory, Kubernetes refuses a pod unless every container sets that request
+or limit (kubernetes/kubernetes v1.36.3, pkg/quota/v1/evaluator/core/pods.go, Constraints; this is true of no
+other resource). A TensorBoard's pod sets none, and its user cannot change that. Many steps of pipelines set
+none. So the namespace gets a LimitRange with defaults for the resources that its quota counts, and for no
+others.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ FOLLOWED = (
     Followed("v1", "ResourceQuota", "resourcequotas"),
     Followed("v1", "LimitRange", "limitranges"),
 )
-"""What decides where defaults stand: quotas, and other people's LimitRanges."""
+"""The objects that decide which namespaces get defaults: quotas, and LimitRanges of others."""
 
 NAME = "kubeflow-quota-defaults"
 QUOTA = "kf-resource-quota"
-"""The quota that the profile controller makes (kubeflow/kubeflow v1.10.0,
+"""The quota that the profile controller creates (kubeflow/kubeflow v1.10.0,
 components/profile-controller/controllers/profile_controller.go)."""
 
 _COUNTED = {
@@ -43,7 +43,7 @@ _COUNTED = {
     "limits.cpu": ("limits", "cpu"),
     "limits.memory": ("limits", "memory"),
 }
-"""Key of a quota to what every container must say then."""
+"""Key of a quota to the request or limit that every container then needs."""
 
 
 def _checked(text: str) -> str:
@@ -62,14 +62,14 @@ Quantity = Annotated[str, pydantic.AfterValidator(_checked)]
 
 @dataclasses.dataclass(frozen=True)
 class Defaults:
-    """How much a container gets that says nothing, by `requests` or `limits` and the resource; or empty."""
+    """The default requests and limits by resource; an empty amount stands for no default."""
 
     requests: Mapping[str, str]
     limits: Mapping[str, str]
 
 
 class DefaultsConfig(Config):
-    """The options that say how much."""
+    """The options with the amounts."""
 
     default_cpu_request: Quantity
     default_memory_request: Quantity
@@ -87,7 +87,7 @@ class DefaultsConfig(Config):
 
     @property
     def defaults(self) -> Defaults:
-        """What the options say."""
+        """The amounts of the options."""
         return Defaults(
             {"cpu": self.default_cpu_request, "memory": self.default_memory_request},
             {"cpu": self.default_cpu_limit, "memory": self.default_memory_limit},
@@ -95,17 +95,17 @@ class DefaultsConfig(Config):
 
 
 def limit_range(hard: Iterable[str], defaults: Defaults) -> Manifest | None:
-    """Return the LimitRange beside a quota, without a namespace; None if there is nothing to say.
+    """Return the LimitRange beside a quota, without a namespace; None if it would be empty.
 
     Args:
         hard: the keys of the quota.
-        defaults: how much of each resource.
+        defaults: the amount of each resource.
     """
     counted = {_COUNTED[key] for key in hard if key in _COUNTED}
     limits = {name: defaults.limits[name] for group, name in sorted(counted) if group == "limits"}
-    # A limit that stands alone would be the request as well, and claim that much of a node.
-    asked = {name for group, name in counted if group == "requests"} | limits.keys()
-    requests = {name: defaults.requests[name] for name in sorted(asked)}
+    # A limit without a request would also be the request, and reserve that much of a node.
+    requested = {name for group, name in counted if group == "requests"} | limits.keys()
+    requests = {name: defaults.requests[name] for name in sorted(requested)}
     item: Manifest = {"type": "Container"}
     for field, values in (("default", limits), ("defaultRequest", requests)):
         if given := {name: value for name, value in values.items() if value}:
@@ -121,10 +121,10 @@ def limit_range(hard: Iterable[str], defaults: Defaults) -> Manifest | None:
 
 
 def spread(cluster: Cluster, defaults: Defaults) -> list[Placed]:
-    """Return the LimitRanges of all profiles, by one request or, if there are any, two.
+    """Return the LimitRanges of all profiles. This costs one request, or two if there are any.
 
     Raises:
-        Problem: if Kubernetes does not tell the quotas.
+        Problem: if the API server does not answer or refuses.
     """
     quotas = cluster.of_kind(_QUOTAS, ALL_NS, None, whole=True)
     if not placed(quotas, (), defaults):
@@ -136,12 +136,12 @@ def spread(cluster: Cluster, defaults: Defaults) -> list[Placed]:
 
 
 def placed(quotas: Iterable[Manifest], others: Iterable[str], defaults: Defaults) -> list[Placed]:
-    """Return the LimitRanges of all profiles, each with the namespaces that it is for.
+    """Return the LimitRanges of all profiles, each with its namespaces.
 
     Args:
-        quotas: the ResourceQuotas of the cluster; a namespace is a profile's if one is the controller's.
-        others: the namespaces that have a LimitRange of somebody else, which stands alone there.
-        defaults: how much of each resource.
+        quotas: the ResourceQuotas of the cluster. A namespace with a quota of the controller is a profile.
+        others: the namespaces with a LimitRange of somebody else; they get none of ours.
+        defaults: the amount of each resource.
     """
     keys: dict[str, set[str]] = defaultdict(set)
     profiles = set()

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Put what other applications offer into every profile."""
+"""Copy objects that other applications offer into every profile."""
 
 import logging
 from typing import Annotated
@@ -24,9 +24,9 @@ ENDPOINTS = {
     "roles": ("rbac.authorization.k8s.io/v1", "Role"),
     "role-bindings": ("rbac.authorization.k8s.io/v1", "RoleBinding"),
 }
-"""Endpoint to version and kind of what it takes."""
+"""Endpoint to the version and kind of its objects."""
 _LOGGED = 10
-"""Objects that one log record names."""
+"""Objects that one log record names at most."""
 
 
 def _counted(number: int, what: str) -> str:
@@ -34,13 +34,13 @@ def _counted(number: int, what: str) -> str:
 
 
 class DispatcherConfig(Config):
-    """The options; `charmcraft.yaml` says what each is for."""
+    """The options; `charmcraft.yaml` describes each."""
 
     target_namespace_label: Annotated[LabelKey, pydantic.Field(alias="target_namespace_label")]
 
 
 class ResourceDispatcher(ComponentCharm[DispatcherConfig]):
-    """Keep in every profile what the related applications offer."""
+    """Keep the objects of the related applications in every profile."""
 
     config_type = DispatcherConfig
 
@@ -53,7 +53,7 @@ class ResourceDispatcher(ComponentCharm[DispatcherConfig]):
         return self.read_config()
 
     def converge(self, facts: DispatcherConfig) -> Outcome:
-        """Bring to every profile what is offered, as far as it can be, and return what cannot."""
+        """Write the offered objects into every profile, and return the problems of those that fail."""
         label = facts.target_namespace_label
         offered = [offer for endpoint in self.endpoints for offer in endpoint.get()]
         wrong = [problem for offer in offered for problem in offer.problems]
@@ -70,7 +70,7 @@ class ResourceDispatcher(ComponentCharm[DispatcherConfig]):
         return Outcome([*wrong, *problems, *refusals], summary)
 
     def _summary(self, count: int, profiles: int, of_users: list[Refusal]) -> str:
-        """Say what is where; log what users keep from their own profiles, when that becomes more or less."""
+        """Return the status text; log what users keep out of their profiles, when that changes."""
         summary = f"{_counted(count, 'manifest')} in {_counted(profiles, 'profile')}" if count else ""
         if of_users:
             lacking = len({item["metadata"]["namespace"] for item, _ in of_users})
@@ -82,7 +82,7 @@ class ResourceDispatcher(ComponentCharm[DispatcherConfig]):
         return summary
 
     def followed(self) -> tuple[watcher.Followed, ...]:
-        """Have a hook when a profile comes or goes."""
+        """Run a hook when a profile comes or goes."""
         label = self.config["target_namespace_label"]
         return (watcher.Followed("v1", "Namespace", "namespaces", {str(label): None}),)
 

@@ -1,4 +1,4 @@
-"""What of all that is offered goes where: objects for each profile, and what is wrong with the offers."""
+"""Distribute the offers of applications: objects for each profile, and conflicts between offers."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from kubeflow_charm.problems import shortened
 from kubeflow_charm.relations.kubernetes_manifest import Offer
 
 OFFERED_BY = "resource-dispatcher/offered-by"
-"""Annotation with the application whose object it is."""
+"""Annotation with the application that offers the object."""
 
 Place = tuple[str, str, str]
 """Kind, namespace and name of an object; an empty namespace stands for every profile."""
 
 
 def conflicts(offers: Iterable[Offer], profiles: Collection[str]) -> tuple[set[Place], list[Problem]]:
-    """Return the objects that several applications offer for one profile, and the problems of that.
+    """Return the objects that several applications offer for one profile, and their problems.
 
-    An object without a namespace is for all profiles, so it is in the way of every other of its name.
+    An object without a namespace is for all profiles, so it conflicts with every other object of its name.
 
     Args:
-        offers: of all applications.
-        profiles: the profiles; what is offered for another namespace goes nowhere.
+        offers: the offers of all applications.
+        profiles: the profiles; an object for another namespace goes nowhere.
     """
     claimed: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for offer in offers:
@@ -44,7 +44,7 @@ def conflicts(offers: Iterable[Offer], profiles: Collection[str]) -> tuple[set[P
 
 
 def count(offers: Iterable[Offer]) -> int:
-    """Return how many objects a profile gets: those of one name for several profiles are one."""
+    """Return the number of different objects; objects of one name for several profiles count once."""
     places = (_place(manifest) for offer in offers for manifest in offer.manifests)
     return len({(kind, name) for kind, _, name in places})
 
@@ -52,12 +52,12 @@ def count(offers: Iterable[Offer]) -> int:
 def spread(
     offers: Iterable[Offer], profiles: Collection[str], contested: set[Place]
 ) -> Iterator[tuple[Manifest, Iterable[str]]]:
-    """Yield every object with a note of whose it is, and the profiles it is for.
+    """Yield every object, annotated with its application, and the profiles to put it into.
 
     Args:
-        offers: of all applications.
-        profiles: the profiles. An object that names another namespace goes nowhere.
-        contested: objects that are left as they are.
+        offers: the offers of all applications.
+        profiles: the profiles; an object for another namespace goes nowhere.
+        contested: objects that stay unchanged, because several applications offer them.
     """
     left_alone: dict[tuple[str, str], set[str]] = defaultdict(set)
     for kind, namespace, name in contested:
@@ -75,12 +75,12 @@ def spread(
 
 
 def stays(item: Manifest, unclear: set[str], contested: set[Place]) -> bool:
-    """Whether an object stays that nobody is known to offer any more.
+    """Whether an object stays although no readable offer has it.
 
     Args:
-        item: the object as it is.
-        unclear: applications of which it is not known what they want.
-        contested: objects that are left as they are.
+        item: the existing object.
+        unclear: applications whose offers have problems, so that we do not know all that they want.
+        contested: objects that stay unchanged, because several applications offer them.
     """
     annotations = item["metadata"].get("annotations") or {}
     kind, namespace, name = _place(item)
@@ -90,15 +90,15 @@ def stays(item: Manifest, unclear: set[str], contested: set[Place]) -> bool:
 
 
 def is_users_doing(item: Manifest, problem: Problem, is_ours: Callable[[Manifest], bool]) -> bool:
-    """Whether a user keeps an object from a profile: by one of that name, or by a quota that is used up.
+    """Whether a user keeps an object out of a profile, by an object of that name or by a full quota.
 
-    The operator need not and often cannot do anything about that, and no user should be able to block an
-    application of the platform.
+    The operator often cannot do anything about that, and no user should be able to block an application of
+    the platform.
 
     Args:
-        item: the object that could not be written or deleted; or the one of somebody else in its place.
-        problem: why.
-        is_ours: tells whether an object that exists is one of ours.
+        item: the object that could not be written or deleted, or somebody else's object in its place.
+        problem: the reason.
+        is_ours: tells whether we own an existing object.
     """
     if "uid" in item["metadata"]:  # it exists
         return not is_ours(item)
@@ -106,7 +106,7 @@ def is_users_doing(item: Manifest, problem: Problem, is_ours: Callable[[Manifest
 
 
 def named(item: Manifest, problem: Problem) -> Problem:
-    """Return the problem with an object, with the name of the application that offers it."""
+    """Return an object's problem with the name of the application that offers the object."""
     application = (item["metadata"].get("annotations") or {}).get(OFFERED_BY, "")
     text = f"{application}: {problem.status.message}" if application else problem.status.message
     return Problem(type(problem.status)(shortened(text)))

@@ -1,9 +1,9 @@
-"""Read YAML that others wrote (relation data, options) safely, whatever it holds.
+"""Read YAML of others (relation data, options) safely, whatever its content.
 
-PyYAML's loaders are safe in what they construct and not in how they fail. The one of libyaml overflows the
-stack on deep nesting and takes the process along (`'[' * 60_000`, PyYAML 6.0), and both answer a wrong
-explicit tag such as `!!bool maybe` with whatever exception they stumble over. So the loader here is the one
-in Python, whose depth the interpreter bounds; a length limit bounds its time to about a second.
+PyYAML's safe loaders construct only safe objects, but they do not fail safely. The loader of libyaml
+overflows the stack on deep nesting and crashes the process (`'[' * 60_000`, PyYAML 6.0). For a wrong explicit
+tag such as `!!bool maybe`, both loaders raise arbitrary exceptions. So this module uses the loader in Python,
+whose depth the interpreter limits. A length limit keeps it under about a second.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 import yaml
 
 LIMIT = 64 * 1024
-"""The most characters that are read. Kubeflow's charms write a few hundred."""
+"""The longest text that we read. Kubeflow's charms write a few hundred characters."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Loads YAML without aliases: with them, a few lines could grow to gigabytes."""
+    """Loads YAML without aliases, by which a few lines could become gigabytes."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -26,10 +26,10 @@ class _Loader(yaml.SafeLoader):
 
 
 def load(text: str) -> Any:
-    """Return what a YAML document says; JSON is YAML, too.
+    """Return the value of a YAML document; JSON is YAML, too.
 
     Raises:
-        ValueError: with the reason, and line and column where they are known, for everything else.
+        ValueError: with the reason, and with line and column if they are known.
     """
     if len(text) > LIMIT:
         raise ValueError(f"longer than {LIMIT} characters")
@@ -43,5 +43,5 @@ def load(text: str) -> Any:
         raise ValueError(f"not YAML: {error}") from None
     except RecursionError:
         raise ValueError("not YAML: nested too deeply") from None
-    except (ValueError, LookupError, AttributeError) as error:  # a tag that does not fit its value
+    except (ValueError, LookupError, AttributeError) as error:  # a tag does not fit its value
         raise ValueError(f"not YAML: {error}") from None

@@ -1,4 +1,4 @@
-"""The options about GPUs, the same in every charm that has them."""
+"""The options about GPUs, which several charms have."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Text of other programs, without what looks like a credential: for statuses and logs.
+"""Remove credentials from the text of other programs, for statuses and logs.
 
-A program that ends prints why, and that may be the address of its database with the password in it. Who may
-run `juju status` reads that. So what has the shape of a credential becomes `***`, also where that is in
-doubt; the words around it, which say what is wrong, stay.
+When a program fails, it prints why, and that may include the address of its database with the password.
+Everybody who may run `juju status` can read it. So whatever looks like a credential becomes `***`, even in
+doubtful cases. The words around it stay, because they say what is wrong.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 
 HIDDEN = "***"
 LIMIT = 1000
-"""Characters that are kept: a status shows 120. The patterns take long for longer text."""
+"""Characters that we keep; a status shows 120. The patterns are slow for longer text."""
 
 _NAME = (
     r"(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|credentials?|api[ _-]?key|access[ _-]?key(?:[ _-]?id)?"
@@ -20,9 +20,9 @@ _NAME = (
 _VALUE = r"""(?:"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|[^\s,;&'"(){}\[\]]+)"""
 
 _RULES: tuple[tuple[str, str], ...] = (
-    # A key in PEM, whatever follows on the line.
+    # A key in PEM, with everything after it.
     (r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*", HIDDEN),
-    # postgres://user:pass@host, https://token@host. A password may hold slashes; a digest is none.
+    # postgres://user:pass@host, https://token@host. A password may have slashes; a digest is not one.
     (r"""(://)[^\s'"/@]*:[^\s'"]*@(?!sha\d+:)""", rf"\1{HIDDEN}@"),
     (r"""(://)[^\s'"/@]+@""", rf"\1{HIDDEN}@"),
     # user:pass@tcp(host:3306)/db, and user:pass@host:3306.
@@ -30,7 +30,7 @@ _RULES: tuple[tuple[str, str], ...] = (
         r"""(?<![\w/:.])([\w.%+-]+:)(?!//)[^\s'"]+@(?=\w+\(|[\w\[][\w.-]*[:/])(?!sha\d+:)""",
         rf"\1{HIDDEN}@",
     ),
-    # Authorization: Bearer ..., and a bearer anywhere.
+    # Authorization: Bearer ..., and a bearer token anywhere.
     (
         rf"""(?i)((?:proxy-)?authorization["']?\s*[:=]\s*["']?(?:\w+\s+)?){_VALUE}""",
         rf"\1{HIDDEN}",
@@ -44,21 +44,21 @@ _RULES: tuple[tuple[str, str], ...] = (
         rf"""((?<![\w/.-])[\w.-]*(?i:{_NAME})[\w-]*:\s*)(?!(?:YES|NO)\b|[a-z]+(?:'[a-z]+)?[,:]?\s+\S|x509:){_VALUE}""",
         rf"\1{HIDDEN}",
     ),
-    # Tokens that are known by their shape: AWS, GitHub, GitLab, Slack, Google, OpenAI, JWT.
+    # Tokens with a known shape: AWS, GitHub, GitLab, Slack, Google, OpenAI, JWT.
     (
         r"\b(?:A(?:KI|SI|RO|ID)A[0-9A-Z]{12,}|gh[a-z]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}"
         r"|xox[a-z]-[\w-]{10,}|AIza[\w-]{30,}|sk-[\w-]{16,}|eyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?)",
         HIDDEN,
     ),
-    # Long hexadecimal and Base64, unless it is an image's digest.
+    # Long hexadecimal and Base64 text, but not the digest of an image.
     (r"(?<!sha256:)(?<![\w:])[0-9a-fA-F]{32,}\b", HIDDEN),
     (r"(?<![\w+/-])(?=[\w+/-]*[a-z])(?=[\w+/-]*[A-Z])(?=[\w+/-]*\d)[\w+/-]{32,}={0,2}", HIDDEN),
 )
-"""Patterns, and what to put in their places. They are compiled when the first text comes."""
+"""Patterns and their replacements; re compiles a pattern at its first use."""
 
 
 def redacted(text: str) -> str:
-    """Return the first `LIMIT` characters of `text`, with `***` for what looks like a credential."""
+    """Return the first `LIMIT` characters of `text`, with `***` for credentials."""
     text = text[:LIMIT]
     for pattern, replacement in _RULES:
         text = re.sub(pattern, replacement, text)

@@ -1,1 +1,1 @@
-"""CustomResourceDefinitions, made of pydantic models."""
+"""CustomResourceDefinitions from models."""

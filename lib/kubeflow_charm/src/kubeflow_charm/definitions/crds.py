@@ -1,8 +1,7 @@
-"""Pydantic models become CustomResourceDefinitions.
+"""Make CustomResourceDefinitions from models.
 
-What a charm writes is a model for each version of its kind, with the fields of `spec` and `status`; what
-comes out has a structural schema, which `schemas.py` makes of it. The same models always give the same
-document.
+A charm writes a model for each version of its kind, with the fields of `spec` and `status`. `schemas.py`
+makes the structural schema from it. The same models always give the same document.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from kubeflow_charm.cluster.resources import Manifest
 from kubeflow_charm.definitions import schemas
 
 Embedded = Annotated[dict[str, Any], pydantic.WithJsonSchema({"type": "object"} | schemas.ANYTHING)]
-"""A piece that upstream's own definition keeps whole and does not check; the rest is in `embedded.py`."""
+"""An object that upstream's own definition does not check; `embedded.py` has those that it checks."""
 
 _SELF = re.compile(r"\bself\b")
 
 
 def keyed(*keys: str) -> FieldInfo:
-    """Mark a list whose items these fields tell apart, so that server-side apply merges it item by item.
+    """Mark a list whose items have these fields as keys, so that server-side apply merges it item by item.
 
     `Annotated[list[Port], keyed("name")]`: the fields are required in `Port`, or have defaults.
     """
@@ -35,16 +34,16 @@ def keyed(*keys: str) -> FieldInfo:
 
 
 def atomic() -> FieldInfo:
-    """Mark a list that has one owner and is replaced whole."""
+    """Mark a list that has one owner, who replaces the complete list."""
     return pydantic.Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})
 
 
 def rules(*checks: tuple[str, str]) -> dict[str, Any]:
     """Return validations in CEL, as pairs of rule and message, for `keywords` or a `json_schema_extra`.
 
-    `self` is the field or the object, `oldSelf` what it was before an update. A rule without `oldSelf` is not
-    asked about a field that an update does not change, so objects that break a new rule stay usable. For the
-    whole object, which any update changes, take `fresh`.
+    `self` is the field or the object, `oldSelf` its value before an update. The API server does not check a
+    rule without `oldSelf` if an update does not change the field, so objects that break a new rule stay
+    usable. Any update changes the whole object; for rules on it, use `fresh`.
     """
     return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in checks]}
 
@@ -52,8 +51,8 @@ def rules(*checks: tuple[str, str]) -> dict[str, Any]:
 def object_rules(*checks: tuple[str, str]) -> dict[str, Any]:
     """Return validations of a whole object, for the `keywords` of its model.
 
-    Any update changes the object, a finalizer's removal as well, so such a rule is not asked about one that
-    broke it before the update. That takes `optionalOldSelf`, which Kubernetes has since 1.30.
+    Any update changes the whole object, even the removal of a finalizer. So the rule does not apply to an
+    object that broke it before the update. This uses `optionalOldSelf`, which Kubernetes has since 1.30.
     """
     return {
         "x-kubernetes-validations": [
@@ -69,14 +68,14 @@ def object_rules(*checks: tuple[str, str]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Column:
-    """What `kubectl get` prints beside the name.
+    """A column of `kubectl get`.
 
     Args:
         name: the heading.
         type: integer, number, string, boolean or date.
         path: the JSON path from the object, such as `.status.phase`.
-        description: what it means.
-        priority: above 0, it is printed for `-o wide` only.
+        description: its meaning.
+        priority: above 0, only `-o wide` prints it.
     """
 
     name: str
@@ -87,8 +86,8 @@ class Column:
 
     def document(self) -> dict[str, Any]:
         """Return it as the API has it."""
-        said = {"name": self.name, "type": self.type, "jsonPath": self.path}
-        return said | _given(description=self.description, priority=self.priority)
+        entry = {"name": self.name, "type": self.type, "jsonPath": self.path}
+        return entry | _given(description=self.description, priority=self.priority)
 
 
 @dataclass(frozen=True)
@@ -107,8 +106,8 @@ class Scale:
 
     def document(self) -> dict[str, Any]:
         """Return it as the API has it."""
-        said = {"specReplicasPath": self.spec, "statusReplicasPath": self.status}
-        return said | _given(labelSelectorPath=self.selector)
+        entry = {"specReplicasPath": self.spec, "statusReplicasPath": self.status}
+        return entry | _given(labelSelectorPath=self.selector)
 
 
 @dataclass(frozen=True)
@@ -118,13 +117,13 @@ class Version:
     Args:
         name: `v1`, `v1alpha1`.
         model: a model with `spec` and, if there is one, `status`.
-        served: whether the API server answers for it.
+        served: whether the API server serves it.
         storage: whether objects are stored in this version.
-        columns: what `kubectl get` prints.
+        columns: the columns of `kubectl get`.
         status: whether `status` is a subresource.
         scale: the subresource `scale`, if there is one.
-        pieces: whether types of Kubernetes in it are checked. The API server takes seconds to begin with a
-            large definition, so one may leave it where no typed client lists the objects.
+        pieces: whether to check embedded types of Kubernetes. The API server needs seconds to load a large
+            definition, so leave this off if no typed client lists the objects.
     """
 
     name: str
@@ -159,25 +158,25 @@ class Version:
 
 
 def at_most(length: int, *, dots: bool = False) -> dict[str, Any]:
-    """Return the schema of names that have a limit, and dots if they may.
+    """Return the schema of names with a length limit, and with or without dots.
 
-    Pods, Services and namespaces have no dot in their names; custom resources may, unless it is said.
+    Custom resources may have dots in their names; pods, Services and namespaces may not.
     """
     return {"type": "string", "maxLength": length} | ({} if dots else {"pattern": "^[^.]*$"})
 
 
 @dataclass(frozen=True)
 class Names:
-    """What a kind is called.
+    """The names of a kind.
 
     Args:
         kind: `PodDefault`.
         plural: `poddefaults`.
         group: `kubeflow.org`.
-        short: what people type instead, such as `pd`.
-        categories: what `kubectl get` takes for several kinds at once, such as `all`.
-        objects: what the names of objects must be, beyond lower-case letters, digits, dashes and dots, as a
-            schema: see `at_most`. An update does not change a name, so the API server does not ask again.
+        short: a short name for the command line, such as `pd`.
+        categories: names for several kinds at once in `kubectl get`, such as `all`.
+        objects: the schema of objects' names, if it is stricter than lower-case letters, digits, dashes and
+            dots: see `at_most`. An update does not change a name, so the API server does not check it again.
     """
 
     kind: str
@@ -189,13 +188,13 @@ class Names:
 
     def document(self) -> dict[str, Any]:
         """Return it as the API has it."""
-        said = {
+        entry = {
             "kind": self.kind,
             "listKind": f"{self.kind}List",
             "plural": self.plural,
             "singular": self.kind.lower(),
         }
-        return said | _given(shortNames=list(self.short) or None, categories=list(self.categories) or None)
+        return entry | _given(shortNames=list(self.short) or None, categories=list(self.categories) or None)
 
 
 @dataclass(frozen=True)
@@ -204,10 +203,10 @@ class Converter:
 
     Args:
         service: name of its Service.
-        namespace: of the Service.
-        path: of the request.
-        ca: PEM text, as of `certificates.Certificate`.
-        port: of the Service.
+        namespace: the Service's namespace.
+        path: the request's path.
+        ca: PEM text, as in `certificates.Certificate`.
+        port: the Service's port.
     """
 
     service: str
@@ -241,14 +240,14 @@ def definition(
     """Return the CustomResourceDefinition of a kind.
 
     Args:
-        names: what it is called.
-        versions: its versions; one of them is the stored one.
-        namespaced: whether its objects live in namespaces.
+        names: its names.
+        versions: its versions; exactly one is stored.
+        namespaced: whether its objects are in namespaces.
         converter: the webhook that converts between versions, if there is one.
 
     Raises:
         ValueError: if none or several versions are stored.
-        TypeError: with the place, for a field that no structural schema can have.
+        TypeError: with the place, for a field that no structural schema can express.
     """
     if [version.storage for version in versions].count(True) != 1:
         raise ValueError(f"{names.kind}: one version is stored, no more and no less")
@@ -267,5 +266,5 @@ def definition(
 
 
 def _given(**fields: Any) -> dict[str, Any]:
-    """Return what is given: no field has an empty text, a zero or None, but an empty object is one."""
+    """Return the fields with a value: an empty text, zero and None are none, an empty object is one."""
     return {name: value for name, value in fields.items() if value or value == {}}

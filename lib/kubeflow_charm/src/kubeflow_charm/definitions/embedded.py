@@ -1,16 +1,16 @@
 """Types of Kubernetes inside our own kinds, checked as strictly as the API server checks its own.
 
-Kinds of Kubeflow embed pods, containers, volumes, affinities. Were they kept as they are, one object with
-`memory: 2.0GB` or `containerPort: "8888"` would be stored, and the typed list of the kind's controller would
-fail from then on, for the objects of all users. So their schemas are made of lightkube's models, which are
-generated from Kubernetes' OpenAPI and are imported by every charm anyway. Those models say names, nesting and
-what is required. They do not say the width of integers, what maps hold, or which lists have keys: these
-facts are the tables below, and a test compares the whole with the API server's own OpenAPI.
+Kinds of Kubeflow embed pods, containers, volumes and affinities. Without a check, the API server would store
+one object with `memory: 2.0GB` or `containerPort: "8888"`, and the typed list of the kind's controller would
+then fail for the objects of all users. So we make their schemas from lightkube's models. These are generated
+from Kubernetes' OpenAPI, and every charm imports them anyway. The models have names, nesting and required
+fields. They lack the width of integers, the content of maps, and the keys of lists: the tables below have
+these. A test compares everything with the API server's own OpenAPI.
 
-A schema here is what controller-gen makes of the same Go types for upstream's CRDs, with the fields of the
-newest Kubernetes. Two differences are deliberate. Lists have keys only where a pod's validation refuses
-duplicates, or where upstream's CRDs have had them for long: a pod may repeat an environment variable. And
-the granularity of server-side apply (`x-kubernetes-map-type: atomic`) is left out.
+A schema here equals the schema that controller-gen makes from the same Go types for upstream's CRDs, with the
+fields of the newest Kubernetes. Two differences are deliberate. Lists have keys only if a pod's validation
+refuses duplicates, or if upstream's CRDs have had keys for long: a pod may repeat an environment variable.
+And we leave out the granularity of server-side apply (`x-kubernetes-map-type: atomic`).
 """
 
 from __future__ import annotations
@@ -52,8 +52,9 @@ METADATA: Node = {
         "namespace": {"type": "string"},
     },
 }
-"""The metadata of a template: the fields of controller-gen's `generateEmbeddedObjectMeta`, and two that are
-written in practice: argo-workflows adds `generateName` to its CRDs (v3.7.14, hack/manifests/crds.go)."""
+"""The metadata of a template: the fields of controller-gen's `generateEmbeddedObjectMeta`, and two that
+    people
+write: argo-workflows adds `generateName` to its CRDs (v3.7.14, hack/manifests/crds.go)."""
 
 _NAMED: Mapping[str, Node] = {
     "str": {"type": "string"},
@@ -110,9 +111,9 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "VolumeDevice": ("devicePath",),
     "VolumeMount": ("mountPath",),
 }
-"""Types to the keys that tell the items of a list of them apart."""
+"""Types to the keys of their lists."""
 _DEFAULTS: Mapping[tuple[str, str], Any] = {("ContainerPort", "protocol"): "TCP"}
-"""A key of a list has a default where it is not required."""
+"""The defaults of keys that are not required."""
 
 _OPTIONAL = re.compile(r"Optional\[(.*)\]")
 _LIST = re.compile(r"List\[(.*)\]")
@@ -124,7 +125,7 @@ class Kubernetes:
 
     Args:
         model: the type, as lightkube models it.
-        changes: what our kind says otherwise, as pairs of path in the schema and value; None removes.
+        changes: the differences of our kind, as pairs of path in the schema and value; None removes.
     """
 
     model: type
@@ -146,7 +147,7 @@ Quantity = Annotated[int | str, pydantic.WithJsonSchema(QUANTITY)]
 """An amount of a resource: `4`, `500m` or `64Gi`."""
 
 Metadata = Annotated[dict[str, Any], pydantic.WithJsonSchema(METADATA)]
-"""The metadata of an object that will be made."""
+"""The metadata of an object that a controller will create."""
 Affinity = Annotated[dict[str, Any], Kubernetes(core_v1.Affinity)]
 ConfigMapKey = Annotated[dict[str, Any], Kubernetes(core_v1.ConfigMapKeySelector)]
 Container = Annotated[dict[str, Any], Kubernetes(core_v1.Container)]
@@ -174,10 +175,10 @@ def schema(model: type, within: frozenset[type] = frozenset()) -> Node:
 
     Args:
         model: the type, as lightkube models it.
-        within: the types that are being written out around it.
+        within: the surrounding types.
 
     Raises:
-        TypeError: for a field of a type that no structural schema can express, itself for instance.
+        TypeError: for a field that no structural schema can express, such as a type within itself.
     """
     if model in _cache:
         return _cache[model]

@@ -1,11 +1,10 @@
-"""From a model to a structural schema of Kubernetes.
+"""Make a structural schema of Kubernetes from a model.
 
 The rules are those of Kubernetes' documentation "Extend the Kubernetes API with CustomResourceDefinitions":
-every node has a type, a definition is written out where it is used, and null is a matter of `nullable`. A
-field that no such schema can express is an error that names its place: a CRD must not check less than its
-model says.
+every node has a type, there are no references, and `nullable` allows null. If no such schema can express a
+field, that is an error with the field's place: a CRD must not check less than its model says.
 
-Nodes are shared between schemas, so nobody may change one.
+Schemas share nodes, so nobody may change one.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ _KEYWORDS = {
     "pattern",
     "type",
 }
-"""What `json_schema_extra` may say, besides keywords that begin with `x-kubernetes-`."""
+"""Keywords that `json_schema_extra` may have, besides those that begin with `x-kubernetes-`."""
 _LENGTHS = {
     "string": ("minLength", "maxLength"),
     "array": ("minItems", "maxItems"),
@@ -76,18 +75,18 @@ _LENGTHS = {
 class Schema:
     """Base of the models: the field `pod_template` is `podTemplate` in the resource.
 
-    A model is read and never made, so it is a plain class: to define a pydantic model takes thirty times as
-    long, which counts for a hundred of them in every hook. Fields are written as in pydantic: a default, an
+    A model has no instances, so it is a plain class. The definition of a pydantic model takes thirty times as
+    long, which matters for a hundred of them in every hook. Fields are written as in pydantic: a default, an
     alias or a constraint (`pydantic.Field`), `Annotated`. `class Pet(Schema, keywords={...})` adds keywords
     to the schema of the whole object.
     """
 
     keywords: ClassVar[Node] = {}
     piece: ClassVar[bool] = False
-    """Whether a definition that checks no pieces keeps it as it is, like those of Kubernetes."""
+    """Whether a definition without embedded types leaves it unchecked, like Kubernetes' types."""
 
     def __init_subclass__(cls, *, keywords: Node | None = None, piece: bool = False) -> None:
-        """Take what is said beside the base; it is not inherited."""
+        """Store the class arguments; subclasses do not inherit them."""
         cls.keywords, cls.piece = keywords or {}, piece
 
 
@@ -95,14 +94,14 @@ _cache: dict[tuple[type[Schema], bool], Node] = {}
 
 
 _pieces = contextvars.ContextVar("pieces", default=True)
-"""Whether pieces are checked in the schema that is being made."""
+"""Whether the schema in progress checks embedded types."""
 
 
 def structural(model: type[Schema], *, pieces: bool = True) -> Node:
     """Return the structural schema of a model; with `pieces` false, it keeps types of Kubernetes unchecked.
 
-    A field that may be None and has a default is left out rather than null; one that must be present and may
-    be None is nullable. None and default factories do not become schema defaults.
+    A field that may be None and has a default is optional, and never null. A required field that may be None
+    is nullable. None and default factories do not become schema defaults.
 
     Raises:
         TypeError: with the place, for a field that no structural schema can express.
@@ -115,7 +114,7 @@ def structural(model: type[Schema], *, pieces: bool = True) -> Node:
 
 
 def _object(model: type[Schema], place: str, within: frozenset[type]) -> Node:
-    """Return the schema of a model that is used at `place`, inside the models `within`."""
+    """Return the schema of a model at `place`, inside the models `within`."""
     if model.piece and not _pieces.get():
         return {"type": "object"} | ANYTHING
     key = (model, _pieces.get())
@@ -144,7 +143,7 @@ def _object(model: type[Schema], place: str, within: frozenset[type]) -> Node:
 
 
 def _annotations(model: type[Schema]) -> dict[str, Any]:
-    """Return the annotations of a model's fields, those of its bases first."""
+    """Return the annotations of a model's fields, its bases' first."""
     found: dict[str, Any] = {}
     for each in reversed(model.__mro__):
         if each not in (object, Schema):
@@ -155,7 +154,7 @@ def _annotations(model: type[Schema]) -> dict[str, Any]:
 
 @functools.cache
 def _evaluated(annotation: Any, module: str) -> Any:
-    """Return what an annotation means in a module: a name that many fields have is looked up once."""
+    """Return the meaning of an annotation in a module; a common name is looked up once."""
     return eval(annotation, vars(sys.modules[module])) if isinstance(annotation, str) else annotation  # noqa: S307
 
 
@@ -180,7 +179,7 @@ def _default(field: FieldInfo) -> Node:
 def _annotated(
     annotation: Any, metadata: Iterable[Any], place: str, within: frozenset[type], *, nullable: bool = True
 ) -> Node:
-    """Return the schema of an annotation, narrowed by what `Annotated` or a field adds to it."""
+    """Return the schema of an annotation with the metadata of `Annotated` and of the field."""
     flat = [*_flattened(metadata)]
     for each in flat:
         if isinstance(each, pydantic.WithJsonSchema):
@@ -198,7 +197,7 @@ def _annotated(
 
 
 def _flattened(metadata: Iterable[Any]) -> Iterator[Any]:
-    """Yield each piece of metadata, and what a field holds besides itself."""
+    """Yield each piece of metadata, and the pieces inside a field."""
     for each in metadata:
         yield each
         if isinstance(each, FieldInfo):

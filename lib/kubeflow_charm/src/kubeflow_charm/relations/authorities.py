@@ -1,4 +1,4 @@
-"""Certificates of authorities, as PEM: what related applications write, brought into one form."""
+"""Certificates of authorities, as PEM: bundles of related applications in one form."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ BEGIN = "-----BEGIN CERTIFICATE-----"
 
 
 def joined(bundles: Iterable[str]) -> str:
-    """Return one bundle of several, empty if all are.
+    """Return several bundles as one; the result is empty if all are.
 
-    Every bundle ends with a line break. Without one, the end of a certificate and the beginning of the next
-    would stand on one line, and no reader takes such a bundle.
+    Every bundle ends with a line break. Otherwise the end of a certificate and the beginning of the next
+    would be on one line, and no reader accepts such a bundle.
     """
     return "".join(f"{bundle.strip()}\n" for bundle in bundles if bundle.strip())

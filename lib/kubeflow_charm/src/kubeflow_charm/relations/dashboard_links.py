@@ -1,10 +1,10 @@
 """`kubeflow_dashboard_links`: entries for the dashboard's menus.
 
-The requirer (the application with a UI) writes `dashboard_links`, a JSON list of objects with exactly six
-keys, the last three of which have defaults (canonical/kubeflow-dashboard-operator,
+The requirer (the application with a UI) writes `dashboard_links`: a JSON list of objects with six keys, three
+of them with defaults (canonical/kubeflow-dashboard-operator,
 lib/charms/kubeflow_dashboard/v0/kubeflow_dashboard_links.py, LIBPATCH 3). The Charmhub dashboard goes into
-error on any other key or location, so none is ever added. A link of a type other than `item` has items of its
-own, which no key can carry, and without them upstream's frontend shows no menu at all.
+error on any other key or location, so we add none. The only type is `item`: a link of another type needs
+items of its own, no key can hold them, and without them upstream's frontend shows no menu at all.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from kubeflow_charm.relations.endpoint import Endpoint
 Location = Literal["menu", "external", "quick", "documentation"]
 
 LIMIT = 32 * 1024
-"""Characters that one application may write: the links of all end up in one ConfigMap, which holds 1 MiB."""
+"""Characters that one application may write: one ConfigMap of up to 1 MiB holds the links of all."""
 
 
 class Link(pydantic.BaseModel):
@@ -47,7 +47,7 @@ class Provides(Endpoint):
     """The dashboard's side, which reads."""
 
     def get(self) -> list[Link]:
-        """Return the links of every related application, in the order they were related.
+        """Return the links of every related application, in the order of relations.
 
         Raises:
             ExceptionGroup: with a `Problem` for each application that wrote something else.

@@ -1,4 +1,4 @@
-"""The base of all relation modules: the relations of an endpoint, and the problems with them."""
+"""The base of all relation modules: the relations of an endpoint, and their problems."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ Model = TypeVar("Model", bound=pydantic.BaseModel)
 Value = TypeVar("Value")
 
 _REASON_LIMIT = 200
-"""Characters of a reason that are kept; a status shows fewer."""
+"""Characters of a reason that we keep; a status shows fewer."""
 
 
 class Endpoint:
     """One endpoint of the charm.
 
     Args:
-        charm: the charm that declares it.
+        charm: the charm that declares the endpoint.
         name: the endpoint's name in `charmcraft.yaml`.
     """
 
     hint = "<application>"
-    """The application that usually is at the other end, for the command in a status."""
+    """The usual application at the other end, for the command in a status."""
 
     def __init__(self, charm: ops.CharmBase, name: str):
         self.charm = charm
@@ -35,29 +35,29 @@ class Endpoint:
 
     @property
     def relations(self) -> list[ops.Relation]:
-        """The relations in the order they were made; ops leaves out one that is breaking."""
+        """The relations in the order of their creation; ops leaves out a breaking one."""
         related = [each for each in self.charm.model.relations[self.name] if each.app]
         return sorted(related, key=lambda relation: relation.id)
 
     def received(self, relation: ops.Relation) -> Mapping[str, str]:
-        """Return what the remote application wrote."""
+        """Return the remote application's data."""
         return relation.data[relation.app]
 
     def write(self, relation: ops.Relation, data: Mapping[str, str]) -> None:
-        """Write keys of our application's data, if this unit is the leader: Juju lets no other unit write."""
+        """Write keys of our application's data, on the leader only: Juju lets no other unit write."""
         if self.charm.unit.is_leader():
             relation.data[self.charm.app].update(data)
 
     def of_each(self, read: Callable[[ops.Relation], Value]) -> list[Value]:
-        """Return what `read` returns for every relation, in their order.
+        """Return the result of `read` for every relation, in order.
 
         Raises:
-            ExceptionGroup: with the `Problem` of every relation that has one; every relation is read.
+            ExceptionGroup: with the problems of all relations.
         """
         return list(gather(*(functools.partial(read, relation) for relation in self.relations)))
 
     def nothing_yet(self, relation: ops.Relation) -> Problem:
-        """Return the problem that the remote application has not written its data yet."""
+        """Return the problem that the remote application has not written data yet."""
         return waiting(relation.app.name, f"no data on {self.name} yet")
 
     def garbage(self, relation: ops.Relation, reason: str) -> Problem:
@@ -65,14 +65,14 @@ class Endpoint:
 
         Args:
             relation: the relation with that application.
-            reason: the field, and what was expected. It may quote the data; control characters are removed,
-                so that none reaches a log or a terminal, and no NUL reaches a hook tool's arguments.
+            reason: the field, and what was expected. It may quote the data. Control characters are removed,
+                so that none reaches a log, a terminal or the arguments of a hook tool.
         """
         shown = "".join(c if c.isprintable() else " " for c in reason[:_REASON_LIMIT])
         return blocked(f"{relation.app.name} sent wrong data on {self.name}", shown)
 
     def parsed(self, relation: ops.Relation, model: type[Model], data: Any) -> Model:
-        """Return `data` as `model`; raises `garbage` with the field and what was expected."""
+        """Return `data` as `model`; raises `garbage` with the field and the expected value."""
         try:
             return model.model_validate(data, by_alias=True, by_name=False)
         except pydantic.ValidationError as error:
@@ -83,22 +83,22 @@ class Endpoint:
 
 
 class Reader(Endpoint, Generic[Value]):
-    """An endpoint where one application writes and we read."""
+    """An endpoint on which one remote application writes and we read."""
 
     def get(self) -> Value:
-        """Return what the related application wrote.
+        """Return the related application's data.
 
         Raises:
-            Problem: that nothing is related, that nothing is written yet, or that it is garbage.
+            Problem: if there is no relation or no data yet, or if the data is garbage.
         """
         for relation in self.relations:
             return self.read(relation)
         raise missing_relation(self.charm.app.name, self.name, self.hint)
 
     def find(self) -> Value | None:
-        """Return what `get` returns, or None if nothing is related: for an optional endpoint."""
+        """Return the same as `get`, or None without a relation: for an optional endpoint."""
         return self.get() if self.relations else None
 
     def read(self, relation: ops.Relation) -> Value:
-        """Return what the application at the other end of `relation` wrote; raises its `Problem`."""
+        """Return the data of the application at the other end; raises its `Problem`."""
         raise NotImplementedError

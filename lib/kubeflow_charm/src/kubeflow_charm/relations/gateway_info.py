@@ -1,7 +1,7 @@
-"""`istio-gateway-info`: which Istio Gateway routes go on.
+"""`istio-gateway-info`: the Istio Gateway for routes.
 
-Flat text in the provider's application data: `gateway_name`, `gateway_namespace`, and `gateway_up`, which is
-`true` or `false`, in any case, and true where it is absent; a reader waits until the first two are there
+The provider writes flat text: `gateway_name`, `gateway_namespace`, and optionally `gateway_up`, which is
+`true` (the default) or `false`, in any case. A reader waits until the first two exist
 (canonical/istio-operators, charms/istio-pilot/lib/charms/istio_pilot/v0/istio_gateway_info.py, LIBPATCH 4).
 """
 
@@ -28,7 +28,7 @@ class Gateway(pydantic.BaseModel):
 
     @property
     def reference(self) -> str:
-        """`<namespace>/<name>`, as a VirtualService names it."""
+        """`<namespace>/<name>`, as in a VirtualService."""
         return f"{self.gateway_namespace}/{self.gateway_name}"
 
 
@@ -38,7 +38,7 @@ class Requires(Reader[Gateway]):
     hint = "istio-pilot"
 
     def read(self, relation: ops.Relation) -> Gateway:
-        """Return the Gateway; raises the problem that it is not known yet, or not up."""
+        """Return the Gateway; raises a `Problem` if its data is missing or wrong, or if it is not up."""
         data = self.received(relation)
         if not {"gateway_name", "gateway_namespace"} <= data.keys():
             raise self.nothing_yet(relation)
@@ -52,6 +52,6 @@ class Provides(Endpoint):
     """The side that has the Gateway."""
 
     def send(self, gateway: Gateway) -> None:
-        """Tell every related application."""
+        """Send the Gateway to every related application."""
         for relation in self.relations:
             self.write(relation, gateway.model_dump())

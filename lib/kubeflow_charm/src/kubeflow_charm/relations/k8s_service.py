@@ -1,8 +1,8 @@
 """`k8s-service`: the name and port of a Kubernetes Service.
 
-One interface name, two formats, which Juju connects without a word. Here is the SDI one, version v1: the
-provider writes `service-name`, and `service-port` as a *string* (canonical/operator-schemas,
-k8s-service.yaml). The flat one is in `k8s_service_info.py`. A name without a dot is a Service in the
+The interface name has two formats, and Juju does not tell them apart. This module has the SDI format, version
+v1: the provider writes `service-name`, and `service-port` as a *string* (canonical/operator-schemas,
+k8s-service.yaml). `k8s_service_info.py` has the flat format. A name without a dot is a Service in the
 provider's own model.
 """
 
@@ -40,7 +40,7 @@ class Requires(SdiReader[Service]):
     model = Service
 
     def read(self, relation: ops.Relation) -> Service:
-        """Return the Service; raises the problem that keeps it from being known."""
+        """Return the Service; raises a `Problem` if the data is missing or wrong."""
         if "name" in self.received(relation):
             raise self.garbage(relation, "flat k8s-service, where SDI v1 is spoken here")
         return super().read(relation)
@@ -50,9 +50,9 @@ class Provides(SdiWriter):
     """The side that has the Service."""
 
     def send(self, service: Service) -> None:
-        """Tell every related application.
+        """Send the Service to every related application.
 
         Raises:
-            ExceptionGroup: with a `Problem` for each that speaks other versions of SDI only.
+            ExceptionGroup: with a `Problem` for each application that speaks only other versions of SDI.
         """
         self.send_data(service)

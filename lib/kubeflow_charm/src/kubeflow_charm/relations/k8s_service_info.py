@@ -1,8 +1,8 @@
 """`k8s-service` in its flat format: the name and port of a Kubernetes Service.
 
-The provider writes `name` and `port`, both text, and there are no versions; a reader waits until both are
-there (canonical/mlops-libs, lib/charms/mlops_libs/v0/k8s_service_info.py, LIBPATCH 1). The same interface
-name has an SDI format, `k8s_service.py`; which one an endpoint speaks is a matter of the charm.
+The provider writes `name` and `port`, both text. There are no versions. A reader waits until both exist
+(canonical/mlops-libs, lib/charms/mlops_libs/v0/k8s_service_info.py, LIBPATCH 1). The same interface name also
+has an SDI format, `k8s_service.py`; the charm decides which format an endpoint speaks.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from kubeflow_charm.relations.endpoint import Endpoint, Reader
 
 
 class Service(k8s_service.Service):
-    """The same Service, by the keys of the flat format."""
+    """The same Service, with the keys of the flat format."""
 
     model_config = pydantic.ConfigDict(alias_generator=lambda name: name.removeprefix("service_"))
 
@@ -24,7 +24,7 @@ class Requires(Reader[Service]):
     """The side that calls the Service."""
 
     def read(self, relation: ops.Relation) -> Service:
-        """Return the Service; raises the problem that keeps it from being known."""
+        """Return the Service; raises a `Problem` if the data is missing or wrong."""
         data = self.received(relation)
         if "_supported_versions" in data:
             raise self.garbage(relation, "SDI, where flat k8s-service is spoken here")
@@ -37,6 +37,6 @@ class Provides(Endpoint):
     """The side that has the Service."""
 
     def send(self, service: Service) -> None:
-        """Tell every related application."""
+        """Send the Service to every related application."""
         for relation in self.relations:
             self.write(relation, service.model_dump(by_alias=True))

@@ -3,8 +3,8 @@
 The requirer writes `kubernetes_manifests`, a JSON list of documents; or, with `is_secret` as `true`, the URI
 of a Juju secret whose `manifests` is that list (canonical/resource-dispatcher,
 lib/charms/resource_dispatcher/v0/kubernetes_manifests.py, LIBPATCH 1 and 2). A document without a namespace
-goes to all profiles, one with a namespace to that profile only. An older dispatcher knows no secrets, so what
-we write is plain, unless it is secret itself.
+goes to all profiles, one with a namespace to that profile only. An older dispatcher does not know secrets, so
+we write plain text, except for credentials.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from kubeflow_charm.relations.kubernetes_names import DnsName, Namespace
 LIMIT = 4 * 1024 * 1024
 """Characters that one application may write."""
 LARGEST = 1024 * 1024
-"""Characters of one document; Kubernetes takes no larger object."""
+"""Characters of one document; Kubernetes accepts no larger object."""
 COUNT = 5000
 """Documents that one application may write."""
 DEPTH = 100
-"""Levels of one document; a CustomResourceDefinition, the deepest that Kubernetes has, needs some thirty."""
+"""Levels of one document. Kubernetes' deepest objects, CustomResourceDefinitions, have about thirty."""
 _COMPACT = (",", ":")
 
 
 class _Metadata(pydantic.BaseModel):
-    """What an application may say about an object: the rest is Kubernetes', or the dispatcher's."""
+    """The metadata that an application may set; Kubernetes or the dispatcher set the rest."""
 
     model_config = pydantic.ConfigDict(extra="forbid", defer_build=True)
 
@@ -48,7 +48,7 @@ class _Metadata(pydantic.BaseModel):
 
 
 class _Open(pydantic.BaseModel):
-    """A mapping of which only what this charm looks at is checked; the API server knows the rest."""
+    """A mapping. We check only the fields that the charm reads; the API server checks the rest."""
 
     model_config = pydantic.ConfigDict(extra="allow", defer_build=True)
 
@@ -66,7 +66,7 @@ class _Spec(_Open):
 
 
 class _Document(_Open):
-    """What every object has."""
+    """The common fields of all objects."""
 
     api_version: Annotated[str, pydantic.Field(alias="apiVersion", min_length=1)]
     kind: Annotated[str, pydantic.Field(min_length=1)]
@@ -76,12 +76,12 @@ class _Document(_Open):
 
 @dataclasses.dataclass(frozen=True)
 class Offer:
-    """What one application offers.
+    """The offer of one application.
 
     Args:
         application: its name.
-        manifests: the objects that make sense, in its order.
-        problems: what is wrong with the others; then it is not known what else the application wants.
+        manifests: the valid objects, in its order.
+        problems: the problems of the other objects; with any, we do not know all that the application wants.
     """
 
     application: str
@@ -90,7 +90,7 @@ class Offer:
 
 
 class Requires(Endpoint):
-    """The side that has objects for profiles, which writes."""
+    """The side with objects for profiles, which writes."""
 
     def send(self, manifests: list[Manifest]) -> None:
         """Offer these objects, and no others, to every related dispatcher."""
@@ -100,15 +100,15 @@ class Requires(Endpoint):
 
 
 class SecretRequires(Requires):
-    """The side that has objects which nobody should read on the relation: they travel in a Juju secret.
+    """The side with confidential objects for profiles, which puts them into a Juju secret.
 
-    Juju takes secrets of a million bytes, encoded as Base64; before 3.6.9, of 64 KiB, and values of 8 KiB
+    Juju accepts secrets of up to a million bytes in Base64; before 3.6.9, of 64 KiB, and values of 8 KiB
     (juju/juju, core/secrets/createsecret.go).
 
     Args:
         charm: the charm that declares the endpoint.
         name: the endpoint's name.
-        smaller: the command by which the operator has less travel.
+        smaller: the command that makes the secret smaller, for the operator.
     """
 
     def __init__(self, charm: ops.CharmBase, name: str, *, smaller: str):
@@ -121,28 +121,28 @@ class SecretRequires(Requires):
         A relation on which nothing was offered yet gets no secret for nothing.
 
         Raises:
-            Problem: that Juju takes no secret so large; then the dispatcher goes on with what it has.
+            Problem: if the secret is too large for Juju; the dispatcher then keeps the former objects.
         """
         content = {"manifests": json.dumps(manifests, separators=_COMPACT)}
         for relation in self.relations:
-            if not manifests and "kubernetes_manifests" not in relation.data[self._charm.app]:
+            if not manifests and "kubernetes_manifests" not in relation.data[self.charm.app]:
                 continue
             with self._fitting():
                 secret = self._write_secret(relation, content)
             self.write(relation, {"kubernetes_manifests": secret, "is_secret": "true"})
 
     def disconnect(self, relation: ops.Relation) -> None:
-        """Remove the secret of a relation that breaks, with all its revisions.
+        """Remove the secret of a breaking relation, with all its revisions.
 
-        Juju keeps an application's secrets as long as the application, whatever becomes of the relation that
-        they were made for. Does nothing for a relation of another endpoint.
+        Juju keeps an application's secrets as long as the application, even if their relation breaks. This
+        does nothing for a relation of another endpoint.
         """
         if relation.name == self.name and self.charm.unit.is_leader():
             with contextlib.suppress(ops.SecretNotFoundError):
                 self.charm.model.get_secret(label=self._label(relation)).remove_all_revisions()
 
     def _label(self, relation: ops.Relation) -> str:
-        """Return the label of a relation's secret, as the charm library has it."""
+        """Return the label of a relation's secret, the same as the charm library's."""
         return f"manifest.{self.name}.{relation.id}"
 
     def _write_secret(self, relation: ops.Relation, content: dict[str, str]) -> str:
@@ -159,7 +159,7 @@ class SecretRequires(Requires):
 
     @contextlib.contextmanager
     def _fitting(self) -> Iterator[None]:
-        """Turn Juju's refusal of a secret for its size into a `Problem`."""
+        """Turn Juju's refusal of a large secret into a `Problem`."""
         try:
             yield
         except ops.ModelError as error:
@@ -176,8 +176,8 @@ class Provides(Endpoint):
     Args:
         charm: the charm that declares the endpoint.
         name: the endpoint's name.
-        api_version: of the objects that it takes, such as `v1`.
-        kind: of those objects, such as `Secret`.
+        api_version: the version of the objects that the endpoint takes, such as `v1`.
+        kind: their kind, such as `Secret`.
     """
 
     def __init__(self, charm: ops.CharmBase, name: str, api_version: str, kind: str):
@@ -185,7 +185,7 @@ class Provides(Endpoint):
         self._api_version, self._kind = api_version, kind
 
     def get(self) -> list[Offer]:
-        """Return what every related application offers; garbage is in its own offer's problems."""
+        """Return the offer of every related application; an offer contains the problems with its data."""
         return [self._read(relation) for relation in self.relations]
 
     def _read(self, relation: ops.Relation) -> Offer:
@@ -204,7 +204,7 @@ class Provides(Endpoint):
         return Offer(name, tuple(good), tuple(problems))
 
     def _documents(self, relation: ops.Relation) -> list[Any]:
-        """Return the list that an application wrote, whatever is in it."""
+        """Return an application's list without a check of its items."""
         data = self.received(relation)
         text = data.get("kubernetes_manifests")
         if text is None:
@@ -228,7 +228,7 @@ class Provides(Endpoint):
         return documents
 
     def _checked(self, relation: ops.Relation, number: int, document: Any) -> Manifest:
-        """Return a document that the endpoint takes; raises `garbage` with its number otherwise."""
+        """Return a valid document; raises `garbage` with its number if it is not."""
         where = f"kubernetes_manifests.{number}"
         if not isinstance(document, Mapping):
             raise self.garbage(relation, f"{where}: no object")
@@ -249,7 +249,7 @@ class Provides(Endpoint):
 
 
 def _shortcoming(document: Mapping[str, Any]) -> str:
-    """Return why no API server could be sent a document, or nothing."""
+    """Return why a document cannot be sent to an API server, or an empty text."""
     if _is_deep(document):
         return f"nested more than {DEPTH} deep"
     try:
@@ -262,7 +262,7 @@ def _shortcoming(document: Mapping[str, Any]) -> str:
 
 
 def _is_deep(document: Any) -> bool:
-    """Whether a document is nested more than `DEPTH` deep. It might be too deep for a recursion."""
+    """Whether a document is nested more than `DEPTH` deep. It may be too deep for recursion."""
     level = [document]
     for _ in range(DEPTH):
         values = (each.values() if isinstance(each, dict) else each for each in level)
@@ -271,7 +271,7 @@ def _is_deep(document: Any) -> bool:
 
 
 class _RepeatedKeyError(ValueError):
-    """A key is there twice; readers differ in which one they see."""
+    """A mapping has a key twice; readers differ in which value they see."""
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

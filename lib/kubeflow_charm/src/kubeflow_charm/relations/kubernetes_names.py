@@ -1,7 +1,7 @@
-"""Names and ports as Kubernetes takes them, for the models of what travels on relations.
+"""Names and ports as Kubernetes accepts them, for the models of relation data.
 
-A name that Kubernetes would refuse must be found where it is read, and be told as the remote application's
-fault. In a manifest it would be a request that fails, and look like our own.
+If Kubernetes would refuse a name, the reader must find it and blame the remote application. In a manifest,
+the name would fail a request, which looks like our own bug.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Namespace = Annotated[str, pydantic.AfterValidator(_matching(_LABEL, 63, "a name
 DnsName = Annotated[
     str, pydantic.AfterValidator(_matching(rf"{_LABEL}(\.{_LABEL})*", 253, "a DNS name in lower case"))
 ]
-"""An RFC 1123 subdomain: the name of most objects, or of a host."""
+"""An RFC 1123 subdomain: the name of a host, and of most objects."""
 
 Port = Annotated[str, pydantic.AfterValidator(_port)]
 """A port number from 1 to 65535, as text."""

@@ -1,8 +1,8 @@
 """`mysql_client`: a database in MySQL, by version 0 of the data interfaces.
 
 The requirer's application writes `database`, and `requested-secrets`, a JSON list of the fields that it wants
-in secrets. The provider makes a user when `database` is new, and answers with `endpoints` (`host:port`,
-several with commas between them), `database`, `version`, and the URIs `secret-user` and perhaps `secret-tls`
+in secrets. When `database` is new, the provider creates a user, and answers with `endpoints` (a list of
+`host:port` with commas), `database`, `version`, and the URIs `secret-user` and optionally `secret-tls`
 (canonical/data-platform-libs, lib/charms/data_platform_libs/v0/data_interfaces.py, LIBPATCH 40 to 59). The
 packages on PyPI speak version 1 only, which mysql-k8s 8.0 never answers.
 """
@@ -29,12 +29,12 @@ class Database:
     Args:
         host: name or address; an IPv6 address has no brackets, a name no dot at its end.
         port: TCP port.
-        name: of the database.
-        username: of the user.
-        password: of the user, whatever characters it has.
+        name: the database's name.
+        username: the user's name.
+        password: the user's password; it may have any characters.
         tls: whether the server speaks TLS.
-        tls_ca: PEM of the authorities to trust; empty for those that everybody does.
-        version: of the server, if it is told.
+        tls_ca: PEM of the authorities to trust; empty for the well-known ones.
+        version: the server's version, if the provider gives it.
     """
 
     host: str
@@ -48,7 +48,7 @@ class Database:
 
     @property
     def url_host(self) -> str:
-        """The host as it stands before a colon and a port: an IPv6 address in brackets."""
+        """The host before a colon and a port: an IPv6 address is in brackets."""
         return f"[{self.host}]" if ":" in self.host else self.host
 
 
@@ -58,36 +58,36 @@ class Requires(Reader[Database]):
     Args:
         charm: the charm that declares the endpoint.
         name: the endpoint's name.
-        database: the database's name. The provider looks at the first one that it is told.
+        database: the database's name. The provider uses the first name that we write.
     """
 
     hint = "mysql-k8s"
 
     def __init__(self, charm: ops.CharmBase, name: str, *, database: str):
         super().__init__(charm, name)
-        self._asked = {
+        self._request = {
             "database": database,
             "requested-secrets": json.dumps(["username", "password", "tls", "tls-ca", "uris"]),
         }
 
     def get(self) -> Database:
-        """Ask, and return the database.
+        """Write our request, and return the database.
 
         Raises:
-            Problem: that nothing is related, that nothing is answered yet, or that the answer is garbage.
+            Problem: if there is no relation or no answer yet, or if the answer is garbage.
         """
         for relation in self.relations:
-            self.write(relation, self._asked)
+            self.write(relation, self._request)
         return super().get()
 
     def read(self, relation: ops.Relation) -> Database:
-        """Return the database that an application has made; raises its `Problem`."""
-        said = self.received(relation)
-        if not said.get("endpoints") or not (said.get("secret-user") or said.get("username")):
+        """Return the database of the application at the other end; raises its `Problem`."""
+        data = self.received(relation)
+        if not data.get("endpoints") or not (data.get("secret-user") or data.get("username")):
             raise self.nothing_yet(relation)
-        host, port = self._address(relation, said["endpoints"])
-        user = secrets.content(self, relation, "secret-user") if said.get("secret-user") else said
-        tls = secrets.content(self, relation, "secret-tls") if said.get("secret-tls") else said
+        host, port = self._address(relation, data["endpoints"])
+        user = secrets.content(self, relation, "secret-user") if data.get("secret-user") else data
+        tls = secrets.content(self, relation, "secret-tls") if data.get("secret-tls") else data
         authority = tls.get("tls-ca", "")
         if authority and authorities.BEGIN not in authority:
             raise self.garbage(relation, "tls-ca: no certificate")
@@ -96,19 +96,19 @@ class Requires(Reader[Database]):
         return Database(
             host=host,
             port=port,
-            name=said.get("database") or self._asked["database"],
+            name=data.get("database") or self._request["database"],
             username=user["username"],
             password=user["password"],
             tls=tls.get("tls", "").lower() in _TRUE,
             tls_ca=authorities.joined([authority]),
-            version=said.get("version", ""),
+            version=data.get("version", ""),
         )
 
     def _address(self, relation: ops.Relation, endpoints: str) -> tuple[str, int]:
         """Return host and port of the first endpoint.
 
-        mysql-k8s ends names with the root's dot. It says nothing new of a name that has all its domains, and
-        is in the way where a certificate is checked.
+        mysql-k8s ends names with the root's dot. A complete name does not need it, and it prevents the check
+        of a certificate.
         """
         first = endpoints.split(",")[0].strip()
         found = _ENDPOINT.fullmatch(first)

@@ -1,8 +1,8 @@
 """`object-storage`: MinIO, by serialized-data-interface, version v1.
 
-The provider writes `access-key`, `secret-key`, `service`, `port` (a number), `secure` and perhaps `namespace`
-(canonical/operator-schemas, object-storage.yaml; canonical/minio-operator, src/charm.py). The key is the one
-that MinIO's administrator has.
+The provider writes `access-key`, `secret-key`, `service`, `port` (a number), `secure` and optionally
+`namespace` (canonical/operator-schemas, object-storage.yaml; canonical/minio-operator, src/charm.py). The key
+is that of MinIO's administrator.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Key = Annotated[str, pydantic.Field(min_length=1, max_length=4096)]
 
 
 class Storage(pydantic.BaseModel):
-    """What travels."""
+    """The data on the relation."""
 
     model_config = pydantic.ConfigDict(
         alias_generator=lambda name: name.replace("_", "-"),
@@ -37,7 +37,7 @@ class Storage(pydantic.BaseModel):
     namespace: Namespace | None = None
 
     def store(self, application: str, namespace: str) -> ObjectStore:
-        """Return the store of an application; `namespace` is its model, for one that names none."""
+        """Return the store of an application; `namespace` is its model, where the Service is by default."""
         return ObjectStore(
             host=self.service if "." in self.service else f"{self.service}.{self.namespace or namespace}",
             port=self.port,
@@ -56,15 +56,15 @@ class Requires(SdiReader[Storage]):
     model = Storage
 
     def store(self) -> ObjectStore:
-        """Greet, and return the store.
+        """Write our version, and return the store.
 
         Raises:
-            Problem: that nothing is related, that nothing is written yet, or that it is garbage.
+            Problem: if there is no relation or no data yet, or if the data is garbage.
         """
         return self.get().store(self.relations[0].app.name, self.charm.model.name)
 
     def store_of(self, relation: ops.Relation) -> ObjectStore:
-        """Return the store that an application tells of; raises its `Problem`."""
+        """Return the store of the application at the other end; raises its `Problem`."""
         return self.read(relation).store(relation.app.name, self.charm.model.name)
 
 
@@ -72,9 +72,9 @@ class Provides(SdiWriter):
     """The side that has the store."""
 
     def send(self, storage: Storage) -> None:
-        """Tell every related application.
+        """Send the store to every related application.
 
         Raises:
-            ExceptionGroup: with a `Problem` for each that speaks other versions of SDI only.
+            ExceptionGroup: with a `Problem` for each application that speaks only other versions of SDI.
         """
         self.send_data(storage)

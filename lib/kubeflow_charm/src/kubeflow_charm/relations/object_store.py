@@ -1,4 +1,4 @@
-"""An object store that speaks S3, whichever interface tells of it."""
+"""An object store that speaks S3, from any interface."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class ObjectStore:
-    """Where an object store is, and a key to it.
+    """The address of an object store, and a key to it.
 
     Args:
         host: name or address; an IPv6 address has no brackets.
         port: TCP port.
         secure: whether it speaks TLS.
-        access_key: the name of the key, whatever characters it has.
-        secret_key: its secret, whatever characters it has.
-        region: AWS's name of the region, if one is known.
-        bucket: the bucket to use, if one is named.
-        path: the folder in the bucket to use, if one is named, without slashes around it.
-        tls_ca: PEM of the authorities to trust; empty for those that everybody does.
-        root: whether the key is that of MinIO's administrator, who may make others.
-        application: whose store it is, for statuses.
+        access_key: the name of the key; it may have any characters.
+        secret_key: its secret; it may have any characters.
+        region: AWS's name of the region, if known.
+        bucket: the bucket to use, if the application names one.
+        path: the folder to use in the bucket, if the application names one, without slashes around it.
+        tls_ca: PEM of the authorities to trust; empty for the well-known ones.
+        root: whether the key is that of MinIO's administrator, who may create other keys.
+        application: the application that has the store, for statuses.
     """
 
     host: str
@@ -37,7 +37,7 @@ class ObjectStore:
 
     @property
     def url_host(self) -> str:
-        """The host as it stands in a URL: an IPv6 address in brackets."""
+        """The host in a URL: an IPv6 address is in brackets."""
         return f"[{self.host}]" if ":" in self.host else self.host
 
     @property
@@ -47,5 +47,5 @@ class ObjectStore:
 
     @property
     def folder(self) -> str:
-        """What every key in the bucket begins with: empty, or a folder with a slash behind it."""
+        """The beginning of every key in the bucket: empty, or a folder with a slash behind it."""
         return f"{self.path}/" if self.path else ""

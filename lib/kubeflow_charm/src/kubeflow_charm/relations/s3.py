@@ -1,10 +1,11 @@
-"""`s3`: any object store that speaks S3, from s3-integrator, by both versions of the interface.
+"""`s3`: any object store that speaks S3, from s3-integrator, in both versions of the interface.
 
-The requirer writes `version` as `1`, `requested-secrets`, a JSON list, in application and unit data, and
-perhaps `bucket`. A provider of version 1 answers with `secret-extra`, the URI of a secret with `access-key`
-and `secret-key`, and with `endpoint`, `bucket`, `region`, `tls-ca-chain` (a JSON list of PEM) and more; one
-of version 0 writes the keys themselves (canonical/object-storage-integrator, lib object_storage;
-canonical/s3-integrator, lib s3). Values are text here: no key becomes a number by being read as JSON.
+The requirer writes `version` as `1`, `requested-secrets` (a JSON list, in application and unit data), and
+optionally `bucket`. A provider of version 1 answers with `secret-extra`, the URI of a secret with
+`access-key` and `secret-key`, and with `endpoint`, `bucket`, `region`, `tls-ca-chain` (a JSON list of PEM)
+and more; one of version 0 writes the keys themselves (canonical/object-storage-integrator, lib
+object_storage; canonical/s3-integrator, lib s3). Values are text: we never read a key as JSON, where it could
+become a number.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from kubeflow_charm.relations.endpoint import Reader
 from kubeflow_charm.relations.object_store import ObjectStore
 
 _FOLDER = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
-"""The characters that upstream's programs take in keys without quoting them."""
+"""The characters that upstream's programs accept in keys without quotes."""
 _WANTED = json.dumps(["access-key", "secret-key"])
 
 
@@ -31,10 +32,10 @@ class Requires(Reader[ObjectStore]):
     hint = "s3-integrator"
 
     def store(self, bucket: str) -> ObjectStore:
-        """Ask for a bucket, and return the store.
+        """Request a bucket, and return the store.
 
         Raises:
-            Problem: that nothing is related, that nothing is answered yet, or that the answer is garbage.
+            Problem: if there is no relation or no answer yet, or if the answer is garbage.
         """
         for relation in self.relations:
             self.write(relation, {"version": "1", "requested-secrets": _WANTED, "bucket": bucket})
@@ -42,9 +43,9 @@ class Requires(Reader[ObjectStore]):
         return self.get()
 
     def read(self, relation: ops.Relation) -> ObjectStore:
-        """Return the store that an application tells of; raises its `Problem`."""
-        said = self.received(relation)
-        keys = secrets.content(self, relation, "secret-extra") if said.get("secret-extra") else said
+        """Return the store of the application at the other end; raises its `Problem`."""
+        data = self.received(relation)
+        keys = secrets.content(self, relation, "secret-extra") if data.get("secret-extra") else data
         if not (keys.get("access-key") and keys.get("secret-key")):
             raise self.nothing_yet(relation)
         host, port, secure = self._address(relation, self._endpoint(relation))
@@ -54,20 +55,20 @@ class Requires(Reader[ObjectStore]):
             secure=secure,
             access_key=keys["access-key"],
             secret_key=keys["secret-key"],
-            region=said.get("region", ""),
-            bucket=said.get("bucket", ""),
-            path=self._path(relation, said.get("path", "")),
-            tls_ca=self._authorities(relation, said.get("tls-ca-chain", "")),
+            region=data.get("region", ""),
+            bucket=data.get("bucket", ""),
+            path=self._path(relation, data.get("path", "")),
+            tls_ca=self._authorities(relation, data.get("tls-ca-chain", "")),
             application=relation.app.name,
         )
 
     def _endpoint(self, relation: ops.Relation) -> str:
-        """Return the endpoint; Amazon's own store has one for each region, which nobody need say."""
-        said = self.received(relation)
-        if said.get("endpoint"):
-            return said["endpoint"]
-        if said.get("region"):
-            return f"https://s3.{said['region']}.amazonaws.com"
+        """Return the endpoint; for Amazon's own store, the region is enough."""
+        data = self.received(relation)
+        if data.get("endpoint"):
+            return data["endpoint"]
+        if data.get("region"):
+            return f"https://s3.{data['region']}.amazonaws.com"
         name = relation.app.name
         raise blocked(f"{name} names no endpoint", f"juju config {name} endpoint=https://<host>")
 
@@ -79,7 +80,7 @@ class Requires(Reader[ObjectStore]):
         return folder
 
     def _address(self, relation: ops.Relation, endpoint: str) -> tuple[str, int, bool]:
-        """Return host, port, and whether it is TLS, of a URL or of `host[:port]`, which is TLS."""
+        """Return host, port and whether to use TLS, from a URL or from `host[:port]`, which means TLS."""
         try:
             url = urlsplit(endpoint if "://" in endpoint else f"https://{endpoint}")
             host, port = url.hostname, url.port
@@ -91,7 +92,7 @@ class Requires(Reader[ObjectStore]):
         return host, port or (443 if secure else 80), secure
 
     def _authorities(self, relation: ops.Relation, text: str) -> str:
-        """Return the authorities' certificates, one after the other."""
+        """Return the authorities' certificates as one bundle."""
         if not text:
             return ""
         try:

@@ -1,10 +1,10 @@
 """The handshake of serialized-data-interface (SDI).
 
-Each side's leader writes `_supported_versions`, a YAML list, on every relation; the side that has something
-to say writes `data`, one YAML mapping in block style with sorted keys. The wire is that of the library
-serialized-data-interface 0.7, which is not used here: it makes importing a charm a third slower, reads
-`metadata.yaml` from the working directory, and fails for all neighbours when one is bad. A test holds the
-two against each other.
+Each side's leader writes `_supported_versions`, a YAML list, on every relation. The side with data also
+writes `data`: one YAML mapping in block style with sorted keys. The format is that of the library
+serialized-data-interface 0.7. We do not use the library: it makes the import of a charm a third slower, reads
+`metadata.yaml` from the working directory, and fails for all applications if the data of one is bad. A test
+compares the two.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from kubeflow_charm import foreign_yaml
 from kubeflow_charm.relations.endpoint import Endpoint, Model, Reader
 
 VERSION = "v1"
-"""The only version in use on the interfaces we speak."""
+"""The only version in use on our interfaces."""
 
 _VERSIONS = "_supported_versions"
 
@@ -29,12 +29,12 @@ class SdiEndpoint(Endpoint):
     """An endpoint that speaks SDI."""
 
     def greet(self) -> None:
-        """Say on every relation which version we speak."""
+        """Write our version on every relation."""
         for relation in self.relations:
             self.write(relation, {_VERSIONS: yaml.safe_dump([VERSION])})
 
     def loaded(self, relation: ops.Relation, key: str) -> Any:
-        """Return what the remote application wrote under `key`, None for nothing; raises `garbage`."""
+        """Return the remote application's value of `key`, or None; raises `garbage`."""
         text = self.received(relation).get(key)
         try:
             return None if text is None else foreign_yaml.load(text)
@@ -42,10 +42,10 @@ class SdiEndpoint(Endpoint):
             raise self.garbage(relation, f"{key}: {error}") from None
 
     def agrees(self, relation: ops.Relation) -> bool:
-        """Whether the remote application speaks our version; False if it has not said so yet.
+        """Whether the remote application speaks our version; False if it has not written its versions yet.
 
         Raises:
-            Problem: if it speaks others only.
+            Problem: if it speaks only other versions.
         """
         versions = self.loaded(relation, _VERSIONS)
         if versions is None:
@@ -56,40 +56,40 @@ class SdiEndpoint(Endpoint):
 
 
 class SdiReader(SdiEndpoint, Reader[Model]):
-    """The side of an SDI interface that reads."""
+    """The reading side of an SDI interface."""
 
     model: type[Model]
-    """What travels."""
+    """The model of the data."""
 
     def get(self) -> Model:
-        """Greet, and return what the related application wrote.
+        """Write our version, and return the related application's data.
 
         Raises:
-            Problem: that nothing is related, that nothing is written yet, or that it is garbage.
+            Problem: if there is no relation or no data yet, or if the data is garbage.
         """
         self.greet()
         return super().get()
 
     def read(self, relation: ops.Relation) -> Model:
-        """Return what the application at the other end of `relation` wrote; raises its `Problem`."""
+        """Return the data of the application at the other end; raises its `Problem`."""
         agreed = self.agrees(relation)
         data = self.loaded(relation, "data")
-        if not agreed or not data:  # the library, too, takes empty data for none
+        if not agreed or not data:  # the library also treats empty data as none
             raise self.nothing_yet(relation)
         return self.parsed(relation, self.model, data)
 
 
 class SdiWriter(SdiEndpoint):
-    """The side of an SDI interface that writes."""
+    """The writing side of an SDI interface."""
 
     def send_data(self, data: pydantic.BaseModel) -> None:
-        """Greet, and write `data` on every relation but those whose other end cannot read it.
+        """Write our version, and `data` on every relation whose other end can read it.
 
-        The library holds `data` back until the other end has greeted. We need not, since there is one version
-        only, and that saves a round of hooks.
+        The library writes `data` only when the other end has written its versions. There is only one version,
+        so we write at once, and save a round of hooks.
 
         Raises:
-            ExceptionGroup: with a `Problem` for each related application that speaks other versions only.
+            ExceptionGroup: with a `Problem` for each related application that speaks only other versions.
         """
         self.greet()
         text = yaml.safe_dump(data.model_dump(mode="json", by_alias=True, exclude_none=True))

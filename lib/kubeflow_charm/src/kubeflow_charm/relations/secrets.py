@@ -1,4 +1,4 @@
-"""Juju secrets that another application made for us, and names in its data by their URIs."""
+"""Juju secrets that another application grants us, with their URIs in its relation data."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from kubeflow_charm.problems import waiting
 from kubeflow_charm.relations.endpoint import Endpoint
 
 _URI = re.compile(r"secret:(//[0-9a-f-]{36}/)?[a-z0-9]+")
-"""As Juju writes it, with the model's UUID if the secret is of another model."""
+"""The URI as Juju writes it; with the model's UUID for a secret of another model."""
 
 
 def content(endpoint: Endpoint, relation: ops.Relation, key: str) -> dict[str, str]:
-    """Return what a secret holds now.
+    """Return the current content of a secret.
 
-    It gets no label of ours: Juju takes a label for one secret only, and an application may come to name
-    another secret.
+    We give it no label: Juju takes a label for one secret only, and the application may later name another
+    secret.
 
     Args:
-        endpoint: the endpoint that the other application is related to.
-        relation: the relation with it.
-        key: what the URI stands under.
+        endpoint: the endpoint of the relation.
+        relation: the relation with the other application.
+        key: the key of the URI in the relation data.
 
     Raises:
-        Problem: that it is no URI of a secret, or that the secret cannot be read yet, being not granted.
+        Problem: if the value is not the URI of a secret, or if the secret is not granted to us yet.
     """
     uri = endpoint.received(relation)[key]
     if not _URI.fullmatch(uri):

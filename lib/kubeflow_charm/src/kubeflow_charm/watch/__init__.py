@@ -1,1 +1,1 @@
-"""The process beside a charm that asks Juju for a hook when something of the charm has changed."""
+"""The process beside a charm that asks Juju for a hook when an object of the charm changes."""

@@ -1,6 +1,6 @@
 """The program that `watcher.py` starts: `python -P .../watch/__main__.py STATE`.
 
-It imports this folder and nothing else of the package, whose own `__init__` loads what hooks need: 25 MiB.
+It imports only this folder: the `__init__` of the package would load the modules of hooks, which take 25 MiB.
 """
 
 import sys

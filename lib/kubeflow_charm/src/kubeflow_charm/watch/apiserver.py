@@ -1,8 +1,8 @@
-"""Lists and watches, with nothing but the standard library.
+"""Lists and watches with only the standard library.
 
-lightkube brings httpx2 and msgspec: a process with it holds 40 MiB, one with this module 20. A list and a
-watch are two GET requests, so little is written again here; everything else a charm does goes through
-lightkube.
+lightkube imports httpx2 and msgspec: a process with it takes 40 MiB, one with this module 20. A list and a
+watch are two GET requests, so this module repeats little of lightkube. The charm uses lightkube for
+everything else.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any
 
 USER_AGENT = "kubeflow-charm-watcher"
-"""By which an API server's audit log, too, tells this process from the hooks of the charm."""
+"""It distinguishes this process from the charm's hooks in the API server's audit log."""
 
 Access = Mapping[str, Any]
-"""How to reach the API server, as plain data: `server`; `ca_file`, `ca_data` or `insecure`; `token_file` or
+"""The access to the API server, as plain data: `server`; `ca_file`, `ca_data` or `insecure`; `token_file` or
 `token`; `certificate` and `key`, each a path or the PEM text."""
 
 PAGE = 100
-"""Objects that are in memory at once during a list. Nodes and pods have some 10 KiB each."""
+"""Objects of a list that are in memory at once. Nodes and pods have about 10 KiB each."""
 _TIMEOUT = 30.0
 _PROBES = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -34,8 +34,8 @@ _PROBES = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
 )
-"""A watch waits for hours. If the peer's machine is gone, or a gateway has forgotten the connection, only
-keep-alive probes tell."""
+"""A watch waits for hours. Only keep-alive probes notice that the peer's machine is gone, or that a gateway
+has forgotten the connection."""
 _PARTIAL = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,application/json"
 """Asks for metadata only (https://kubernetes.io/docs/reference/using-api/api-concepts/)."""
 
@@ -45,7 +45,7 @@ class Refused(Exception):
 
     Args:
         status: the HTTP status, or the code of an error within a watch.
-        message: its words.
+        message: its message.
     """
 
     def __init__(self, status: int, message: str):
@@ -57,7 +57,7 @@ class ApiServer:
     """The API server.
 
     Args:
-        access: returns how to reach it; called for each connection, so that new credentials are used.
+        access: returns the access; called for each connection, so that it uses new credentials.
     """
 
     def __init__(self, access: Callable[[], Access]):
@@ -67,8 +67,8 @@ class ApiServer:
         """Yield a list in pages.
 
         Raises:
-            Refused: if the API server does not list.
-            OSError: or `HTTPException` or `ValueError`, if it does not answer, or not in its format.
+            Refused: if the API server refuses the list.
+            OSError: or `HTTPException` or `ValueError`, if it does not answer, or in another format.
         """
         accept = _PARTIAL.format("List") if metadata_only else "application/json"
         rest = ""
@@ -92,9 +92,9 @@ class ApiServer:
         A `BOOKMARK` brings a newer `resourceVersion` and no object.
 
         Raises:
-            Refused: if the API server does not watch, or reports an error within the watch, such as 410 for
-                a version that is too old.
-            OSError: or `HTTPException` or `ValueError`, if it does not answer, or not in its format.
+            Refused: if the API server refuses the watch, or reports an error within it, such as 410 for a
+                version that is too old.
+            OSError: or `HTTPException` or `ValueError`, if it does not answer, or in another format.
         """
         accept = _PARTIAL.format("") if metadata_only else "application/json"
         watching = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version}
@@ -112,7 +112,7 @@ class ApiServer:
     def _get(
         self, path: str, query: Mapping[str, str], accept: str
     ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-        """Send one request; return its connection and the answer, of which only the head has been read."""
+        """Send one request; return its connection and the answer, with only its head read."""
         access = self._access()
         connection = _connection(access)
         try:
@@ -148,7 +148,7 @@ def _connection(access: Access) -> http.client.HTTPConnection:
 
 @functools.lru_cache(maxsize=1)
 def _context(access: str, changed: int) -> ssl.SSLContext:
-    """Return whom to trust, and who we are; one for all connections, since each takes 60 KiB."""
+    """Return the authorities and our certificate; all connections share it, because each takes 60 KiB."""
     wanted = json.loads(access)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if wanted.get("insecure"):
@@ -165,7 +165,7 @@ def _context(access: str, changed: int) -> ssl.SSLContext:
 
 
 class _as_file:  # noqa: N801 (reads as a function)
-    """A path as it is; PEM text as a file in memory, since OpenSSL takes only files for a key."""
+    """A path, unchanged; or PEM text as a file in memory, because OpenSSL takes a key only from a file."""
 
     def __init__(self, text: str):
         self.name, self._fd = text, -1
@@ -190,7 +190,7 @@ def _authorization(access: Access) -> dict[str, str]:
 
 
 def _message(response: http.client.HTTPResponse) -> str:
-    """Return the words of a refusal: of Kubernetes, or of a proxy."""
+    """Return the message of a refusal by Kubernetes or a proxy."""
     text = response.read(4096).decode(errors="replace")
     try:
         return str(json.loads(text)["message"])

@@ -1,10 +1,10 @@
-"""What of an object matters to the charm, in a few bytes.
+"""Digests of the parts of an object that matter to the charm, in a few bytes.
 
-Two things do. What a status speaks of, or what decides where pods can run: any change of that is news. And
-the fields that the charm has applied: news is only what others do to them, since a hook need not hear of its
-own writes. `managedFields` tells them apart. A writer that changes or removes one of our fields takes it out
-of our entry and leaves the entry's time alone; the time changes when we write (Kubernetes 1.36,
-k8s.io/apimachinery/pkg/apis/meta/v1/types.go, ManagedFieldsEntry.Time).
+Two parts matter. One is the state that a status shows, or that decides where pods can run: any change of it
+is news. The other is the fields that the charm has applied: only changes by others are news, because a hook
+need not see its own writes. `managedFields` distinguishes the two. If another writer changes or removes one
+of our fields, the field leaves our entry, and the entry's time stays the same. If we write, the time changes
+(Kubernetes 1.36, k8s.io/apimachinery/pkg/apis/meta/v1/types.go, ManagedFieldsEntry.Time).
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from typing import Any, NamedTuple
 PASSING_TAINTS = re.compile(
     r"(.*\.)?node(\.cloudprovider)?\.kubernetes\.io/.*|karpenter\.sh/.*|.*(Of|By)ClusterAutoscaler"
 )
-"""Keys of taints that come and go with a node's health and life: nothing is decided by them."""
+"""Keys of taints that come and go with a node's health and life; we ignore them."""
 
 Item = dict[str, Any]
 """An object, or its metadata only."""
 
 
 class Digest(NamedTuple):
-    """What of an object matters, in short."""
+    """The parts of an object that matter, hashed."""
 
     state: bytes
-    """What is news whoever changes it; empty if nothing is."""
+    """The state that is news whoever changes it; empty if there is none."""
     applied: bytes
-    """The fields that the charm applied and still has; empty if there are none."""
+    """The fields that the charm applied and still owns; empty if there are none."""
     written: str
     """When the charm last wrote."""
 
@@ -64,7 +64,7 @@ def digest(item: Item, matters: str, manager: str) -> Digest:
 
 
 def status_digest(item: Item, *, whole: bool = False) -> bytes:
-    """Return what of an object a status speaks of, in short.
+    """Return a digest of the fields that a status shows.
 
     Args:
         item: the object.
@@ -98,9 +98,9 @@ def status_digest(item: Item, *, whole: bool = False) -> bytes:
 
 
 def node_digest(item: Item) -> bytes:
-    """Return what of a node decides where pods can run, in short: labels, taints, and devices.
+    """Return a digest of what decides where pods can run: a node's labels, taints and devices.
 
-    Whether it is ready at the moment does not count, nor what the kubelet reports again and again.
+    The node's readiness does not count, and neither do the regular reports of the kubelet.
     """
     status = item.get("status") or {}
     taints = (item.get("spec") or {}).get("taints") or []
@@ -127,7 +127,7 @@ APPLIED = "applied"
 
 
 def place(item: Item) -> str:
-    """Return what tells an object from all others of its kind."""
+    """Return the namespace and name of an object."""
     return f"{item['metadata'].get('namespace', '')}/{item['metadata']['name']}"
 
 

@@ -1,4 +1,4 @@
-"""Follow the objects of one kind: list them, watch from there, and note what is news."""
+"""Follow the objects of one kind: list them, watch them, and note news."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ logger = logging.getLogger("watcher")
 
 _FIRST_PAUSE, _LONGEST_PAUSE, _ABSENT_PAUSE = 0.2, 10.0, 60.0
 _OUTDATED = (400, 404, 410, 504)
-"""Refusals after which a watch begins with a list: the version is too old, or of a store that is gone."""
+"""Refusals after which a watch begins with a list: the version is too old, or its store is gone."""
 
 Kind = Mapping[str, Any]
 """A kind to follow, as plain data: the fields of `watcher.Followed`."""
 
 
 class Changes:
-    """What the threads saw, and when a hook is due for it."""
+    """The changes that the threads saw, and when a hook is due."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
@@ -33,12 +33,12 @@ class Changes:
         self._cause = ""
 
     def listed(self, kind: str, digests: dict[str, Digest], *, first_is_news: bool) -> None:
-        """Put in all objects of a kind.
+        """Record all objects of a kind.
 
         Args:
             kind: the kind.
-            digests: what tells an object from the others of its kind, to its digest.
-            first_is_news: whether the first list is news: the charm looked before that.
+            digests: namespace and name of each object, to its digest.
+            first_is_news: whether the first list is news, because the charm looked earlier.
         """
         with self._condition:
             known = self._known.get(kind)
@@ -52,7 +52,7 @@ class Changes:
                 self._touch(f"a list of {kind}")
 
     def seen(self, kind: str, name: str, digest: Digest | None) -> None:
-        """Put in one object; None says that it is gone."""
+        """Record one object; None means that it is gone."""
         with self._condition:
             known = self._known[kind]
             if is_news(known.get(name), digest):
@@ -63,7 +63,7 @@ class Changes:
                 known[name] = digest
 
     def touch(self, cause: str) -> None:
-        """Note a change that is none of an object's."""
+        """Record a change that no object shows."""
         with self._condition:
             self._touch(cause)
 
@@ -73,7 +73,7 @@ class Changes:
         self._condition.notify()
 
     def wait(self, seconds: float, retry_after: float | None) -> bool:
-        """Wait until a hook is due, or for some seconds; return whether it is."""
+        """Wait until a hook is due, at most some seconds; return whether it is due."""
         end = time.monotonic() + seconds
         with self._condition:
             self._pacing.retry(retry_after, time.monotonic())
@@ -89,7 +89,7 @@ class Changes:
                 self._condition.wait(min(end, due or end) - now)
 
     def asked(self, *, done: bool) -> None:
-        """Note that the request for a hook has ended, and whether the hook ran."""
+        """Record that the request for a hook has ended, and whether the hook ran."""
         with self._condition:
             self._pacing.asked(time.monotonic(), done=done)
 
@@ -98,12 +98,12 @@ class Follower:
     """One kind of object, followed forever in a thread of its own.
 
     Args:
-        kind: what to follow.
-        api: where.
-        namespace: of the application, for kinds that are followed there only.
+        kind: the kind to follow.
+        api: the API server.
+        namespace: the application's namespace, for kinds that we follow only there.
         manager: the application's field manager.
-        changes: gets what is news.
-        look: called with each object that comes or changes.
+        changes: receives news.
+        look: called with each new or changed object.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Follower:
         self._version: str | None = None
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         threading.Thread(target=self._run, name=self._kind["plural"], daemon=True).start()
 
     def _run(self) -> None:
@@ -145,7 +145,7 @@ class Follower:
                     if isinstance(error, Refused) and error.status == 401:
                         self._changes.touch("new credentials")  # a hook may know newer credentials
                 logged = reason
-            # An API server that is away is asked less and less often.
+            # Ask an API server that is away less and less often.
             if time.monotonic() - began > longest:
                 pause = _FIRST_PAUSE
             time.sleep(pause)

@@ -1,33 +1,33 @@
-"""When the next hook is due. Pure: the caller has the clock."""
+"""Decide when the next hook is due. The caller has the clock."""
 
 from __future__ import annotations
 
 QUIET = 0.3
-"""Seconds without a further change after which a hook is due."""
+"""Seconds without another change after which a hook is due."""
 SPACING = 2.0
-"""Seconds between two hooks, and the longest that a change waits, while changes keep coming."""
+"""While changes keep coming: seconds between two hooks, and the longest wait of a change."""
 SLOWEST = 60.0
-"""Seconds between tries of what keeps failing."""
+"""The longest interval between attempts that keep failing, in seconds."""
 BURST = 10
-"""Hooks in a row that are `SPACING` apart. Then the pauses grow: another writer may undo what hooks do."""
+"""Hooks in a row with `SPACING` between them. Then the pauses grow: another writer may undo our writes."""
 WIDEST = 30.0
-"""Seconds between two hooks at most, while changes keep coming."""
+"""The longest pause between two hooks while changes keep coming, in seconds."""
 _CALM = 60.0
-"""Seconds without a hook after which the next one is the first of a row."""
+"""Seconds without a hook after which a new row begins."""
 _DOUBLINGS = 10
-"""More than `SLOWEST` needs, and few enough for a float."""
+"""Enough to reach `SLOWEST`, and few enough for a float."""
 
 
 class Pacing:
-    """When the next hook is due. Times are seconds of any clock that does not go back."""
+    """The time of the next hook. Times are seconds of any clock that does not go back."""
 
     def __init__(self) -> None:
         self._first: float | None = None
-        """When the oldest change came that no hook has seen."""
+        """The time of the oldest change that no hook has seen."""
         self._last = 0.0
         self._not_before = 0.0
         self._hooked: float | None = None
-        """When the last hook ended."""
+        """The end of the last hook."""
         self._row = 0
         self._failures = 0
         self._retry_after: float | None = None
@@ -35,30 +35,30 @@ class Pacing:
         self._pause = 0.0
 
     def changed(self, now: float) -> None:
-        """Note a change."""
+        """Record a change."""
         self._first = now if self._first is None else self._first
         self._last = now
 
     def retry(self, after: float | None, now: float) -> None:
-        """Make a hook due `after` seconds without a change, and again, less and less often; None: no more."""
+        """Make a hook due after some seconds without changes, then ever more rarely; None stops this."""
         if after != self._retry_after:
             self._retry_after = after
             self._pause = after or 0.0
             self._retry_at = None if after is None else now + after
 
     def due(self) -> float | None:
-        """Return when a hook is due, if at all."""
+        """Return the time of the next hook, or None."""
         times = [] if self._retry_at is None else [self._retry_at]
         if self._first is not None:
             times.append(min(self._last + QUIET, self._first + SPACING))
         return max(min(times), self._not_before) if times else None
 
     def asking(self) -> None:
-        """Note that a hook is asked for: it will see all changes until now."""
+        """Record a request for a hook, which will see all changes until now."""
         self._first = None
 
     def asked(self, now: float, *, done: bool) -> None:
-        """Note that the request for a hook has ended, and whether the hook ran."""
+        """Record that the request for a hook has ended, and whether the hook ran."""
         self._failures = 0 if done else self._failures + 1
         if not done:
             self.changed(now)

@@ -1,6 +1,6 @@
-"""The process that `watcher.py` starts: follow objects, ask Juju for a hook when one has changed.
+"""The process that `watcher.py` starts: it follows objects, and asks Juju for a hook when one changes.
 
-It holds 20 MiB for as long as the charm lives, so it imports little (`apiserver.py`).
+It takes 20 MiB while the charm lives, so it imports little (`apiserver.py`).
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from kubeflow_charm.watch.state import State
 logger = logging.getLogger("watcher")
 
 _TICK = 1.0
-"""Seconds between two looks into the state."""
+"""Seconds between two reads of the state."""
 
 
 class Watch:
     """Everything that the process follows.
 
     Args:
-        watched: what to follow and which hook to ask for, of the state.
+        watched: the part `watched` of the state.
         api: the API server.
-        changes: gets what is news.
+        changes: receives news.
     """
 
     def __init__(self, watched: dict[str, Any], api: ApiServer, changes: Changes):
@@ -43,12 +43,12 @@ class Watch:
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Follow what is always followed; what the application owns comes with its record."""
+        """Follow the fixed kinds; the application's own kinds follow with its record."""
         for kind in self._watched["followed"]:
             self._follow(kind)
 
     def _look(self, item: Item) -> None:
-        """Follow the kinds that the parent of the ApplySet records, as soon as it does."""
+        """Follow the kinds that the ApplySet's parent records."""
         record = self._watched["record"]
         metadata = item["metadata"]
         if (metadata.get("namespace"), metadata["name"]) != (self._watched["namespace"], record["parent"]):
@@ -70,7 +70,7 @@ class Watch:
 
 
 def ask_for_hook(watched: dict[str, Any]) -> bool:
-    """Have Juju run the event; return whether it did."""
+    """Ask Juju to run the event; return whether it did."""
     program = shlex.quote(f"{watched['charm_dir']}/dispatch")
     command = f"JUJU_DISPATCH_PATH=hooks/{watched['event']} {program}"
     try:
@@ -86,14 +86,14 @@ def ask_for_hook(watched: dict[str, Any]) -> bool:
 
 
 def current(path: Path) -> State | None:
-    """Return the state as long as it names this process, and the charm exists."""
+    """Return the state, or an empty one if it names another process or the charm is gone."""
     found = state.read(path)
     ours = found.get("pid") == os.getpid() and "watched" in found
     return found if ours and Path(found["watched"]["charm_dir"]).is_dir() else None
 
 
 def main(path: Path) -> None:
-    """Follow what the state at `path` says, until it names this process no more."""
+    """Follow the objects of the state at `path` until it no longer names this process."""
 
     def access() -> Access:
         return state.read(path).get("api") or {}
@@ -108,7 +108,7 @@ def main(path: Path) -> None:
 
 
 def launch(path: Path) -> None:
-    """Leave a process behind that runs `main`, and note it in the state; it is nobody's child but init's."""
+    """Start a detached process that runs `main`, and record it in the state; its parent is init."""
     logging.basicConfig(format="%(asctime)s %(name)s %(message)s", level=logging.INFO)
     faulthandler.enable()  # the log names the place of a crash
     threading.excepthook = _end
@@ -116,14 +116,14 @@ def launch(path: Path) -> None:
     pid = os.fork()
     if pid == 0:
         os.close(writing)
-        os.read(reading, 1)  # until the other one has ended
+        os.read(reading, 1)  # until the other process has ended
         main(path)
     else:
         state.write(path, state.read(path) | {"pid": pid, "started": state.started(pid)})
 
 
 def _end(failure: threading.ExceptHookArgs) -> None:
-    """End the process on a bug in a thread: the next hook starts another, which follows all."""
+    """End the process after a bug in a thread; the next hook starts a new one."""
     traceback.print_exception(failure.exc_type, failure.exc_value, failure.exc_traceback)
     sys.stderr.flush()
     os._exit(70)

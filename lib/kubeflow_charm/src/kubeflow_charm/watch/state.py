@@ -1,4 +1,4 @@
-"""The file that says what the process follows, how it reaches Kubernetes, and which process it is."""
+"""The file with the objects to follow, the access to Kubernetes, and the identity of the process."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 State = dict[str, Any]
-"""`watched`: what to follow, and which hook to ask for; `api`: how to reach Kubernetes (`apiserver.py`);
-`retry_after`; `pid` and `started` of the process."""
+"""`watched`: the objects to follow, and the hook to ask for; `api`: the access to Kubernetes
+(`apiserver.py`); `retry_after`; `pid` and `started` of the process."""
 
 
 def read(path: Path) -> State:
-    """Return the state; an empty one if there is none, or it is garbage."""
+    """Return the state; an empty one if the file is missing or garbage."""
     try:
         state = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -22,7 +22,7 @@ def read(path: Path) -> State:
 
 
 def write(path: Path, state: State) -> None:
-    """Replace the state, all at once. Nobody else may read it: a token can be in it."""
+    """Replace the state atomically. Nobody else may read it, because it may have a token."""
     scratch = path.with_suffix(".new")
     scratch.unlink(missing_ok=True)
     with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123
@@ -31,7 +31,7 @@ def write(path: Path, state: State) -> None:
 
 
 def started(pid: int) -> str:
-    """Return when a process started, in clock ticks since boot; empty if there is none, or it is a zombie."""
+    """Return the start of a process in clock ticks since boot; empty if it is missing or a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -40,6 +40,6 @@ def started(pid: int) -> str:
 
 
 def lives(state: State) -> bool:
-    """Whether the process that the state names exists, and is not another one with its number."""
+    """Whether the process of the state exists, and is not another process with its number."""
     pid = state.get("pid")
     return isinstance(pid, int) and bool(started(pid)) and started(pid) == state.get("started")

@@ -1,11 +1,11 @@
 """The small process beside the charm that asks for a hook when objects of the application change.
 
 Juju sends no event when a Deployment becomes ready, or when somebody deletes a ConfigMap of ours. So the
-leader keeps one detached process (`process.py`) that follows what the application owns and asks Juju for a
-hook, with `juju-exec`. The way is that of postgresql-k8s and its Patroni observer.
+leader keeps one detached process (`process.py`). It follows the application's objects, and asks Juju for a
+hook with `juju-exec`, like the Patroni observer of postgresql-k8s.
 
-A file in the temporary folder says what the process follows, and which process it is: its number and when it
-started, since numbers come again. The process ends when the file names another process, or nothing.
+A file in the temporary folder has the objects to follow and the identity of the process: its number and its
+start, because numbers are reused. The process ends when the file names another process, or none.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ EVENT = "kubernetes_changed"
 PROGRAM = Path(__file__).with_name("__main__.py")
 
 _LOG_LIMIT = 1 << 20
-"""Bytes of log after which a new process begins a new one."""
+"""Bytes of a log after which a new process starts a new one."""
 _START_WITHIN = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Followed:
-    """A kind of object to follow, and which of its objects.
+    """A kind to follow, and the selection of its objects.
 
     Args:
         api_version: `v1`, `apps/v1`.
@@ -80,19 +80,19 @@ NODES = Followed("v1", "Node", "nodes", matters="placement")
 
 _CONFIGMAP = resources.by_group_kind("ConfigMap")
 _SHOWN = ("Deployment", "StatefulSet")
-"""Kinds that a status speaks of."""
+"""Kinds whose state a status shows."""
 
 
 @dataclasses.dataclass(frozen=True)
 class WatchSpec:
-    """What to follow: the application's pods, all kinds that it owns, and `further`.
+    """The objects to follow: the application's pods, all its own objects, and `further`.
 
     Args:
         namespace: the namespace of workloads and pods.
-        labels: the labels that select what the application owns.
-        further: what else to follow, such as nodes or namespaces.
-        retry_after: seconds after which to ask for a hook although nothing changed, and again, less and
-            less often; for causes that cannot be watched, such as an API server that is away. None for never.
+        labels: the labels that select the application's objects.
+        further: more objects to follow, such as nodes or namespaces.
+        retry_after: seconds after which to ask for a hook without a change, and then ever more rarely; for
+            causes that nobody can watch, such as an API server that is away. None for never.
     """
 
     namespace: str
@@ -101,14 +101,14 @@ class WatchSpec:
     retry_after: float | None = None
 
     def followed(self) -> list[dict[str, Any]]:
-        """Return what is followed in any case, as plain data. ConfigMaps hold the record of the kinds."""
+        """Return the kinds to follow in any case, as plain data. A ConfigMap has the record of the others."""
         assert _CONFIGMAP is not None  # noqa: S101
         pods = Followed("v1", "Pod", "pods", self.labels, namespaced=True, matters="status")
         always = (pods, self._owned(_CONFIGMAP), *self.further)
         return [dataclasses.asdict(each) for each in always]
 
     def kinds(self) -> dict[str, dict[str, Any]]:
-        """Return every kind that the application may own, as the record names it and as plain data."""
+        """Return every kind that the application may own, by its name in the record, as plain data."""
         return {kind.group_kind: dataclasses.asdict(self._owned(kind)) for kind in resources.KINDS}
 
     def _owned(self, kind: resources.Kind) -> Followed:
@@ -130,8 +130,8 @@ class Watcher:
     def ensure(self, spec: WatchSpec) -> None:
         """Make sure that a process follows `spec`: start one, or replace one that follows something else.
 
-        The same specification and a living process cost two small files read. Without a process the charm
-        still works, an update-status late, so a failure is logged only.
+        If a process already follows `spec`, this reads two small files. Without a process, the charm still
+        works, but notices changes only at the next update-status. So a failure is only logged.
         """
         wanted = json.loads(json.dumps(self._watched(spec)))
         found = state.read(self._path)
@@ -147,7 +147,7 @@ class Watcher:
             logger.warning("no process follows the workloads: %s", error)
 
     def stop(self) -> None:
-        """End the process, if there is one, and the `juju-exec` that it may be waiting for."""
+        """End the process, if there is one, and its `juju-exec`."""
         found = state.read(self._path)
         self._path.unlink(missing_ok=True)
         if state.lives(found):
@@ -155,7 +155,7 @@ class Watcher:
                 os.killpg(os.getpgid(found["pid"]), signal.SIGTERM)
 
     def _watched(self, spec: WatchSpec) -> dict[str, Any]:
-        """Return what a process cannot change while it runs; that includes its program, after an upgrade."""
+        """Return what a running process cannot change, including its program, which an upgrade replaces."""
         sources = [file.stat() for file in sorted(PROGRAM.parent.glob("*.py"))]
         return {
             "unit": self._unit,
@@ -176,9 +176,9 @@ class Watcher:
         state.write(self._path, begun)
         path = self._path.with_suffix(".log")
         long = path.exists() and path.stat().st_size > _LOG_LIMIT
-        # juju-exec would take itself for a part of this hook.
+        # Otherwise juju-exec would believe that it is part of this hook.
         environment = {key: value for key, value in os.environ.items() if key != "JUJU_CONTEXT_ID"}
-        # A heap for each thread would hold as much again.
+        # One heap for each thread would double the memory.
         environment["MALLOC_ARENA_MAX"] = "1"
         with path.open("w" if long else "a") as log:
             subprocess.run(
@@ -195,13 +195,13 @@ class Watcher:
 
 
 def access(config: lightkube.SingleConfig | None) -> Access:
-    """Return how the process reaches the API server, as plain data.
+    """Return the access to the API server, as plain data.
 
-    In a pod that is the service account's files, which the kubelet renews. A kubeconfig may hold a token or a
-    key itself.
+    In a pod, these are the service account's files, which the kubelet renews. A kubeconfig may have a token
+    or a key itself.
 
     Raises:
-        lightkube.ConfigError: if no cluster is configured, or in a way that needs more than a token or a
+        lightkube.ConfigError: if no cluster is configured, or if its access needs more than a token or a
             certificate, such as a program that makes tokens.
         OSError: if the file with the authority cannot be read.
     """

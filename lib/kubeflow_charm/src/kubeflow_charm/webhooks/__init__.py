@@ -1,1 +1,1 @@
-"""What a charm with an admission webhook needs: a certificate that the API server trusts."""
+"""Certificates for admission webhooks, which the API server must trust."""

@@ -1,20 +1,22 @@
-"""Certificates of admission webhooks: made by the charm, kept by Juju, renewed before they end.
+"""Certificates of admission webhooks: the charm creates and renews them, and Juju stores them.
 
-An application-owned Juju secret keeps them, so they are the same in every hook and on every unit, and cost a
-settled hook two hook tools and no request to Kubernetes. Their dates stand beside them, so that such a hook
-need not import the library that makes them.
+A Juju secret of the application has them. So every hook and every unit has the same certificates. A
+settled hook needs two hook tools and no request to Kubernetes. The secret also has their dates, so a settled
+hook does not import the library that creates them.
 
-A webhook's callers trust the authorities in its configuration, which the API server follows at once; its pod
-serves what its Secret volume has, which the kubelet follows within a minute or two. The charm writes both in
-one hook, or one of them only if that fails half-way. So no request may depend on both having changed:
+A webhook's caller trusts the authorities in the webhook's configuration; the API server notices a change at
+once. The webhook's pod serves the certificate in its Secret volume; the kubelet notices a change within a
+minute or two. The charm writes both in one hook, or only one of them if the hook fails half-way. So no
+request may depend on both changes:
 
-- A new serving certificate is of the same authority: whichever of the two is served, it is trusted.
-- A new authority is trusted before it signs. It is made in one renewal, and only joins the bundle. In the
-  next, some eight months later, it signs the serving certificate, and the one before it stays in the bundle.
-  In the third, that one goes, by when all that it had signed has ended.
+- The same authority signs a new serving certificate. Callers trust the old one and the new one.
+- Callers trust a new authority before it signs. The first renewal creates it and only adds it to the bundle.
+  The second renewal, about eight months later, lets it sign the serving certificate, and keeps the old
+  authority in the bundle. The third renewal drops the old authority; every certificate that it signed has
+  expired by then.
 
-Only where there is nothing to build on (the secret is not of this form, or its authority has all but ended)
-is all new at once.
+Everything is new at once only if the secret is unusable: it has another format, or its authority is about to
+expire.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ AUTHORITY_DAYS = 3650
 SERVING_DAYS = 365
 
 _SKEW = datetime.timedelta(days=1)
-"""By how much the clocks of two nodes may differ."""
+"""The greatest difference between the clocks of two nodes."""
 
 _PEM = r"^\s*-----BEGIN [A-Z ]+-----\s[A-Za-z0-9+/=\s]+-----END [A-Z ]+-----\s*$"
 _Pem = Annotated[str, pydantic.Field(pattern=_PEM)]
@@ -38,12 +40,12 @@ _Pem = Annotated[str, pydantic.Field(pattern=_PEM)]
 
 @dataclass(frozen=True)
 class Certificate:
-    """What a webhook serves with, and what its callers trust; all PEM text.
+    """A webhook's certificate, and the authorities that its callers trust; all PEM text.
 
     Args:
         ca: one or two authorities, for `caBundle`.
-        certificate: what the webhook serves.
-        key: the private key of that.
+        certificate: the certificate that the webhook serves.
+        key: its private key.
     """
 
     ca: str
@@ -52,7 +54,7 @@ class Certificate:
 
 
 class _Authority(pydantic.BaseModel):
-    """An authority that can sign."""
+    """An authority with its key."""
 
     model_config = pydantic.ConfigDict(frozen=True, defer_build=True)
 
@@ -62,7 +64,7 @@ class _Authority(pydantic.BaseModel):
 
 
 class _Kept(pydantic.BaseModel):
-    """What the secret holds, as JSON under one key: values of a Juju secret are text."""
+    """The content of the secret, as JSON under one key: values of a Juju secret are text."""
 
     model_config = pydantic.ConfigDict(frozen=True, defer_build=True)
 
@@ -71,18 +73,18 @@ class _Kept(pydantic.BaseModel):
     key: _Pem
     not_after: pydantic.AwareDatetime
     authority: _Authority
-    """The one that signed the certificate."""
+    """The authority that signed the certificate."""
     coming: _Authority | None = None
-    """One that has not signed yet."""
+    """The next authority, which has signed nothing yet."""
     gone: _Pem | None = None
-    """The certificate of one that signs no more."""
+    """The certificate of the former authority, which signs nothing any more."""
 
     def content(self) -> dict[str, str]:
-        """Return it as Juju takes it."""
+        """Return the content of the Juju secret."""
         return {_KEY: self.model_dump_json(exclude_none=True)}
 
     def public(self) -> Certificate:
-        """Return what the manifests need."""
+        """Return the part that manifests need."""
         coming = self.coming.certificate if self.coming else None
         bundle = "".join(f"{pem.strip()}\n" for pem in (self.authority.certificate, coming, self.gone) if pem)
         return Certificate(bundle, self.certificate, self.key)
@@ -94,13 +96,13 @@ _KEY = "certificates"
 def webhook_certificate(
     charm: ops.CharmBase, service: str, namespace: str, *, cluster_domain: str = "cluster.local"
 ) -> Certificate:
-    """Return the certificate of the webhook behind a Service, making or renewing it if it is time.
+    """Return the certificate of the webhook behind a Service; create or renew it if necessary.
 
-    It is for the four names of the Service, and more than a third of its lifetime is left. Only the leader
-    may call this, since the secret is the application's.
+    It has the four names of the Service, and more than a third of its lifetime is left. Only the leader may
+    call this, because the application owns the secret.
 
     Args:
-        charm: whose application owns the secret, under the label `webhook-certificate-<service>`.
+        charm: the charm whose application owns the secret, with the label `webhook-certificate-<service>`.
         service: name of the Service.
         namespace: its namespace.
         cluster_domain: the DNS domain of the cluster.
@@ -123,10 +125,10 @@ def webhook_certificate(
 
 
 def _parsed(content: dict[str, str], now: datetime.datetime) -> _Kept | None:
-    """Return what is kept, or None if it cannot be built on.
+    """Return the secret's content, or None if it is unusable.
 
-    So it is if it is not of this form, if the authority does not last for another certificate, or if it was
-    made in what now is the future, by a clock that was wrong.
+    It is unusable if it has another format, if the authority expires before another certificate would, or if
+    a wrong clock created it in the future.
     """
     try:
         kept = _Kept.model_validate_json(content.get(_KEY, ""))
@@ -141,7 +143,7 @@ def _parsed(content: dict[str, str], now: datetime.datetime) -> _Kept | None:
 
 
 def _kept_up(kept: _Kept, names: list[str], now: datetime.datetime) -> _Kept:
-    """Return what is to be kept from now on: the same, unless it is time or the names are others."""
+    """Return the next content: the same, unless a renewal is due or the names differ."""
     if _due(kept.not_after, SERVING_DAYS, now):
         step: dict[str, Any] = {"gone": None}
         if kept.coming:
@@ -153,35 +155,35 @@ def _kept_up(kept: _Kept, names: list[str], now: datetime.datetime) -> _Kept:
         return kept
     try:
         return kept.model_copy(update=_serving(kept.authority, names, now))
-    except ValueError:  # it looked like PEM and is not
+    except ValueError:  # the authority is no valid PEM
         return _made(names, now)
 
 
 def _made(names: list[str], now: datetime.datetime) -> _Kept:
-    """Return a new authority, and what it signs."""
+    """Return a new authority and a certificate that it signs."""
     authority = _authority(names, now)
     return _Kept(authority=authority, **_serving(authority, names, now))
 
 
 def _authority(names: list[str], now: datetime.datetime) -> _Authority:
-    from kubeflow_charm.webhooks import issuing  # a settled hook has no use for the cryptography library
+    from kubeflow_charm.webhooks import issuing  # a settled hook does not need the cryptography library
 
     until = now + _days(AUTHORITY_DAYS)
-    made = issuing.authority(names[0], now, until)
-    return _Authority(certificate=made.certificate, key=made.key, not_after=until)
+    pair = issuing.authority(names[0], now, until)
+    return _Authority(certificate=pair.certificate, key=pair.key, not_after=until)
 
 
 def _serving(authority: _Authority, names: list[str], now: datetime.datetime) -> dict[str, Any]:
-    """Return the fields of a new serving certificate; raises ValueError if the authority is none."""
+    """Return the fields of a new serving certificate; raises ValueError if the authority is invalid."""
     from kubeflow_charm.webhooks import issuing
 
     until = now + _days(SERVING_DAYS)
-    made = issuing.serving(names, now, until, issuing.Pair(authority.certificate, authority.key))
-    return {"names": names, "certificate": made.certificate, "key": made.key, "not_after": until}
+    pair = issuing.serving(names, now, until, issuing.Pair(authority.certificate, authority.key))
+    return {"names": names, "certificate": pair.certificate, "key": pair.key, "not_after": until}
 
 
 def _due(not_after: datetime.datetime, days: int, now: datetime.datetime) -> bool:
-    """Whether no more than a third of the lifetime is left."""
+    """Whether at most a third of the lifetime is left."""
     return not_after - now <= _days(days) / 3
 
 

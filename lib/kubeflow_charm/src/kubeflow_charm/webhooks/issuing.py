@@ -1,4 +1,4 @@
-"""X.509 with the cryptography library: a small authority and what it signs."""
+"""X.509 certificates with the cryptography library: a small authority, and serving certificates."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _LEEWAY = datetime.timedelta(minutes=5)
-"""Certificates begin this much earlier, for clocks that are behind."""
+"""Certificates are valid this much earlier, for clocks that are slow."""
 
 
 class Pair(NamedTuple):
-    """A certificate and its private key, PEM text."""
+    """A certificate and its private key, as PEM text."""
 
     certificate: str
     key: str
 
 
 def authority(name: str, now: datetime.datetime, until: datetime.datetime) -> Pair:
-    """Return a self-signed authority that may sign serving certificates and no other authority."""
+    """Return a self-signed authority that may sign serving certificates, but no other authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _named(f"{name} CA")
     builder = (
@@ -35,10 +35,10 @@ def authority(name: str, now: datetime.datetime, until: datetime.datetime) -> Pa
 
 
 def serving(names: list[str], now: datetime.datetime, until: datetime.datetime, by: Pair) -> Pair:
-    """Return a certificate for a server that is reached by any of `names`, the first its own.
+    """Return a certificate for a server with `names`; the first is its common name.
 
     Raises:
-        ValueError: if `by` is not an authority with its own key of an elliptic curve.
+        ValueError: if `by` is not an authority with its own elliptic-curve key.
     """
     try:
         issuer = x509.load_pem_x509_certificate(by.certificate.encode())
@@ -60,7 +60,7 @@ def serving(names: list[str], now: datetime.datetime, until: datetime.datetime, 
 
 
 def _named(name: str) -> x509.Name:
-    # A common name holds 64 characters at most (RFC 5280); the alternative names have it whole.
+    # A common name has at most 64 characters (RFC 5280). The alternative names have the complete name.
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
 
 
@@ -73,7 +73,7 @@ def _builder(
     until: datetime.datetime,
 ) -> x509.CertificateBuilder:
     own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-    # Authorities that follow one another have one name: by this, a reader of a bundle tells them apart.
+    # Successive authorities have the same name. This identifier distinguishes them in a bundle.
     signers = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
     return (
         x509.CertificateBuilder()
