@@ -125,7 +125,7 @@ class SecretRequires(Requires):
         """
         content = {"manifests": json.dumps(manifests, separators=_COMPACT)}
         for relation in self.relations:
-            if not manifests and "kubernetes_manifests" not in relation.data[self._charm.app]:
+            if not manifests and "kubernetes_manifests" not in relation.data[self.charm.app]:
                 continue
             with self._fitting():
                 secret = self._write_secret(relation, content)
