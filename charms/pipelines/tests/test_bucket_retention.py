@@ -27,11 +27,11 @@ THEIRS = Rule(ENABLED, Filter(prefix="scratch/"), "of-somebody", expiration=Expi
 
 
 @pytest.fixture(scope="module")
-def module() -> Any:
+def module() -> Iterator[Any]:
     """The module under test, found as the charm finds it; no two charms have modules of one name."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(SOURCE)
-        return importlib.import_module("bucket_retention")
+        yield importlib.import_module("bucket_retention")
 
 
 @pytest.fixture(scope="module")

@@ -39,11 +39,11 @@ LOGS = "artifacts"
 
 
 @pytest.fixture(scope="module")
-def module() -> Any:
+def module() -> Iterator[Any]:
     """The module under test, found as the charm finds it; no two charms have modules of one name."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(SOURCE)
-        return importlib.import_module("key_grants")
+        yield importlib.import_module("key_grants")
 
 
 @pytest.fixture(scope="module")

@@ -453,6 +453,15 @@ class TestKilled:
                 return
         raise AssertionError("it never finished")
 
+    def test_and_a_revision_that_wants_other_kinds_finds_what_it_wrote(self, site: Site) -> None:
+        """The record names every kind before the first object of it is there."""
+        site.gate.faults.append(Fault(lambda r: r.writes and r.resource == "deployments", 500))
+        assert site.problems(lambda: site.ours.converge([site.binding(), site.deployment()]))
+        site.gate.faults.clear()
+        assert site.get(site.binding())
+        site.ours.converge([site.here("v1", "ConfigMap")])
+        _until(lambda: not site.get(site.binding()))
+
 
 def killing(send: Callable[..., Any], number: int, *, reaches: bool) -> Callable[..., Any]:
     """Return a way to send that ends the process at a request; threads that go on are stopped, too."""
