@@ -23,6 +23,7 @@ from kubeflow_charm.cluster.resources import Manifest, kind_of
 from kubeflow_charm.watch import watcher
 from rehearsal.cluster import crds
 from rehearsal.cluster.controlplane import ControlPlane
+from rehearsal.patience import until
 
 GATEWAY = {"gateway_name": "kubeflow-gateway", "gateway_namespace": "istio", "gateway_up": "true"}
 DATABASE = {
@@ -142,14 +143,22 @@ def unwatched() -> Iterator[None]:
 def deployed(
     harness: Harness, cluster: ControlPlane, client: lightkube.Client, model: str
 ) -> Iterator[testing.State]:
-    """Run one hook in a cluster with Istio's types, and yield the state after it; all is removed in the end."""
+    """Run a hook in a cluster with Istio's types, and yield the state after it; all is removed in the end.
+
+    An API server with much to do may not answer in time: then the hook runs again, as it would under Juju.
+    """
     crds.install(cluster, crds.read("istio", ("networking.istio.io", "security.istio.io")))
     client.create(Namespace(metadata=ObjectMeta(name=model)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KUBECONFIG", str(cluster.admin_kubeconfig))
-        yield harness.run(model)
+        yield until(lambda: _answered(harness.run(model)), every=0.3)
         harness.remove(model)
     client.delete(Namespace, model)
+
+
+def _answered(state: testing.State) -> testing.State | None:
+    """Return the state, unless the API server did not answer the hook."""
+    return None if "Kubernetes API" in state.unit_status.message else state
 
 
 def applying(client: lightkube.Client) -> Callable[[Manifest], Any]:

@@ -18,7 +18,7 @@ from rehearsal.guardian import Guardian
 from rehearsal.juju import charms, secrets
 from rehearsal.juju.engine import Engine
 from rehearsal.juju.state import Endpoint, Hook, Life, Relation, Secret, SeenRelation, Settings
-from rehearsal.patience import PATIENCE
+from rehearsal.patience import PATIENCE, until
 
 ROOT = Path(__file__).parents[2]
 CHARMS = sorted(path.parents[1] for path in ROOT.glob("charms/*/src/charm.py"))
@@ -125,6 +125,10 @@ class Bench:
         assert result["ok"], result["traceback"]
         made = self.gate.requests(caller=self.caller, since=since)
         return [request for request in made if not self.is_watcher(request)]
+
+    def hooks(self) -> None:
+        """Run hooks until one meets no trouble with the API server, as the watcher would have it."""
+        until(lambda: (self.hook(), "Kubernetes API" not in self.status[1])[1], every=0.3)
 
     @staticmethod
     def is_watcher(request: Request) -> bool:

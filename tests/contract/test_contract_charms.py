@@ -65,7 +65,7 @@ def test_deleted_objects_come_back(bench: Bench) -> None:
     for path in before:
         bench.cluster.request("DELETE", path)
     _until(lambda: not bench.objects())
-    bench.hook()
+    bench.hooks()
     assert {item["path"] for item in bench.objects()} == before
 
 
@@ -79,7 +79,7 @@ def test_drift_in_any_owned_field_is_healed_and_what_others_add_stays(bench: Ben
         extra = {"metadata": {"annotations": {"example.com/added": "by another"}}}
         _patch(bench, path, extra)
     assert changed > len(before)
-    bench.hook()
+    bench.hooks()
     for path, item in before.items():
         now = json.loads(bench.cluster.request("GET", path))
         for place in _owned_scalars(bench, item):

@@ -26,7 +26,7 @@ def test_drift_inside_lists_is_healed(bench: Bench) -> None:
                 changed.setdefault(path, []).append(place)
     names = {place[-1] for places in changed.values() for place in places}
     assert {"image", "targetPort", "value"} <= names or not bench.charm.resources
-    bench.hook()
+    bench.hooks()
     for path, places in changed.items():
         now = json.loads(bench.cluster.request("GET", path))
         for place in places:
