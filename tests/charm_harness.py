@@ -66,6 +66,8 @@ class Harness:
     def context(self) -> testing.Context[Any]:
         """Return a context of its own for a hook."""
         document = {key: said for key, said in self._metadata.items() if key not in ("config", "actions")}
+        if str(self.source / "src") not in sys.path:  # the charm imports some of its modules in a hook
+            sys.path.insert(0, str(self.source / "src"))
         return testing.Context(
             charm_type(self.source),
             meta=document,
