@@ -163,7 +163,7 @@ def test_our_librarys_requirer_reads_the_gateway(platform, namespace):
     model = platform()
     model.settle()
     pilot = StandIn("istio-pilot", namespace)
-    told = testing.Relation("gateway-info", remote_app_name="ours")
+    told = testing.Relation("gateway-info", id=10**6, remote_app_name="ours")
     state = pilot.run(*model.states["istio-pilot"].relations, told, config=CONFIG["istio-pilot"])
     bag = dict(state.get_relation(told.id).local_app_data)
 
