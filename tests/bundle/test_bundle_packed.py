@@ -153,5 +153,6 @@ def test_dispatch_runs_a_hook_and_reports_what_is_missing(unpacked: Path, tools:
     assert "blocked" in status
     assert "kubeflow-profiles" in status
     assert "gateway-info" in status
-    # Each record is a process: four of ops, what is missing, and that nothing can be followed here.
-    assert len([call for call in calls if call.startswith("juju-log")]) <= 6, calls
+    # Each record is a process, debug records included. That there is no cluster here is told besides.
+    logged = [call for call in calls if call.startswith("juju-log") and "no process follows" not in call]
+    assert len(logged) < 6, calls
