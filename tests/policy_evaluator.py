@@ -16,6 +16,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from rehearsal.players import selectors
+
 Document = Mapping[str, Any]
 
 EXCLUDED_PORTS = "traffic.sidecar.istio.io/excludeInboundPorts"
@@ -250,24 +252,7 @@ def _is_port(wanted: Document, request: Request) -> bool:
 def _selected(labels: Mapping[str, str], selector: Document) -> bool:
     """Whether a label selector of Kubernetes, the empty one included, selects what has these labels."""
     _known(selector, {"matchLabels", "matchExpressions"})
-    return _has(labels, selector.get("matchLabels") or {}) and all(
-        _expression_holds(labels, each) for each in selector.get("matchExpressions") or ()
-    )
-
-
-def _expression_holds(labels: Mapping[str, str], expression: Document) -> bool:
-    key, values = expression["key"], expression.get("values") or ()
-    match expression["operator"]:
-        case "In":
-            return labels.get(key) in values
-        case "NotIn":
-            return labels.get(key) not in values
-        case "Exists":
-            return key in labels
-        case "DoesNotExist":
-            return key not in labels
-        case other:
-            raise NotImplementedError(f"operator {other}")
+    return selectors.matches(selector, labels)
 
 
 def _has(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import copy
 import json
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from rehearsal.cluster.existing import Refused
 from rehearsal.cluster.gate import Fault
-from rehearsal.patience import PATIENCE
+from rehearsal.patience import until
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
@@ -64,7 +63,7 @@ def test_deleted_objects_come_back(bench: Bench) -> None:
     before = {item["path"] for item in bench.objects()}
     for path in before:
         bench.cluster.request("DELETE", path)
-    _until(lambda: not bench.objects())
+    until(lambda: not bench.objects(), every=0.3)
     bench.hooks()
     assert {item["path"] for item in bench.objects()} == before
 
@@ -127,7 +126,7 @@ def test_removal_leaves_nothing_but_types_that_still_have_objects(bench: Bench) 
     bench.converge()
     kept = {_make_object_of(bench, item) for item in bench.objects() if _is_definition(item)}
     bench.remove()
-    _until(lambda: bench.objects() == [])
+    until(lambda: bench.objects() == [], every=0.3)
     names = {item["metadata"]["name"] for item in bench.definitions()}
     assert names >= {name for name, _ in kept}
     for _, path in kept:
@@ -156,7 +155,7 @@ def test_an_api_server_in_trouble_means_waiting_and_it_heals(bench: Bench, statu
     assert bench.status[0] == "waiting"
     assert "Kubernetes API" in bench.status[1]
     bench.gate.faults.clear()
-    _until(lambda: not bench.hook() or bench.status[0] == "active")
+    until(lambda: not bench.hook() or bench.status[0] == "active", every=0.3)
 
 
 def test_a_failed_apply_is_never_active_and_prunes_nothing(bench: Bench) -> None:
@@ -181,7 +180,7 @@ def test_what_a_policy_of_the_cluster_refuses_is_blocked_in_its_words_and_heals(
         assert bench.status[0] == "blocked"
         assert bench.status[1].startswith(f"{policy} refuses ")
         assert ": no such" in bench.status[1]
-    _until(lambda: not bench.hook() or bench.status[0] == "active")
+    until(lambda: not bench.hook() or bench.status[0] == "active", every=0.3)
 
 
 def test_platform_pods_pass_restricted_pod_security(bench: Bench) -> None:
@@ -338,10 +337,3 @@ def _at(item: dict[str, Any], place: tuple[str, ...]) -> Any:
     for key in place:
         item = item.get(key) or {}
     return item
-
-
-def _until(condition: Callable[[], bool], within: float = PATIENCE) -> None:
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.3)

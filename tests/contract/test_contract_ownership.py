@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
 from bench import Bench
 
 from rehearsal.cluster.existing import Refused
+from rehearsal.patience import until
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
@@ -21,7 +21,7 @@ def test_types_of_another_installation_are_used_and_left_as_they_are(
     first.converge()
     types = [item for item in first.objects() if item["kind"] == "CustomResourceDefinition"]
     first.remove()
-    _until(lambda: not first.objects())
+    until(lambda: not first.objects(), within=90, every=0.3)
     before = {item["metadata"]["name"]: _created_by_ada(first, item) for item in types}
     second = make_bench()
     second.converge()
@@ -79,12 +79,5 @@ def _created_by_ada(bench: Bench, item: dict[str, Any]) -> dict[str, Any]:
             return False
         return True
 
-    _until(accepted)
+    until(accepted, within=90, every=0.3)
     return made
-
-
-def _until(condition: Callable[[], bool], within: float = 90.0) -> None:
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.3)

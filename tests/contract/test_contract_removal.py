@@ -13,6 +13,7 @@ from bench import Bench
 from rehearsal.cluster.gate import Fault
 from rehearsal.cluster.request import Request
 from rehearsal.juju.state import Hook, Life
+from rehearsal.patience import until
 
 WEBHOOKS = {"mutatingwebhookconfigurations", "validatingwebhookconfigurations"}
 
@@ -36,7 +37,7 @@ def test_every_delete_may_fail_once(bench: Bench, answer: int) -> None:
     bench.converge()
     bench.gate.faults.append(Fault(_first_of_its_name(bench), answer))
     bench.remove()
-    _until(lambda: bench.objects() == [])
+    until(lambda: bench.objects() == [], within=90, every=0.3)
 
 
 def test_the_process_may_be_killed_at_any_delete(bench: Bench) -> None:
@@ -45,14 +46,14 @@ def test_the_process_may_be_killed_at_any_delete(bench: Bench) -> None:
     step = max(len(bench.objects()) // 6, 2)
     kills = _repeat_until_it_ends(bench, "remove", _is_delete, lambda _: step)
     assert kills
-    _until(lambda: bench.objects() == [])
+    until(lambda: bench.objects() == [], within=90, every=0.3)
 
 
 def test_the_process_may_be_killed_at_any_request_of_the_first_hook(bench: Bench) -> None:
     bench.relate()
     kills = _repeat_until_it_ends(bench, "install", lambda _: True, lambda number: 2**number)
     assert kills
-    _until(lambda: not bench.hook() or bench.status[0] == "active")
+    until(lambda: not bench.hook() or bench.status[0] == "active", within=90, every=0.3)
     assert not [request for request in bench.hook() if request.writes]
 
 
@@ -106,10 +107,3 @@ def _first_of_its_name(bench: Bench) -> Callable[[Request], bool]:
         return True
 
     return first
-
-
-def _until(condition: Callable[[], bool], within: float = 90.0) -> None:
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.3)

@@ -113,7 +113,7 @@ class Profiles(ComponentCharm[Facts]):
         """Send the Service to dashboards, set the policy on old profiles, count unready profiles."""
         self.kfam.send(KFAM)
         namespace_labels.enforce(facts.config.security_policy, self.app.name, self.cluster)
-        return failed_profiles.message(self.cluster, self.app.name)
+        return failed_profiles.message(self.cluster)
 
     def followed(self) -> tuple[watcher.Followed, ...]:
         """Run a hook when profiles or their quotas change."""

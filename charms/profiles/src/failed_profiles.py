@@ -12,21 +12,18 @@ from collections.abc import Iterable
 from typing import Any
 
 import finalizers
+from lightkube import ALL_NS
 
-from kubeflow_charm.cluster import errors
 from kubeflow_charm.cluster.executor import Cluster
-from kubeflow_charm.cluster.resources import Kind, kind_of
-from kubeflow_charm.problems import Problem
+from kubeflow_charm.cluster.resources import kind_of
 from kubeflow_charm.watch.watcher import Followed
 
 _NAMESPACE = kind_of({"apiVersion": "v1", "kind": "Namespace"})
 
-_WHERE = "kubectl get profiles; kubectl logs deploy/profiles-deployment -c manager"
-
 FOLLOWED = Followed("kubeflow.org/v1", "Profile", "profiles")
 
 
-def message(cluster: Cluster, application: str) -> str:
+def message(cluster: Cluster) -> str:
     """Return how many profiles are not ready, and where to look; an empty text if all are ready.
 
     This costs one list, and a second one, of namespaces, while a profile has the condition `Failed`.
@@ -34,11 +31,11 @@ def message(cluster: Cluster, application: str) -> str:
     Raises:
         Problem: if the API server does not answer or refuses.
     """
-    profiles = _listed(cluster, finalizers.PROFILE, application)
+    profiles = cluster.of_kind(finalizers.PROFILE, ALL_NS, None, whole=True)
     failed = sum(not _made(each) for each in profiles)
     suspects = [each for each in profiles if _made(each) and _says_failed(each)]
     if suspects:
-        namespaces = _listed(cluster, _NAMESPACE, application)
+        namespaces = cluster.of_kind(_NAMESPACE, ALL_NS, None, whole=True)
         owners = {
             each["metadata"]["name"]: (each["metadata"].get("annotations") or {}).get("owner")
             for each in namespaces
@@ -48,16 +45,6 @@ def message(cluster: Cluster, application: str) -> str:
         return ""
     count = "1 profile is" if failed == 1 else f"{failed} profiles are"
     return f"{count} not ready: kubectl get profiles; kubectl logs deploy/profiles-deployment -c manager"
-
-
-def _listed(cluster: Cluster, kind: Kind, application: str) -> list[Any]:
-    try:
-        with errors.explained(kind.plural, application):
-            return list(cluster.client.list(kind.resource))
-    except Problem as problem:
-        if errors.is_missing(problem.__cause__):  # the API server will serve the type in a moment
-            return []
-        raise
 
 
 def _made(profile: Any) -> bool:

@@ -10,7 +10,7 @@ import pydantic
 
 from kubeflow_charm import ComponentCharm, Config, Outcome
 from kubeflow_charm.cluster.plan import Refusal
-from kubeflow_charm.gpu.pod_scheduling import LabelKey
+from kubeflow_charm.gpu.kubernetes_labels import LabelKey
 from kubeflow_charm.relations import kubernetes_manifest
 from kubeflow_charm.watch import watcher
 

@@ -5,8 +5,7 @@ This module also corrects two faults of lightkube: with several threads, and wit
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import httpx2
@@ -54,27 +53,16 @@ def client(namespace: str, field_manager: str) -> lightkube.Client:
         lightkube.ConfigError: if no cluster is configured.
     """
     decodable()
-    return connected(namespace, lambda trusted: Transport(verify=trusted), field_manager=field_manager)
-
-
-def connected(
-    namespace: str, transport: Callable[[ssl.SSLContext], httpx2.BaseTransport], **options: Any
-) -> lightkube.Client:
-    """Return a client with the current credentials.
-
-    Args:
-        namespace: the client's own.
-        transport: makes the transport, given the certificates to trust.
-        options: of the client.
-
-    Raises:
-        lightkube.ConfigError: if no cluster is configured.
-    """
     config = lightkube.KubeConfig.from_env().get()
     if config is None:
         raise lightkube.ConfigError("no cluster is configured")
     trusted = verify_cluster(config.cluster, config.user or models.User(), config.abs_file)
-    return lightkube.Client(config=config, namespace=namespace, transport=transport(trusted), **options)
+    return lightkube.Client(
+        config=config,
+        namespace=namespace,
+        field_manager=field_manager,
+        transport=Transport(verify=trusted),
+    )
 
 
 def decodable(kinds: Iterable[Any] = ()) -> None:

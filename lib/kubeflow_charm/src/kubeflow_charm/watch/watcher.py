@@ -28,6 +28,7 @@ import lightkube
 import ops
 
 from kubeflow_charm.cluster import ownership, resources
+from kubeflow_charm.cluster.plan import PARENT_KIND
 from kubeflow_charm.watch import digests, state
 from kubeflow_charm.watch.apiserver import Access
 
@@ -78,7 +79,6 @@ class Followed:
 NODES = Followed("v1", "Node", "nodes", matters="placement")
 """For a charm that reads the cluster's GPUs."""
 
-_CONFIGMAP = resources.by_group_kind("ConfigMap")
 _SHOWN = ("Deployment", "StatefulSet")
 """Kinds whose state a status shows."""
 
@@ -102,9 +102,8 @@ class WatchSpec:
 
     def followed(self) -> list[dict[str, Any]]:
         """Return the kinds to follow in any case, as plain data. A ConfigMap has the record of the others."""
-        assert _CONFIGMAP is not None  # noqa: S101
         pods = Followed("v1", "Pod", "pods", self.labels, namespaced=True, matters="status")
-        always = (pods, self._owned(_CONFIGMAP), *self.further)
+        always = (pods, self._owned(PARENT_KIND), *self.further)
         return [dataclasses.asdict(each) for each in always]
 
     def kinds(self) -> dict[str, dict[str, Any]]:
