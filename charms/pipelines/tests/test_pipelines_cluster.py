@@ -148,6 +148,7 @@ def test_odd_credentials_reach_every_consumer_unchanged(pipelines, deployed, mod
         "MINIO_SECRET_KEY": (UI, "mlpipeline-minio-artifact", "secretkey"),
         "AWS_ACCESS_KEY_ID": (UI, "mlpipeline-minio-artifact", "accesskey"),
         "AWS_SECRET_ACCESS_KEY": (UI, "mlpipeline-minio-artifact", "secretkey"),
+        "TENSORBOARD_PROXY_SIGNING_SECRET": (UI, "ml-pipeline-ui-signing", "key"),
         "DBCONFIG_USER": (CACHE, "mysql-secret", "username"),
         "DBCONFIG_PASSWORD": (CACHE, "mysql-secret", "password"),
     }
