@@ -105,7 +105,7 @@ def test_everything_is_taken_by_the_api_server(deployed, generations):
         ({}, {"user": {"username": "relation-7", "password": "new"}}, {API, CACHE, METADATA}),
         ({}, {"minio": {**MINIO, "secret-key": "new"}}, {API, UI}),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value)) if isinstance(value, set) else str(value),
 )
 def test_a_change_restarts_the_workloads_that_it_is_for_and_no_other(
     pipelines, deployed, model, generations, config, said, restarted

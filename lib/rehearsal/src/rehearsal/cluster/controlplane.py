@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import functools
 import json
+import os
 import re
 import secrets
 import socket
@@ -202,7 +203,8 @@ class ControlPlane:
 
     def _spawn(self, name: str, arguments: list[str]) -> None:
         command = self._programs[name] + arguments
-        self._processes[name] = self._guardian.spawn(command, log=self._log(name), name=name)
+        env = parts.COLLECTOR | os.environ
+        self._processes[name] = self._guardian.spawn(command, log=self._log(name), name=name, env=env)
 
     def _log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
