@@ -58,7 +58,7 @@ class Notebooks(Harness):
         return state.unit_status.message
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def notebooks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebooks]:
     """The charm."""
     with unwatched():

@@ -117,7 +117,7 @@ class Pipelines(Harness):
         return status.name, status.message
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def pipelines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipelines]:
     """The charm, and a played MinIO."""
     charm = Pipelines(Path(__file__).parents[1], tmp_path_factory.mktemp("pipelines"))

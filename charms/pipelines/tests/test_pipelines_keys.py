@@ -27,7 +27,7 @@ from rehearsal.guardian import Guardian
 MODEL = "own-keys"
 REQUIRED = {"object-store-keys": "per-profile"}
 SHARED = {"object-store-keys": "shared"}
-PROFILES = ("ada", "bob")
+PROFILES = ("keys-of-ada", "keys-of-bob")
 BUCKET = "mlpipeline"
 
 
@@ -139,7 +139,7 @@ def test_runs_of_a_profile_write_where_its_key_may(pipelines, deployed):
 def test_logs_of_a_profile_are_written_and_read_by_its_key_only(pipelines, deployed, said, minio):
     state = pipelines.run(MODEL, {"log-archive-prefix": "/logs/of-steps"}, minio=said, dispatcher=True)
     ada, bob = (of(state, minio, profile) for profile in PROFILES)
-    name = "logs/of-steps/ada/run/2026/11/24/step/main.log"
+    name = f"logs/of-steps/{PROFILES[0]}/run/2026/11/24/step/main.log"
     ada.put_object(BUCKET, name, io.BytesIO(b"x"), 1)
     with pytest.raises(S3Error, match="AccessDenied"):
         bob.get_object(BUCKET, name)
@@ -282,7 +282,7 @@ def test_a_minio_behind_s3_integrator_gives_keys_if_it_is_asked_to(pipelines, co
 
 
 def test_a_key_that_may_make_no_others_is_blocked_if_some_are_required(pipelines, deployed, minio):
-    keys = {each["metadata"]["namespace"]: each["data"] for each in offered(deployed, "secrets")}["ada"]
+    keys = {each["metadata"]["namespace"]: each["data"] for each in offered(deployed, "secrets")}[PROFILES[0]]
     decoded = [base64.b64decode(keys[name]).decode() for name in ("accesskey", "secretkey")]
     state = pipelines.run(MODEL, REQUIRED, **through_s3_integrator(minio, *decoded))
     assert state.unit_status == testing.BlockedStatus(

@@ -16,6 +16,7 @@ from lightkube import ALL_NS
 
 from kubeflow_charm.cluster.executor import Cluster
 from kubeflow_charm.cluster.resources import kind_of
+from kubeflow_charm.problems import shortened
 from kubeflow_charm.watch.watcher import Followed
 
 _NAMESPACE = kind_of({"apiVersion": "v1", "kind": "Namespace"})
@@ -44,7 +45,8 @@ def message(cluster: Cluster) -> str:
     if not failed:
         return ""
     count = "1 profile is" if failed == 1 else f"{failed} profiles are"
-    return f"{count} not ready: kubectl get profiles; kubectl logs deploy/profiles-deployment -c manager"
+    log = f"kubectl logs -n {cluster.own.namespace} deploy/profiles-deployment"
+    return shortened(f"{count} not ready: kubectl get profiles; {log}")
 
 
 def _made(profile: Any) -> bool:

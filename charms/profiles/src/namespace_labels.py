@@ -7,7 +7,6 @@ components/profile-controller/controllers/profile_controller.go, setNamespaceLab
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
 import pydantic
@@ -18,6 +17,7 @@ from kubeflow_charm import YAML
 from kubeflow_charm.cluster.errors import explained
 from kubeflow_charm.cluster.executor import Cluster
 from kubeflow_charm.cluster.resources import kind_of
+from kubeflow_charm.gpu.kubernetes_labels import LabelKey, LabelValue
 
 PROFILE = {"app.kubernetes.io/part-of": "kubeflow-profile"}
 """The label of profile namespaces: the API server calls the PodDefaults webhook for these only."""
@@ -33,26 +33,18 @@ DEFAULTS = {
 }
 """Upstream's (kubeflow/manifests 26.03, applications/profiles/pss/namespace-labels.yaml), and one more."""
 
-_PART = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
-_KEY = re.compile(rf"([a-z0-9]([a-z0-9.-]{{0,251}}[a-z0-9])?/)?{_PART}")
-_VALUE = re.compile(rf"({_PART})?")
-
 
 def _checked(labels: dict[str, str]) -> dict[str, str]:
-    for key, value in labels.items():
+    for key in labels:
         if key == ENFORCE:
             raise ValueError(f"{key} is set by the option security-policy")
         if key in PROFILE:
             raise ValueError(f"{key} is how profile namespaces are known, so it stays")
-        if not _KEY.fullmatch(key):
-            raise ValueError(f"{key} is not the key of a label")
-        if not _VALUE.fullmatch(value):
-            raise ValueError(f"{key}: {value} is not the value of a label")
     return labels
 
 
 Labels = Annotated[
-    dict[str, str],
+    dict[LabelKey, LabelValue],
     pydantic.AfterValidator(_checked),
     pydantic.BeforeValidator(lambda value: {} if value is None else value),
     YAML,

@@ -47,7 +47,7 @@ def test_it_becomes_active(profiles, deployed, model):
 OWNED = {"spec": {"owner": {"kind": "User", "name": "ada@example.com"}}}
 MADE = {"finalizers": ["profile-finalizer"]}
 FAILED = {"status": {"conditions": [{"type": "Failed", "message": "namespace already exist"}]}}
-ONE = "1 profile is not ready: kubectl get profiles; kubectl logs deploy/profiles-deployment -c manager"
+ONE = "1 profile is not ready: kubectl get profiles; kubectl logs -n {model} deploy/profiles-deployment"
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,7 @@ ONE = "1 profile is not ready: kubectl get profiles; kubectl logs deploy/profile
 def test_it_says_how_many_profiles_are_not_what_they_ask_for(
     profiles, deployed, model, client, documents, owner, message
 ):
+    message = message.format(model=model)
     kind = documents_of.cluster_wide("kubeflow.org", "v1", "Profile", "profiles")
     namespace = documents[0]["metadata"]["name"]
     if owner:

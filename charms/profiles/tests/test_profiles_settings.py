@@ -170,8 +170,14 @@ def test_no_object_is_called_like_what_juju_makes(profiles):
             {"default-namespace-labels": "a: true"},
             "option default-namespace-labels: a: Input should be a valid",
         ),
-        ({"default-namespace-labels": "a b: c"}, "option default-namespace-labels: a b is not the key of"),
-        ({"default-namespace-labels": "a: b c"}, "option default-namespace-labels: a: b c is not the value"),
+        (
+            {"default-namespace-labels": "a b: c"},
+            "option default-namespace-labels: 'a b' is not a label's key",
+        ),
+        (
+            {"default-namespace-labels": "a: b c"},
+            "option default-namespace-labels: a: 'b c' is not a label's value",
+        ),
         (
             {"default-namespace-labels": "pod-security.kubernetes.io/enforce: baseline"},
             "option default-namespace-labels: pod-security.kubernetes.io/enforce is set by the option",

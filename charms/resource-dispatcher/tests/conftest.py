@@ -76,7 +76,7 @@ class Profiles:
         return found.get("data", {}).get(key) if found else None
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def dispatcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dispatcher]:
     """The charm."""
     with unwatched():

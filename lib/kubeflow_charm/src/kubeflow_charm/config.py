@@ -48,6 +48,8 @@ def _problems(error: pydantic.ValidationError) -> list[Problem]:
     found: dict[str, Problem] = {}
     for detail in error.errors(include_url=False, include_input=False):
         option, *place = detail["loc"] or ("configuration",)
+        if place[-1:] == ["[key]"]:  # pydantic's mark for a wrong key; the reason names the key
+            place = place[:-2]
         reason = detail["msg"].removeprefix("Value error, ")
         where = _where(place, room=LIMIT - len(f"option {option}: : {reason}"))
         problem = blocked(f"option {option}", f"{where}: {reason}" if where else reason)
