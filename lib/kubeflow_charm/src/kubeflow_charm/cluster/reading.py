@@ -34,6 +34,7 @@ class Reader:
     def __init__(self, application: str, namespace: str):
         self.application = application
         self.own = ownership.ApplySet(application, namespace)
+        self._read: dict[Kind, list[Manifest]] = {}
 
     @functools.cached_property
     def client(self) -> Any:  # its overloads do not know generic resources made at run time
@@ -42,6 +43,7 @@ class Reader:
 
     def close(self) -> None:
         """Close the connections to the API server, if there are any."""
+        self._read.clear()
         if "client" in self.__dict__:
             self.__dict__.pop("client").close()
 
@@ -70,13 +72,31 @@ class Reader:
         with errors.explained("nodes", self.application):
             return self._list(_NODE, "", None)
 
+    def serves(self, kind: Kind) -> bool:
+        """Return whether the API server has a kind, for an object that only newer ones have.
+
+        It costs nothing where such an object is then applied: the request is the one that looks for ours.
+
+        Raises:
+            Problem: if the API server does not answer or refuses.
+        """
+        found = self._found(kind, ALL_NS, self.own.selector, whole=kind.status)
+        if found is not None:
+            self._read[kind] = found
+        return found is not None
+
     def labelled(self, kinds: Iterable[Kind]) -> list[Manifest]:
-        """Return the objects of some kinds with our label, including the parent of our set."""
-        return [
-            item
-            for kind in sorted(kinds, key=str)
-            for item in self.of_kind(kind, ALL_NS, self.own.selector, whole=kind.status)
-        ]
+        """Return the objects of some kinds with our label, including the parent of our set.
+
+        What `serves` has read is used once: afterwards it may be old.
+        """
+        found: list[Manifest] = []
+        for kind in sorted(kinds, key=str):
+            read = self._read.pop(kind, None)
+            found += (
+                self.of_kind(kind, ALL_NS, self.own.selector, whole=kind.status) if read is None else read
+            )
+        return found
 
     def of_kind(self, kind: Kind, namespace: str, labels: Labels | None, *, whole: bool) -> list[Manifest]:
         """Return the objects of a kind; none if the type does not exist.
@@ -87,13 +107,19 @@ class Reader:
             labels: which objects to return; None for all.
             whole: whether to read complete objects, not only their metadata.
         """
+        return self._found(kind, namespace, labels, whole=whole) or []
+
+    def _found(
+        self, kind: Kind, namespace: str, labels: Labels | None, *, whole: bool
+    ) -> list[Manifest] | None:
+        """Return the objects of a kind; None if the type does not exist."""
         content = contextlib.nullcontext() if whole else metadata_only.requested()
         try:
             with errors.explained(kind.group_kind, self.application), content:
                 return self._list(kind, namespace, labels)
         except Problem as problem:
             if errors.is_missing(problem.__cause__):
-                return []
+                return None
             raise
 
     def whole(self, kind: Kind, name: str) -> Manifest:

@@ -77,6 +77,15 @@ class Kind:
 NAMESPACE, DEFINITION, RIGHTS, DATA, NETWORK, WORKLOAD, CUSTOM, WEBHOOK = range(8)
 """The order of writing: first what others refer to, last what calls a workload."""
 
+MUTATING_POLICY = Kind(
+    "admissionregistration.k8s.io/v1",
+    "MutatingAdmissionPolicy",
+    "mutatingadmissionpolicies",
+    WEBHOOK,
+    namespaced=False,
+)
+"""Since Kubernetes 1.36; ask `cluster.serves` before it is used."""
+
 KINDS: tuple[Kind, ...] = (
     Kind("v1", "Namespace", "namespaces", NAMESPACE, namespaced=False),
     Kind(
@@ -134,6 +143,14 @@ KINDS: tuple[Kind, ...] = (
         "admissionregistration.k8s.io/v1",
         "ValidatingWebhookConfiguration",
         "validatingwebhookconfigurations",
+        WEBHOOK,
+        namespaced=False,
+    ),
+    MUTATING_POLICY,
+    Kind(
+        "admissionregistration.k8s.io/v1",
+        "MutatingAdmissionPolicyBinding",
+        "mutatingadmissionpolicybindings",
         WEBHOOK,
         namespaced=False,
     ),

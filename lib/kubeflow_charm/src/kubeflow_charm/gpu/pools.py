@@ -127,6 +127,8 @@ class Gpus(pydantic.BaseModel):
     """How many nodes have GPUs."""
     tolerated: tuple[Toleration, ...] = ()
     """The tolerations that pods get if their user chooses nothing."""
+    tainted_only: bool = False
+    """Whether every node that is not kept for a control plane has a taint."""
 
     @property
     def summary(self) -> str:
@@ -182,26 +184,24 @@ def discover(nodes: Iterable[Manifest], further: Collection[str] = (), by_defaul
         more = f" and {len(complaints) - _SHOWN} more" if len(complaints) > _SHOWN else ""
         logger.info("nodes with nonsense about GPUs: %s%s", "; ".join(complaints[:_SHOWN]), more)
     spellings = tolerations.spellings([*with_gpus, *without])
+    usable = [node for node in (*with_gpus, *without) if not tolerations.is_control_plane(node)]
+    tainted_only = all(any(tolerations.taints(node)) for node in usable)
+    # Pods without a GPU need a place, too.
+    reachable = usable if tainted_only else with_gpus
     made = _pools(pools, [node["metadata"].get("labels") or {} for node in without], spellings)
     return Gpus(
         pools=made,
         nodes=len(with_gpus),
-        tolerated=_by_default(by_default, made, _to_everywhere(with_gpus, without, spellings)),
+        tolerated=_by_default(by_default, made, _to_all(reachable, spellings)),
+        tainted_only=tainted_only,
     )
 
 
-def _to_everywhere(
-    with_gpus: list[Manifest], without: list[Manifest], spellings: Mapping[str, Toleration]
-) -> list[Toleration]:
-    """Return the tolerations for all nodes with GPUs.
-
-    If every node has taints, they are for all nodes: pods without a GPU need a place, too.
-    """
-    usable = [node for node in (*with_gpus, *without) if not tolerations.is_control_plane(node)]
-    all_tainted = all(any(tolerations.taints(node)) for node in usable)
-    reachable = usable if all_tainted else with_gpus
-    keys = {taint.key for node in reachable for taint in tolerations.taints(node)}
-    return [spellings[key] for key in sorted(keys)]
+def _to_all(nodes: Iterable[Manifest], spellings: Mapping[str, Toleration]) -> list[Toleration]:
+    """Return the tolerations for all taints of these nodes."""
+    return [
+        spellings[key] for key in sorted({taint.key for node in nodes for taint in tolerations.taints(node)})
+    ]
 
 
 def _by_default(

@@ -1,0 +1,178 @@
+"""Policies that place the pods of controllers which know nothing of taints: trials, training jobs, JobSets.
+
+Users write the pods of such controllers deep inside other objects. So the API server itself places them, when
+it creates the pod. A MutatingAdmissionPolicy (admissionregistration.k8s.io/v1, Kubernetes 1.36) needs no
+webhook, and so no workload that can be away. It sees what the pod asks for:
+
+- A pod that asks for a device gets the tolerations of the pools that have it.
+- A pod that asks for none prefers nodes without GPUs, unless it has a preference for nodes of its own. If
+  every node of the cluster has a taint, it also gets the tolerations that every pod gets by default.
+
+The policy adds, and never changes: a pod keeps its own tolerations and gets none for a key that it has.
+Lists of tolerations and of preferences are atomic in server-side apply, so that an ApplyConfiguration may not
+touch them (k8s.io/api v0.36, core/v1/types.go, `+listType=atomic`); a JSONPatch may. The API server may call
+the policy again after a webhook, and several policies may select one pod: none of them then adds anything
+twice.
+
+The API server runs mutating policies before mutating webhooks (kubernetes v1.36,
+pkg/kubeapiserver/options/plugins.go). So the PodDefaults webhook sees our tolerations as the pod's own; see
+`tolerations.py` for the spelling, on which both agree.
+
+Where the API server does not have such policies, PodDefaults are the substitute. They cannot see what a pod
+asks for, and have no affinity: every selected pod tolerates the taints, and may run on a GPU's node.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from kubeflow_charm.cluster.resources import MUTATING_POLICY, Manifest
+from kubeflow_charm.gpu import placement
+from kubeflow_charm.gpu.pools import Gpus
+
+POLICY = MUTATING_POLICY
+"""The kind that the API server must have: `cluster.serves(admission.POLICY)`."""
+
+PROFILES: Manifest = {"matchLabels": {"app.kubernetes.io/part-of": "kubeflow-profile"}}
+"""Selects the namespaces of profiles (kubeflow/dashboard v2.0.0, components/profile-controller)."""
+
+_PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+
+
+def pod_policies(name: str, gpus: Gpus, labels: Manifest, served: bool) -> list[Manifest]:
+    """Return what places the pods of profiles on GPUs, or off them; nothing if the cluster has no GPUs.
+
+    Args:
+        name: of the objects: no other object of the cluster has it. A charm with several selectors needs
+            several names.
+        gpus: the cluster's GPUs.
+        labels: a LabelSelector that selects the pods.
+        served: whether the API server has such policies, by `cluster.serves(POLICY)`.
+
+    Returns:
+        With `served`, a policy and its binding: the application's own objects. Without, a PodDefault without
+        a namespace, for the resource dispatcher.
+    """
+    if not gpus.pools:
+        return []
+    if served:
+        return [_policy(name, gpus, labels), _binding(name)]
+    return [_pod_default(name, gpus, labels)] if gpus.tolerated else []
+
+
+def _policy(name: str, gpus: Gpus, labels: Manifest) -> Manifest:
+    pods = {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]}
+    return {
+        "apiVersion": POLICY.api_version,
+        "kind": POLICY.kind,
+        "metadata": {"name": name},
+        "spec": {
+            "matchConstraints": {
+                "resourceRules": [pods],
+                "namespaceSelector": PROFILES,
+                "objectSelector": labels,
+            },
+            "failurePolicy": "Ignore",
+            "reinvocationPolicy": "IfNeeded",
+            "variables": [{"name": name, "expression": text} for name, text in _variables(gpus).items()],
+            "mutations": [
+                {"patchType": "JSONPatch", "jsonPatch": {"expression": text}}
+                for text in (_ADD_TOLERATIONS, _ADD_PREFERENCE)
+            ],
+        },
+    }
+
+
+def _binding(name: str) -> Manifest:
+    return {
+        "apiVersion": POLICY.api_version,
+        "kind": f"{POLICY.kind}Binding",
+        "metadata": {"name": name},
+        "spec": {"policyName": name},
+    }
+
+
+def _pod_default(name: str, gpus: Gpus, labels: Manifest) -> Manifest:
+    return {
+        "apiVersion": "kubeflow.org/v1alpha1",
+        "kind": "PodDefault",
+        "metadata": {"name": name},
+        "spec": {"desc": "Run on GPUs", "selector": labels, "tolerations": gpus.tolerations},
+    }
+
+
+# The expressions, in CEL
+
+_ASKED = """\
+variables.keys.map(resource, resource).filter(resource, variables.amounts.exists(amounts,
+  resource in amounts && quantity(amounts[resource]).isGreaterThan(quantity('0'))))"""
+"""The pools' resources that any container asks for; an amount of 0 asks for nothing."""
+
+_AMOUNTS = " + ".join(
+    f"object.spec.{containers}.map(each, each.?resources.?{amounts}.orValue({{}}))"
+    for containers in ("?containers.orValue([])", "?initContainers.orValue([])")
+    for amounts in ("limits", "requests")
+)
+"""What each container asks for."""
+
+_OWN = "object.spec.?tolerations.orValue([]).map(each, each.?key.orValue(''))"
+"""The keys that the pod tolerates already."""
+
+_MISSING = """\
+variables.tolerations.filter(each, !(each.key in variables.own) && (variables.asked.size() == 0
+  ? each.key in variables.otherwise
+  : variables.asked.exists(resource, each.key in variables.keys[resource])))"""
+"""The tolerations that the pod needs and does not have."""
+
+_ADD_TOLERATIONS = """\
+(has(object.spec.tolerations) || variables.missing.size() == 0
+  ? [] : [JSONPatch{op: "add", path: "/spec/tolerations", value: []}])
++ variables.missing.map(each, JSONPatch{op: "add", path: "/spec/tolerations/-", value: each})"""
+
+_NODE_AFFINITY = "/spec/affinity/nodeAffinity"
+_ADD_PREFERENCE = f"""\
+variables.asked.size() > 0 || object.spec.?affinity.?nodeAffinity.?{_PREFERRED}.orValue([]).size() > 0 ? [] :
+(object.spec.?affinity.hasValue()
+  ? [] : [JSONPatch{{op: "add", path: "/spec/affinity", value: {{}}}}])
++ (object.spec.?affinity.?nodeAffinity.hasValue()
+  ? [] : [JSONPatch{{op: "add", path: "{_NODE_AFFINITY}", value: {{}}}}])
++ [JSONPatch{{op: "add", path: "{_NODE_AFFINITY}/{_PREFERRED}", value: variables.preferred}}]"""
+
+
+def _variables(gpus: Gpus) -> Mapping[str, str]:
+    """Return the variables of the policy, in the order of their use."""
+    keys = _keys(gpus)
+    needed = {key for each in keys.values() for key in each}
+    otherwise = sorted(each.key for each in gpus.tolerated) if gpus.tainted_only else []
+    written = [each.manifest for each in gpus.tolerated if each.key in needed.union(otherwise)]
+    preferred = placement.away_from(gpus)["nodeAffinity"][_PREFERRED]
+    return {
+        "keys": json.dumps(keys),
+        "otherwise": json.dumps(otherwise),
+        "tolerations": json.dumps(written),
+        "preferred": _literal(preferred),
+        "amounts": _AMOUNTS,
+        "asked": _ASKED,
+        "own": _OWN,
+        "missing": _MISSING,
+    }
+
+
+def _keys(gpus: Gpus) -> Mapping[str, list[str]]:
+    """Return the keys of the tolerations for each resource: of its pools' taints, if pods may tolerate them."""
+    allowed = {each.key for each in gpus.tolerated}
+    found: dict[str, set[str]] = {pool.resource: set() for pool in gpus.pools}
+    for pool in gpus.pools:
+        found[pool.resource] |= {each.key for each in pool.tolerated} & allowed
+    return {resource: sorted(found[resource]) for resource in sorted(found)}
+
+
+def _literal(value: Any) -> str:
+    """Return a value of JSON as CEL writes it: a map whose values have several types needs `dyn`."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{json.dumps(key)}: dyn({_literal(each)})' for key, each in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_literal, value))}]"
+    return json.dumps(value)
