@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import ops
 import pytest
 import yaml
 
@@ -16,6 +17,7 @@ from kubeflow_charm.cluster.resources import Manifest
 from kubeflow_charm.gpu import admission
 from kubeflow_charm.gpu.pools import Gpus, discover
 from kubeflow_charm.gpu.tolerations import ByDefault
+from kubeflow_charm.problems import Problem
 from rehearsal.cluster import nodes
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.existing import Refused
@@ -260,15 +262,57 @@ def test_hundreds_of_pools_are_not_too_many(profile: Profile, resources: int, pe
     assert tolerated(profile.made({first.resource: "1"}, tolerations=own)) == own
 
 
+def test_a_policy_that_the_api_server_would_not_compile_is_a_problem_with_a_cure() -> None:
+    with pytest.raises(Problem) as problem:
+        admission.pod_policies("a", many(1, 1000, 1), LABELS, served=True)
+    assert problem.value.status == ops.BlockedStatus(
+        "too many taints or GPU models for one policy: set gpu-taints=none or gpu-discovery=false"
+    )
+
+
 def test_without_gpus_there_is_no_policy() -> None:
     for served in (True, False):
         assert admission.pod_policies("a", gpus_of("no-gpu"), LABELS, served) == []
         assert admission.pod_policies("a", Gpus(), LABELS, served) == []
 
 
-def test_without_policies_a_poddefault_has_the_tolerations() -> None:
+OPERATOR = "training.kubeflow.org/operator-name"
+ONE, TWO = "pytorchjob-controller", "Other_Controller"
+
+
+@pytest.mark.parametrize(
+    ("labels", "selected"),
+    [
+        ({"matchLabels": {OPERATOR: ONE}}, {"a": {"matchLabels": {OPERATOR: ONE}}}),
+        (
+            {
+                "matchExpressions": [{"key": OPERATOR, "operator": "In", "values": [ONE, TWO]}]
+            },  # codespell:ignore
+            {
+                f"a-{ONE}": {"matchLabels": {OPERATOR: ONE}},
+                "a-other-controller": {"matchLabels": {OPERATOR: TWO}},
+            },
+        ),
+        (
+            {
+                "matchExpressions": [
+                    *LABELS["matchExpressions"],
+                    {"key": OPERATOR, "operator": "In", "values": [ONE]},  # codespell:ignore
+                ]
+            },
+            {f"a-{ONE}": {"matchLabels": {OPERATOR: ONE}, **LABELS}},
+        ),
+        (LABELS, {}),
+    ],
+)
+def test_without_policies_poddefaults_have_the_tolerations(
+    labels: Manifest, selected: dict[str, Manifest]
+) -> None:
+    """Each has `matchLabels`, the first of which the web apps take for its name."""
     gpus = gpus_of("mixed-200")
-    (found,) = admission.pod_policies("a", gpus, LABELS, served=False)
-    assert (found["kind"], found["metadata"]) == ("PodDefault", {"name": "a"})
-    assert (found["spec"]["selector"], found["spec"]["tolerations"]) == (LABELS, gpus.tolerations)
-    assert admission.pod_policies("a", gpus_of("mixed-200", "none"), LABELS, served=False) == []
+    found = admission.pod_policies("a", gpus, labels, served=False)
+    assert {each["metadata"]["name"]: each["spec"]["selector"] for each in found} == selected
+    for each in found:
+        assert (each["kind"], each["metadata"].keys()) == ("PodDefault", {"name"})
+        assert each["spec"]["tolerations"] == gpus.tolerations
+    assert admission.pod_policies("a", gpus_of("mixed-200", "none"), labels, served=False) == []

@@ -5,9 +5,11 @@ Requests go through the gate, which counts them and puts in faults.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +89,20 @@ class Site:
         }
         return self.of_cluster(
             "admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", webhooks=[webhook]
+        )
+
+    def policy(self) -> Manifest:
+        """Return a policy that is never used."""
+        nothing_done = 'false ? [JSONPatch{op: "remove", path: "/a"}] : []'
+        nothing = {"apiGroups": ["no.example.org"], "apiVersions": ["v1"], "resources": ["nothings"]}
+        return self.of_cluster(
+            "admissionregistration.k8s.io/v1",
+            "MutatingAdmissionPolicy",
+            spec={
+                "matchConstraints": {"resourceRules": [nothing | {"operations": ["CREATE"]}]},
+                "reinvocationPolicy": "Never",
+                "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": nothing_done}}],
+            },
         )
 
     def everything(self) -> list[Manifest]:
@@ -258,6 +274,60 @@ class TestTypesOfOthers:
         other.clear()
         other.close()
         _until_gone(site, site.crd())
+
+
+class TestServed:
+    """Kinds that only newer API servers have."""
+
+    def test_asking_costs_no_request_where_the_kind_is_used(self, site: Site) -> None:
+        policy = site.policy()
+        lists = [("list", "configmaps"), ("list", kind_of(policy).plural)]
+        site.ours.converge([policy])
+        for ask in (True, False):
+            made = site.requests(partial(_hook, site, policy, ask=ask))
+            assert sorted((request.verb, request.resource) for request in made) == lists
+
+    def test_what_was_read_is_used_once(self, site: Site) -> None:
+        policy = site.policy()
+        assert site.ours.serves(kind_of(policy))
+        site.ours.converge([policy])
+        site.api.request("DELETE", site.path(policy))
+        site.ours.converge([policy])
+        assert site.get(policy)
+        assert site.ours.serves(kind_of(policy))
+        site.api.request("DELETE", site.path(policy))
+        site.ours.close()
+        site.ours.converge([policy])
+        assert site.get(policy)
+
+    def test_a_kind_that_the_api_server_does_not_have(self, site: Site) -> None:
+        later = dataclasses.replace(kind_of(site.policy()), api_version="admissionregistration.k8s.io/v9")
+        asked = site.requests(lambda: site.ours.serves(later))
+        assert [(request.verb, request.status) for request in asked] == [("list", 404)]
+        assert not site.ours.serves(later)
+
+    def test_one_that_the_api_server_has_no_more(self, site: Site) -> None:
+        """As after a downgrade: the record forgets the kind, and hooks go on."""
+        config = site.here("v1", "ConfigMap")
+        site.ours.converge([config, site.policy()])
+        site.gate.faults.append(Fault(lambda request: "polic" in request.resource, 404))
+        assert not site.ours.serves(kind_of(site.policy()))
+        site.ours.converge([config])
+        again = site.requests(lambda: site.ours.converge([config]))
+        assert [(request.verb, request.resource) for request in again] == [("list", "configmaps")]
+        site.gate.faults.clear()
+        site.api.request("DELETE", site.path(site.policy()))
+
+    def test_an_api_server_that_refuses_or_is_away_is_not_one_without_the_kind(self, site: Site) -> None:
+        for status, text in ((403, "no rights on"), (500, "Kubernetes API"), (0, "Kubernetes API")):
+            site.gate.faults[:] = [Fault(lambda request: "polic" in request.resource, status)]
+            (problem,) = site.problems(lambda: site.ours.serves(kind_of(site.policy())))
+            assert text in problem
+
+
+def _hook(site: Site, policy: Manifest, *, ask: bool) -> None:
+    if not ask or site.ours.serves(kind_of(policy)):
+        site.ours.converge([policy])
 
 
 class TestOthersObjects:

@@ -19,18 +19,23 @@ pkg/kubeapiserver/options/plugins.go). So the PodDefaults webhook sees our toler
 `tolerations.py` for the spelling, on which both agree.
 
 Where the API server does not have such policies, PodDefaults are the substitute. They cannot see what a pod
-asks for, and have no affinity: every selected pod tolerates the taints, and may run on a GPU's node.
+asks for, and have no affinity: every selected pod tolerates the taints, and may run on a GPU's node. They
+select by the value of a label only, because the web apps for notebooks and TensorBoards fail on a PodDefault
+without `matchLabels` (kubeflow/kubeflow v1.10.0, components/crud-web-apps/jupyter/backend/apps/common/
+routes/get.py). Pods of Jobs have no such label: their user gives them that of a pool's PodDefault
+(`placement.py`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kubeflow_charm.cluster.resources import MUTATING_POLICY, Manifest
 from kubeflow_charm.gpu import placement
 from kubeflow_charm.gpu.pools import Gpus
+from kubeflow_charm.problems import blocked
 
 POLICY = MUTATING_POLICY
 """The kind that the API server must have: `cluster.serves(admission.POLICY)`."""
@@ -39,6 +44,11 @@ PROFILES: Manifest = {"matchLabels": {"app.kubernetes.io/part-of": "kubeflow-pro
 """Selects the namespaces of profiles (kubeflow/dashboard v2.0.0, components/profile-controller)."""
 
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+
+
+_LONGEST = 100_000
+"""Characters of an expression that the API server compiles: some 600 taints with keys of a usual length
+(github.com/google/cel-go v0.26, parser/options.go, `expressionSizeCodePointLimit`)."""
 
 
 def pod_policies(name: str, gpus: Gpus, labels: Manifest, served: bool) -> list[Manifest]:
@@ -52,17 +62,26 @@ def pod_policies(name: str, gpus: Gpus, labels: Manifest, served: bool) -> list[
         served: whether the API server has such policies, by `cluster.serves(POLICY)`.
 
     Returns:
-        With `served`, a policy and its binding: the application's own objects. Without, a PodDefault without
-        a namespace, for the resource dispatcher.
+        With `served`, a policy and its binding: the application's own objects. Without, PodDefaults without
+        a namespace, for the resource dispatcher: one for `matchLabels`, or one for each value of the first
+        `matchExpressions` with the operator In; none if there is neither.
+
+    Raises:
+        Problem: if the nodes have too many taints or models for a policy.
     """
     if not gpus.pools:
         return []
     if served:
         return [_policy(name, gpus, labels), _binding(name)]
-    return [_pod_default(name, gpus, labels)] if gpus.tolerated else []
+    return list(_pod_defaults(name, gpus, labels)) if gpus.tolerated else []
 
 
 def _policy(name: str, gpus: Gpus, labels: Manifest) -> Manifest:
+    variables = _variables(gpus)
+    if any(len(text) > _LONGEST for text in variables.values()):
+        raise blocked(
+            "too many taints or GPU models for one policy", "set gpu-taints=none or gpu-discovery=false"
+        )
     pods = {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]}
     return {
         "apiVersion": POLICY.api_version,
@@ -76,7 +95,7 @@ def _policy(name: str, gpus: Gpus, labels: Manifest) -> Manifest:
             },
             "failurePolicy": "Ignore",
             "reinvocationPolicy": "IfNeeded",
-            "variables": [{"name": name, "expression": text} for name, text in _variables(gpus).items()],
+            "variables": [{"name": name, "expression": text} for name, text in variables.items()],
             "mutations": [
                 {"patchType": "JSONPatch", "jsonPatch": {"expression": text}}
                 for text in (_ADD_TOLERATIONS, _ADD_PREFERENCE)
@@ -94,12 +113,33 @@ def _binding(name: str) -> Manifest:
     }
 
 
-def _pod_default(name: str, gpus: Gpus, labels: Manifest) -> Manifest:
+def _pod_defaults(name: str, gpus: Gpus, labels: Manifest) -> Iterator[Manifest]:
+    if labels.get("matchLabels"):
+        yield _pod_default(name, gpus, labels)
+        return
+    expressions = labels.get("matchExpressions") or []
+    listing = next((each for each in expressions if each["operator"] == "In"), None)  # codespell:ignore
+    if listing is None:
+        return
+    others = [each for each in expressions if each is not listing]
+    for value in listing["values"]:
+        selector: Manifest = {"matchLabels": {listing["key"]: value}}
+        if others:
+            selector["matchExpressions"] = others
+        yield _pod_default(f"{name}-{value.lower().replace('_', '-')}", gpus, selector)
+
+
+def _pod_default(name: str, gpus: Gpus, selector: Manifest) -> Manifest:
+    ((label, value), *_) = selector["matchLabels"].items()
     return {
         "apiVersion": "kubeflow.org/v1alpha1",
         "kind": "PodDefault",
         "metadata": {"name": name},
-        "spec": {"desc": "Run on GPUs", "selector": labels, "tolerations": gpus.tolerations},
+        "spec": {
+            "desc": f"Run on GPUs (by itself on pods with {label}={value})",
+            "selector": selector,
+            "tolerations": gpus.tolerations,
+        },
     }
 
 
@@ -161,7 +201,7 @@ def _variables(gpus: Gpus) -> Mapping[str, str]:
 
 
 def _keys(gpus: Gpus) -> Mapping[str, list[str]]:
-    """Return the keys of the tolerations for each resource: of its pools' taints, if pods may tolerate them."""
+    """Return the keys that a pod tolerates for each resource: of its pools' taints, those that pods may."""
     allowed = {each.key for each in gpus.tolerated}
     found: dict[str, set[str]] = {pool.resource: set() for pool in gpus.pools}
     for pool in gpus.pools:
