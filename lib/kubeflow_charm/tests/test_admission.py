@@ -262,6 +262,13 @@ def test_hundreds_of_pools_are_not_too_many(profile: Profile, resources: int, pe
     assert tolerated(profile.made({first.resource: "1"}, tolerations=own)) == own
 
 
+def test_a_policy_that_fails_lets_the_pod_be(profile: Profile) -> None:
+    """With so many containers that the API server gives up."""
+    profile.have(many(300, 1, 1))
+    spec = profile.made(*({} for _ in range(400)))
+    assert (keys(spec), spec.get("affinity")) == ([], None)
+
+
 def test_a_policy_that_the_api_server_would_not_compile_is_a_problem_with_a_cure() -> None:
     with pytest.raises(Problem) as problem:
         admission.pod_policies("a", many(1, 1000, 1), LABELS, served=True)

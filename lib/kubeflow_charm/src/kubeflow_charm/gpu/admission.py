@@ -201,11 +201,10 @@ def _variables(gpus: Gpus) -> Mapping[str, str]:
 
 
 def _keys(gpus: Gpus) -> Mapping[str, list[str]]:
-    """Return the keys that a pod tolerates for each resource: of its pools' taints, those that pods may."""
-    allowed = {each.key for each in gpus.tolerated}
+    """Return the keys of the taints on the nodes of each resource."""
     found: dict[str, set[str]] = {pool.resource: set() for pool in gpus.pools}
     for pool in gpus.pools:
-        found[pool.resource] |= {each.key for each in pool.tolerated} & allowed
+        found[pool.resource] |= {each.key for each in pool.tolerated}
     return {resource: sorted(found[resource]) for resource in sorted(found)}
 
 
