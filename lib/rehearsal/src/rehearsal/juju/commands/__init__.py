@@ -1,4 +1,4 @@
-"""The commands that people type: one module for each family."""
+"""The `juju` commands: one module for each family."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def run(call: Call, program: str, argv: list[str]) -> int:
     """Run a command line and return its exit status.
 
     Args:
-        call: where it was typed.
+        call: the run of the command.
         program: `juju` or `juju-exec`.
-        argv: what follows that.
+        argv: the words after the program.
 
     Raises:
-        JujuError: for whatever Juju would refuse.
+        JujuError: if Juju would refuse the command.
         Gone: if the user did not wait for the end.
     """
     if program == "juju-exec":

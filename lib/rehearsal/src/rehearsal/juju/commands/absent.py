@@ -1,4 +1,4 @@
-"""Commands of Juju's that a rehearsal has not, and why."""
+"""Juju commands that a rehearsal lacks, and the reasons."""
 
 from __future__ import annotations
 
@@ -42,4 +42,4 @@ _REASONS = {
 }
 
 WHY = {name: reason for reason, names in _REASONS.items() for name in names.split()}
-"""Reason by command."""
+"""The reason, by command."""

@@ -1,4 +1,4 @@
-"""Actions: what an application can do, and having it done."""
+"""`juju actions` and `juju run`: list an application's actions, and run them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rehearsal.juju.state import Task, Unit
 from rehearsal.juju.tabular import table
 
 _WAIT = 60.0
-"""Seconds that Juju waits by default."""
+"""Default of `--wait`, in seconds."""
 
 _UNIT = re.compile(r"([a-z][a-z0-9-]*)/(\d+|leader)")
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
@@ -78,7 +78,7 @@ def _enqueue(call: Call, unit: Unit, action: str, parameters: dict[str, Any]) ->
 
 
 def _parameters(call: Call, words: list[str]) -> dict[str, Any]:
-    """Return the parameters: of a file, then `key.sub=value` words read as YAML."""
+    """Return the parameters of a file, then of `key.sub=value` words, whose values are YAML."""
     found: Any = {}
     if call.arguments.params:
         try:
@@ -119,7 +119,7 @@ def _put(place: dict[str, Any], keys: list[str], value: Any) -> None:
 
 
 def _checked(spec: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Return an action's parameters with their defaults; raises JujuError as Juju's gojsonschema has it."""
+    """Return an action's parameters with defaults; raises JujuError in the words of Juju's gojsonschema."""
     schema = {
         "type": "object",
         "properties": spec.get("params") or {},

@@ -1,4 +1,4 @@
-"""Applications and units: how many, with which rights, and their end."""
+"""Commands for applications and units: scale, trust, expose, resolve, remove."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`juju deploy` of a bundle: everything is checked before anything changes; then only what differs is done.
+"""`juju deploy` of a bundle: it checks everything first, and then makes only the missing changes.
 
 Facts: juju/juju 3.6, cmd/juju/application/deployer/bundle.go and bundlehandler.go, and core/bundle/changes
 (the steps, their order and their words).
@@ -27,7 +27,7 @@ _NO_TRUST = (
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to do: what Juju says of it, and how it is done."""
+    """One change of a deployment: Juju's words for it, and the function that makes it."""
 
     said: str
     do: Callable[[], object] = lambda: None
@@ -38,10 +38,10 @@ def deploy(call: Call, paths: list[Path]) -> None:
 
     Args:
         call: the command.
-        paths: the bundle, or an overlay on applications that are there, and further overlays.
+        paths: the bundle, or an overlay on deployed applications, and further overlays.
 
     Raises:
-        JujuError: with everything that is wrong, if anything is; then nothing has been deployed.
+        JujuError: if the bundle has errors; it lists all of them, and nothing is deployed.
     """
     with call.locked():
         call.model_alive()
@@ -91,7 +91,7 @@ def _ends(endpoints: list) -> tuple[str, str]:
 
 
 def _located(bundle: Bundle) -> Iterator[str]:
-    """Say where the charms of Charmhub were found."""
+    """Yield a message for each charm from Charmhub, with its channel."""
     for name, each in sorted(bundle.applications.items()):
         if bundle.origins.get(name) == "charmhub":
             channel = f", channel {each.channel}" if each.channel else ""
@@ -99,7 +99,7 @@ def _located(bundle: Bundle) -> Iterator[str]:
 
 
 def _steps(call: Call, model: Model, bundle: Bundle) -> Iterator[Step]:
-    """Yield what differs: applications by name, then relations as the bundle has them."""
+    """Yield the missing changes: applications by name, then relations in the bundle's order."""
     uploaded: set[tuple[str, str]] = set()
     for name in sorted(bundle.applications):
         if name in model.applications:
@@ -118,7 +118,7 @@ def _steps(call: Call, model: Model, bundle: Bundle) -> Iterator[Step]:
 def _deployment(
     call: Call, model: Model, bundle: Bundle, name: str, uploaded: set[tuple[str, str]]
 ) -> Iterator[Step]:
-    """Yield the steps for an application that is not there."""
+    """Yield the steps for a new application."""
     said, charm, origin = bundle.applications[name], bundle.charms[name], bundle.origins[name]
     hub, channel = origin == "charmhub", said.channel or ""
     source = " from charm-hub" if hub else ""
@@ -150,7 +150,7 @@ def _deployment(
 
 
 def _resources(call: Call, charm: Charm, said: Mapping[str, str | int | None]) -> dict[str, str]:
-    """Return the images, and the files by their paths; a revision of Charmhub's is the charm's own."""
+    """Return images and paths of files by resource; skip revisions on Charmhub, which the charm provides."""
     folder = call.path(call.arguments.charm).parent
     given = {name: value for name, value in said.items() if isinstance(value, str)}
     return {
@@ -167,7 +167,7 @@ def _exposure(model: Model, name: str) -> Step:
 
 
 def _changes(call: Call, model: Model, bundle: Bundle, name: str) -> Iterator[Step]:
-    """Yield the steps for an application that is there: what the bundle says otherwise."""
+    """Yield the steps for a deployed application, where the bundle differs from it."""
     application, said, engine = model.applications[name], bundle.applications[name], call.engine
     if said.channel and application.origin == "charmhub" and said.channel != application.channel:
         yield Step(
@@ -194,6 +194,6 @@ def _changes(call: Call, model: Model, bundle: Bundle, name: str) -> Iterator[St
 
 
 def _differing(application: Application, options: dict) -> dict:
-    """Return the options that the bundle has otherwise than the application."""
+    """Return the bundle's options whose values differ from the application's."""
     now = application.charm.defaults() | application.config
     return {key: value for key, value in options.items() if value is not None and now.get(key) != value}

@@ -1,4 +1,4 @@
-"""One run of a command: what it was given, where its answer goes, and what the names typed stand for."""
+"""One run of a command: its input, its output, and the objects that the typed names refer to."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ or specify any other model on the command line using the "-m" option."""
 
 
 class Gone(Exception):
-    """Nobody waits for the command any more: Ctrl-C, for instance."""
+    """Nobody waits for the command any more, after Ctrl-C for instance."""
 
 
 class Client(Protocol):
@@ -45,13 +45,13 @@ class Call:
     """A command under way.
 
     Attributes:
-        engine: the models, and what can be done to them.
-        cwd: the folder that the command was typed in.
-        environment: those of the user's variables that Juju reads.
+        engine: holds and changes the models.
+        cwd: the working folder of the command.
+        environment: the user's environment variables that Juju reads.
         client: the user's terminal.
-        terminal: whether standard output is one.
-        replacements: folders that run in the place of Charmhub charms.
-        arguments: what was typed, parsed.
+        terminal: whether standard output is a terminal.
+        replacements: source folders that replace Charmhub charms, by name.
+        arguments: the parsed command line.
     """
 
     engine: Engine
@@ -67,29 +67,29 @@ class Call:
     # The answer
 
     def out(self, text: str) -> None:
-        """Print to standard output, as it is."""
+        """Print a text to standard output, unchanged."""
         self._held.append(("o", text))
         self._flush()
 
     def info(self, line: str) -> None:
-        """Print a line to standard error, where Juju says what it does."""
+        """Print a line to standard error, as Juju does with its messages."""
         self._held.append(("e", f"{line}\n"))
         self._flush()
 
     def ask(self, question: str) -> str:
-        """Print a question to standard error; return the line that is typed."""
+        """Print a question to standard error; return the line that the user types."""
         self._held.append(("e", question))
         self._flush()
         return self.client.typed(whole=False).strip()
 
     @property
     def skips_confirmation(self) -> bool:
-        """Whether the user's environment says that nothing is to be asked."""
+        """Whether the user's environment turns off questions."""
         return self.environment.get("JUJU_SKIP_CONFIRMATION", "").lower() in ("1", "t", "true")
 
     @property
     def prompts(self) -> bool:
-        """Whether removals ask first: the model's mode says so, and the user does not say otherwise."""
+        """Whether removals ask first: the model's mode requires it, and the user has not turned it off."""
         mode = str(self.model.config.get("mode", "requires-prompts"))
         return "requires-prompts" in mode and not self.skips_confirmation
 
@@ -110,9 +110,9 @@ class Call:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Let the engine stand still.
+        """Hold the engine's lock, so that nothing changes.
 
-        What is printed meanwhile is sent afterwards, so that a terminal that does not read holds nobody up.
+        Send output only afterwards, so that a terminal that does not read blocks nobody else.
         """
         try:
             with self.engine.lock:
@@ -125,7 +125,7 @@ class Call:
             self._flush()
 
     def wait(self, condition: Callable[[], bool], seconds: float | None) -> bool:
-        """Wait until something is so; return whether it is after that time.
+        """Wait until a condition holds, for `seconds` at most; return whether it holds then.
 
         Raises:
             Gone: if nobody waits for the command any more.
@@ -146,7 +146,7 @@ class Call:
 
     @property
     def model(self) -> Model:
-        """The model meant: `-m`, JUJU_MODEL, or the one switched to."""
+        """The command's model: from `-m`, JUJU_MODEL, or `juju switch`."""
         given = getattr(self.arguments, "model", None) or self.environment.get("JUJU_MODEL")
         name = given or self.engine.current
         if not name:
@@ -154,7 +154,7 @@ class Call:
         return self.model_named(name)
 
     def model_named(self, reference: str) -> Model:
-        """Return the model `[controller:][user/]name`, or that of a UUID."""
+        """Return the model with the name `[controller:][user/]name`, or with a UUID."""
         controller, _, name = reference.rpartition(":")
         if controller not in ("", "rehearsal"):
             raise JujuError(f"controller {controller} not found")
@@ -171,17 +171,17 @@ class Call:
         return self.model.applications[name]
 
     def model_alive(self) -> None:
-        """Refuse to add to a model that goes."""
+        """Raise JujuError if the model is being removed."""
         if self.model.life is not Life.ALIVE:
             raise JujuError(f'model "{self.model.name}" is no longer alive')
 
     def alive(self, application: Application) -> None:
-        """Refuse to change an application that goes."""
+        """Raise JujuError if the application is being removed."""
         if application.life is not Life.ALIVE:
             raise JujuError(f'application "{application.name}" is not alive')
 
     def unit(self, name: str) -> Unit:
-        """Return a unit of the model, also by `application/leader`."""
+        """Return a unit of the model; `application/leader` names the leader."""
         application, _, number = name.partition("/")
         if number == "leader":
             leader = self.application(application).leader
@@ -196,17 +196,17 @@ class Call:
             raise JujuError(f'unit "{name}" not found') from None
 
     def charm(self, reference: str, base: Path | None = None) -> tuple[charms.Charm, str]:
-        """Return the charm that a reference means, and its origin."""
+        """Return the charm that a reference names, and its origin."""
         return charms.find(reference, base or self.cwd, self.replacements)
 
     # Files
 
     def path(self, name: str) -> Path:
-        """Return the path of a file named on the command line."""
+        """Return the path of a file from the command line."""
         return self.cwd / Path(name).expanduser()
 
     def read(self, name: str) -> str:
-        """Return what a file says; `-` is standard input."""
+        """Return the text of a file; `-` is standard input."""
         if name == "-":
             return self.read_input()
         try:

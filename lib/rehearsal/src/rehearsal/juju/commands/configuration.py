@@ -1,4 +1,4 @@
-"""`juju config`: options checked before anything changes."""
+"""`juju config`: it checks all options before it changes any."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rehearsal.juju.options import OptionSpec
 from rehearsal.juju.state import Application
 
 TRUST = OptionSpec("trust", "boolean", False, "Does this application have access to trusted credentials")
-"""The one option that every application has beside those of its charm."""
+"""The one option that every application has besides those of its charm."""
 
 _LARGEST = 5 << 20
 
@@ -55,7 +55,7 @@ def config(call: Call) -> None:
 
 
 def _is_setting(words: Sequence[str], file: bool, reset: bool) -> bool:
-    """Whether values are set, or else one or all are shown; raises JujuError if it is neither."""
+    """Return True to set values, False to show one or all; raises JujuError if the words mix these."""
     with_value = sum("=" in word for word in words)
     if 0 < with_value < len(words):
         raise JujuError("cannot set and retrieve values simultaneously", USAGE)
@@ -72,7 +72,7 @@ def _is_setting(words: Sequence[str], file: bool, reset: bool) -> bool:
 
 
 def apply(call: Call, application: Application, changes: dict[str, Any]) -> None:
-    """Set options that are checked, `trust` among them; None resets one."""
+    """Set checked options, including `trust`; None resets an option."""
     if "trust" in changes:
         call.engine.set_trust(call.model, application, bool(changes["trust"]))
     own = {key: value for key, value in changes.items() if key != "trust"}
@@ -81,13 +81,13 @@ def apply(call: Call, application: Application, changes: dict[str, Any]) -> None
 
 
 def given(call: Call, charm: Charm, application: str, said: Sequence[str]) -> dict[str, Any]:
-    """Return what several `--config` say: `key=value`, or a file.
+    """Return the options of all `--config` values, each of them `key=value` or a file.
 
     Args:
         call: the command.
-        charm: whose options they are.
-        application: whose section of a file is meant.
-        said: the values of the options.
+        charm: the charm with the options.
+        application: the application, which names the section of a file.
+        said: the `--config` values.
     """
     found: dict[str, Any] = {}
     for word in said:
@@ -99,7 +99,7 @@ def given(call: Call, charm: Charm, application: str, said: Sequence[str]) -> di
 
 
 def from_words(call: Call, charm: Charm, words: Sequence[str]) -> dict[str, Any]:
-    """Return options given as `key=value` or `key=@file`, in their types."""
+    """Return options from `key=value` or `key=@file` words, in their types."""
     found = {}
     for key, value in pairs(list(words)).items():
         text = _of_file(call, value[1:]) if value.startswith("@") else value
@@ -118,7 +118,7 @@ def _of_file(call: Call, name: str) -> str:
 
 
 def from_file(call: Call, charm: Charm, application: str, name: str) -> dict[str, Any]:
-    """Return the options that a YAML file has under the application's name."""
+    """Return the options under the application's name in a YAML file."""
     try:
         said = yaml.safe_load(call.read(name))
     except yaml.YAMLError as error:

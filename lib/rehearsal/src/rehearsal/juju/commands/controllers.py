@@ -1,4 +1,4 @@
-"""The controller, who uses it, and which version it is."""
+"""Commands about the controller, its user and its version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`juju deploy`: what is meant, and the deployment of one charm. Bundles are in `bundles.py`."""
+"""`juju deploy`: it tells charms from bundles, and deploys a charm. `bundles.py` deploys bundles."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NO_EFFECT = (
     option("--revision", type=number, default=None, help="The revision to deploy; no effect here"),
     options("--storage", help="Charm storage constraints; no effect here"),
 )
-"""Options that are accepted, with a warning: nothing here has pods of its own, disks or a store of charms."""
+"""Options that only cause a warning: applications here have no own pods or disks, and no charm store."""
 
 _CHARM_ONLY = ("bind", "config", "constraints", "num_units", "base", "resource", "device", "revision")
 _AMBIGUOUS = """The charm or bundle "{0}" is ambiguous.
@@ -77,20 +77,20 @@ def deploy(call: Call) -> None:
 
 
 def _refuse(call: Call, kind: str, names: Sequence[str]) -> None:
-    """Refuse options that do not go with what is deployed."""
+    """Refuse options that do not apply to a charm or a bundle."""
     if said := sorted(name.replace("_", "-") for name in names if getattr(call.arguments, name)):
         raise JujuError(f"options provided but not supported when deploying a {kind}: {', '.join(said)}")
 
 
 def _warn_of_no_effect(call: Call) -> None:
-    """Say which of the given options make no difference here."""
+    """Warn of given options that have no effect here."""
     for each in _NO_EFFECT:
         if getattr(call.arguments, each.dest, None):
             call.info(f"WARNING {each.names[0]} has no effect in a rehearsal")
 
 
 def _bundle(call: Call) -> Path | None:
-    """Return the bundle that is meant, if it is one: a YAML file, or a folder with a bundle.yaml."""
+    """Return the bundle's file, a YAML file or a folder's bundle.yaml; None if the user names a charm."""
     said = call.arguments.charm
     path = call.path(said)
     local = said.startswith((".", "/", "~"))
@@ -138,7 +138,7 @@ def _deploy_charm(call: Call) -> None:
 
 
 def _say(call: Call, name: str, charm: Charm, channel: str) -> None:
-    """Say what is deployed; a local charm is deployed even if only a dry run is asked for, as by Juju."""
+    """Print what is deployed; as in Juju, even a dry run deploys a local charm."""
     on = "on ubuntu@24.04/stable"
     if not channel:
         if call.arguments.dry_run:

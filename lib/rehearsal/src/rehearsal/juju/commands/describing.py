@@ -1,4 +1,4 @@
-"""`juju show-unit` and `juju show-application`: one thing in full."""
+"""`juju show-unit` and `juju show-application`: all details of one unit or application."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _unit(call: Call, application: Application, unit: Unit) -> dict[str, Any]:
 
 
 def _relation(call: Call, relation: Relation, unit: Unit) -> dict[str, Any]:
-    """Return what a unit's relation holds: the remote application's data, and that of the units."""
+    """Return a unit's relation with its data: the remote application's, and the units'."""
     own, remote = relation.end(unit.application), relation.remote(unit.application)
     other = relation.end(remote)
     bag = relation.application_data.get(remote)

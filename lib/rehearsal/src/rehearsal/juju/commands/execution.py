@@ -1,4 +1,4 @@
-"""Running something on a unit: `juju exec`, and the `juju-exec` that a charm's own process calls."""
+"""Run a command on a unit: `juju exec`, and `juju-exec`, which a charm's own process calls."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rehearsal.juju.state import Task
 
 _DISPATCH = re.compile(r"JUJU_DISPATCH_PATH=hooks/([\w-]+)\s+\S*dispatch")
 _WAIT = 300.0
-"""Seconds that Juju waits by default."""
+"""Default of `--wait`, in seconds."""
 
 
 @command(
@@ -61,14 +61,14 @@ def execute(call: Call) -> int:
 
 
 def juju_exec(call: Call, argv: list[str]) -> int:
-    """Run `juju-exec UNIT COMMAND`: the dispatch of an event, the way charms' watchers ask for one.
+    """Run `juju-exec UNIT COMMAND`, with which charms' watchers dispatch an event.
 
     Args:
-        call: where it was called.
-        argv: what follows the program's name.
+        call: the run of the command.
+        argv: the words after the program's name.
 
     Returns:
-        0 if the event was handled.
+        0 if the charm handled the event.
     """
     words = [word for word in argv if word not in ("-u", "--unit", "--no-context")]
     if len(words) < 2:

@@ -1,4 +1,4 @@
-"""`juju export-bundle`: the model as a bundle that can be deployed again."""
+"""`juju export-bundle`: write the model as a bundle that can be deployed again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`juju help`, and what a command's `--help` prints."""
+"""The output of `juju help`, and of a command's `--help`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Commands:
 
 
 def everything() -> str:
-    """Return what there is, one line for each command."""
+    """Return the help of `juju`, with one line for each command."""
     return _HEADER + commands() + '\nSee "juju help <command>" for one of them.\n'
 
 
 def commands() -> str:
-    """Return the commands by name, with what each does."""
+    """Return the commands in the order of their names, with their summaries."""
     entries = sorted({entry.names[0]: entry.summary for entry in REGISTRY.values()}.items())
     width = max(len(name) for name, _ in entries)
     return "".join(f"    {name:{width}}  {summary}\n" for name, summary in entries)

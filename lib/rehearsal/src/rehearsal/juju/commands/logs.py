@@ -15,7 +15,7 @@ from rehearsal.juju.state import LogLine, Model
 
 _LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR")
 _SHOWN = 10
-"""Lines that Juju shows if nothing else is asked for."""
+"""Number of lines that Juju shows by default."""
 
 _EXCLUSIVE = (
     ("tail", "no_tail"),
@@ -87,7 +87,7 @@ def _check(call: Call) -> None:
 
 
 def _chosen(call: Call, lines: list[LogLine]) -> list[LogLine]:
-    """Return the lines to begin with: the last ones, or from the beginning with --replay; 0 means all."""
+    """Return the lines to show first: the last ones, or the first ones with --replay; 0 means all."""
     arguments = call.arguments
     if arguments.replay:
         return lines[: arguments.limit] if arguments.limit else lines
@@ -96,12 +96,12 @@ def _chosen(call: Call, lines: list[LogLine]) -> list[LogLine]:
 
 
 def _after(model: Model, last: LogLine | None) -> list[LogLine]:
-    """Return the lines that have come after one."""
+    """Return the lines after a line."""
     return list(itertools.takewhile(lambda line: line is not last, reversed(model.log)))[::-1]
 
 
 class _Wanted:
-    """Which lines are wanted, and in which form."""
+    """Selects lines by the options, and formats them."""
 
     def __init__(self, call: Call):
         said = call.arguments
@@ -138,7 +138,7 @@ def _any(entity: str, patterns: list[str]) -> bool:
 
 
 def _entity(said: str) -> str:
-    """Return the pattern of what a user calls an entity: `web` is every unit, `web/0` one."""
+    """Return the pattern for a user's name of entities: `web` means every unit, `web/0` one unit."""
     if "*" in said or said.startswith(("unit-", "controller-", "application-")):
         return said
     application, sign, unit = said.partition("/")

@@ -1,4 +1,4 @@
-"""Models: added, listed, shown, chosen, destroyed."""
+"""Commands that add, list, show, select and destroy models."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _state(model: Model) -> str:
 
 
 def _known(model: Model) -> dict[str, Any]:
-    """Return what both `models` and `show-model` say."""
+    """Return the fields that `models` and `show-model` share."""
     return {
         "name": f"admin/{model.name}",
         "short-name": model.name,
@@ -218,7 +218,7 @@ def destroy_model(call: Call) -> None:
 
 
 def _await_end(call: Call, model: Model) -> None:
-    """Say what is left of a model until nothing is."""
+    """Report how many applications are left, until the model is gone."""
     models = call.engine.models
     left = -1
     while True:

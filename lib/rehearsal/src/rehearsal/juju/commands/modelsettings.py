@@ -1,4 +1,4 @@
-"""`juju model-config`: settings of a model. Those that the rehearsal acts on are checked."""
+"""`juju model-config`: settings of a model. It checks those that have an effect in a rehearsal."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ DEFAULTS: dict[str, Any] = {
     "mode": "requires-prompts",
     "update-status-hook-interval": "5m",
 }
-"""Some of Juju's, among them all that make a difference here (juju/juju, environs/config/config.go)."""
+"""Some of Juju's defaults, with all that have an effect here (juju/juju, environs/config/config.go)."""
 
 _TRUTH = {"true": True, "false": False}
 
 
 def checked(key: str, value: Any) -> Any:
-    """Return a setting in its type; raises JujuError in Juju's words if it has another one."""
+    """Convert a setting to its type; raises JujuError in Juju's words if that fails."""
     text = str(value).lower() if isinstance(value, bool) else str(value)
     if isinstance(DEFAULTS.get(key), bool):
         if text not in _TRUTH:

@@ -1,4 +1,4 @@
-"""Command lines, read as Juju reads them: options anywhere, and what is wrong in its words."""
+"""Parse command lines as Juju does: options may stand anywhere, errors are in Juju's words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rehearsal.juju.commands.registry import Command, Option, flag, option
 from rehearsal.juju.errors import JujuError
 
 USAGE = 2
-"""The exit status of a command line that means nothing."""
+"""The exit status for a wrong command line."""
 
 MODEL = option(
     "-m", "--model", help="Model to operate in. Accepts [<controller name>:]<model name>|<model UUID>"
@@ -25,7 +25,7 @@ _EVERYWHERE = (
     flag("--no-color"),
     option("--logging-config"),
 )
-"""Options that every command takes and that make no difference here."""
+"""Options that every command takes, and that have no effect here."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -34,14 +34,14 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(command: Command, argv: list[str]) -> argparse.Namespace:
-    """Return what a command line says.
+    """Return the parsed command line.
 
     Args:
         command: the command.
-        argv: what follows its name.
+        argv: the words after its name.
 
     Raises:
-        JujuError: with exit status 2, if it says nothing that the command takes.
+        JujuError: with exit status 2, if the command does not take these words.
     """
     every = (*command.options, MODEL, *_EVERYWHERE)
     parser = _Parser(add_help=False, allow_abbrev=False, exit_on_error=False)
@@ -58,14 +58,14 @@ def parse(command: Command, argv: list[str]) -> argparse.Namespace:
         raise JujuError(f"option provided but not defined: {unknown[0].partition('=')[0]}", USAGE)
     for name, value in said.items():
         setattr(found, name, value)
-    # What was said, where a false differs from nothing said.
+    # Tells `--flag=false` from a missing flag.
     found.said = said
     _assign(command, found, found._words + argv[end + 1 :])
     return found
 
 
 def _said_of_flags(every: tuple[Option, ...], argv: list[str]) -> tuple[list[str], dict[str, bool]]:
-    """Take out what is said of flags with a value: `--trust=false`."""
+    """Split off flags with a value, such as `--trust=false`; return the other words, and these flags."""
     flags = {name: each for each in every if each.is_flag for name in each.names}
     kept, said = [], {}
     for word in argv:
@@ -89,7 +89,7 @@ def _refusal(error: argparse.ArgumentError, typed: list[str]) -> str:
 
 
 def _assign(command: Command, found: argparse.Namespace, words: list[str]) -> None:
-    """Give the words their names."""
+    """Set the words of the command line as attributes, by name."""
     for word in command.words:
         if word.missing and not words:
             raise JujuError(word.missing, USAGE)

@@ -13,7 +13,7 @@ from typing import Any
 from rehearsal.juju.errors import JujuError
 
 Scope = Mapping[str, Any]
-"""What the names in a query stand for; a collection is a mapping of names to scopes."""
+"""The values of the names in a query; a collection is a mapping of names to scopes."""
 
 Expression = Callable[[Scope], Any]
 
@@ -44,17 +44,17 @@ _CONSTANTS = {"true": True, "false": False}
 
 
 def compiled(query: str) -> Callable[[Scope], bool]:
-    """Return what decides a query.
+    """Compile a query.
 
     Args:
         query: comparisons with `&&`, `||`, brackets, and the functions len, startsWith, endsWith and
             forEach(collection, name => condition).
 
     Returns:
-        a function of a scope; it raises JujuError for a name that is not there.
+        a function that decides the query for a scope; it raises JujuError for an unknown name.
 
     Raises:
-        JujuError: if it is no query.
+        JujuError: if the query has a syntax error.
     """
     parser = _Parser(query)
     expression = parser.expression()
@@ -85,7 +85,7 @@ class _Parser:
         return self._tokens[self._next] if self._next < len(self._tokens) else ("end", "")
 
     def _take(self, *signs: str) -> str:
-        """Return the next sign if it is one of these, and go on."""
+        """Consume and return the next sign if it is one of these; else return an empty text."""
         kind, text = self._peek()
         if kind == "sign" and text in signs:
             self._next += 1
@@ -97,7 +97,7 @@ class _Parser:
             self._refuse(self._peek()[1])
 
     def end(self) -> None:
-        """Refuse what is left; a semicolon may be."""
+        """Refuse any text after the query, except a semicolon."""
         self._take(";")
         if self._peek()[0] != "end":
             self._refuse(self._peek()[1])

@@ -1,4 +1,4 @@
-"""Another revision of a charm, and its resources."""
+"""`juju refresh`: change an application's charm, and its resources."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _charm(call: Call, application: Application) -> tuple[Charm, str]:
 
 
 def _keep_relations(call: Call, application: Application, charm: Charm) -> None:
-    """Refuse a charm without an endpoint that is related (state/application.go, checkRelationsOps)."""
+    """Refuse a charm that lacks an endpoint of a relation (state/application.go, checkRelationsOps)."""
     for relation in call.model.relations_of(application.name):
         end = relation.end(application.name)
         if end is None:
@@ -98,7 +98,7 @@ def _keep_relations(call: Call, application: Application, charm: Charm) -> None:
 
 
 def replace_charm(call: Call, application: Application, charm: Charm, channel: str) -> None:
-    """Run another charm. Options that it has not, or of another type, are unset, as by Juju."""
+    """Run another charm. Like Juju, unset options that it lacks or that have another type in it."""
     application.channel = channel
     call.engine.refresh(call.model, application, charm)
     lost: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""How a command says what it is called, what it takes and what it does."""
+"""The register of commands: their names, words, options and functions."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from rehearsal.juju.commands.call import Call
 from rehearsal.juju.errors import JujuError
 
 Function = Callable[[Call], int | None]
-"""Does what a command does; returns the exit status, None for 0."""
+"""Runs a command; returns the exit status, or None for 0."""
 
 
 @dataclass(frozen=True)
 class Word:
-    """A word of the command line that is no option.
+    """A word of the command line that is not an option.
 
     Attributes:
-        name: of the attribute that it becomes.
-        missing: what is said if it is not there; empty if it may be missing.
-        many: whether it is all words that are left.
+        name: the attribute for it in the parsed command line.
+        missing: the error message if it is missing; empty if it is optional.
+        many: whether it takes all remaining words.
     """
 
     name: str
@@ -36,8 +36,8 @@ class Option:
 
     Attributes:
         names: such as `-m` and `--model`.
-        help: what it is for.
-        details: what argparse is to know.
+        help: its description.
+        details: arguments of argparse's `add_argument`.
     """
 
     names: tuple[str, ...]
@@ -46,7 +46,7 @@ class Option:
 
     @property
     def dest(self) -> str:
-        """The attribute that it becomes."""
+        """The attribute for it in the parsed command line."""
         longest = max(self.names, key=len)
         return self.details.get("dest") or longest.lstrip("-").replace("-", "_")
 
@@ -58,15 +58,15 @@ class Option:
 
 @dataclass(frozen=True)
 class Command:
-    """A command of Juju's.
+    """A Juju command.
 
     Attributes:
         names: the name, and its aliases.
-        usage: what follows the name in its help.
-        words: what it takes besides options.
-        options: those of its own.
-        function: what it does; its docstring is the command's summary, in Juju's words.
-        locked: whether the engine stands still meanwhile.
+        usage: the usage line of its help, after the name.
+        words: its words besides options.
+        options: its own options.
+        function: runs it; the first line of its docstring is the command's summary, in Juju's words.
+        locked: whether the command holds the engine's lock.
     """
 
     names: tuple[str, ...]
@@ -78,12 +78,12 @@ class Command:
 
     @property
     def summary(self) -> str:
-        """One line on what it does."""
+        """A one-line description."""
         return (self.function.__doc__ or "").strip().splitlines()[0]
 
 
 REGISTRY: dict[str, Command] = {}
-"""Every command by each of its names."""
+"""All commands, by each of their names."""
 
 
 def command(
@@ -97,10 +97,10 @@ def command(
 
     Args:
         *names: the name, and its aliases.
-        usage: what follows the name in its help.
-        words: what it takes besides options.
+        usage: the usage line of its help, after the name.
+        words: its words besides options.
         options: its options besides `-m`.
-        locked: whether the engine stands still meanwhile; not for a command that waits or asks.
+        locked: whether the command holds the engine's lock; False for a command that waits or asks.
     """
 
     def register(function: Function) -> Function:
@@ -112,12 +112,12 @@ def command(
 
 
 def option(*names: str, help: str = "", **details: Any) -> Option:
-    """Describe an option with a value, as argparse takes it."""
+    """Describe an option with a value; `details` are arguments of argparse's `add_argument`."""
     return Option(names, help, {"default": "", **details})
 
 
 def options(*names: str, help: str = "", **details: Any) -> Option:
-    """Describe an option that may be given several times."""
+    """Describe an option that the user may give several times."""
     return Option(names, help, {"default": [], "action": "append", **details})
 
 
@@ -141,7 +141,7 @@ def output(*formats: str) -> Option:
 
 
 def number(text: str) -> int:
-    """Read a whole number."""
+    """Parse a whole number."""
     try:
         return int(text)
     except ValueError:
@@ -150,7 +150,7 @@ def number(text: str) -> int:
 
 
 def duration(text: str) -> float:
-    """Read a duration such as `5m30s`, as seconds."""
+    """Parse a duration such as `5m30s`; return seconds."""
     try:
         return durations.seconds(text)
     except JujuError as error:

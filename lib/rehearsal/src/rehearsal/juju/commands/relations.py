@@ -1,4 +1,4 @@
-"""Integrating applications, and breaking that up."""
+"""`juju integrate` and `juju remove-relation`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resources of charms, and the channels that charms come from."""
+"""Resources of charms, and channels of charms."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _RISKS = ("stable", "candidate", "beta", "edge")
 
 
 def full_channel(channel: str) -> str:
-    """Return a channel with track and risk, as Juju completes it: `edge` is `latest/edge`."""
+    """Complete a channel with track and risk as Juju does: `edge` is `latest/edge`."""
     if not channel:
         return "latest/stable"
     if "/" in channel:
@@ -27,9 +27,9 @@ def full_channel(channel: str) -> str:
 
 
 def checked(call: Call, charm: Charm, said: Sequence[str]) -> dict[str, str]:
-    """Return what `name=value` words give, by name: an image's reference, or the path of a file.
+    """Return the resources of `name=value` words: an image's reference or the path of a file, by name.
 
-    A file stands for a resource of type `file`, and for an image with credentials.
+    A file provides a resource of type `file`, or an image with credentials.
     """
     return {name: _value(call, charm, name, value) for name, value in pairs(list(said)).items()}
 
@@ -48,7 +48,7 @@ def _value(call: Call, charm: Charm, name: str, value: str) -> str:
 
 
 def need_images(charm: Charm, given: Mapping[str, str]) -> None:
-    """Refuse a local charm without its images: no store has any for it."""
+    """Refuse a local charm if an image is not given, since no store provides it."""
     images = [name for name, spec in charm.resources.items() if spec.type == "oci-image"]
     if missing := sorted(set(images) - set(given)):
         raise JujuError(f"local charm missing OCI images for: {', '.join(missing)}")

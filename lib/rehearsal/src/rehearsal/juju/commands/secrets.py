@@ -1,6 +1,6 @@
-"""Secrets of the model's user, and a look at all others.
+"""Commands that change the user's secrets, and show all secrets.
 
-Facts: juju/juju 3.6, cmd/juju/secrets (what is printed) and core/secrets (keys and values).
+Facts: juju/juju 3.6, cmd/juju/secrets (output) and core/secrets (keys and values).
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ def show_secret(call: Call) -> None:
 
 
 def _own(call: Call, reference: str) -> Secret:
-    """Return a secret of the user's: charms' are theirs to change."""
+    """Return a user's secret; refuse a charm's secret, which only the charm may change."""
     secret = secrets.find(call.model, reference)
     if secret.owner:
         raise JujuError("permission denied (unauthorized access)")
@@ -199,7 +199,7 @@ def _owner(secret: Secret) -> str:
 
 
 def _owned_by(call: Call, secret: Secret, owner: str) -> bool:
-    """Whether a secret is of the owner that `--owner` names: by its tag, as Juju wants it."""
+    """Return whether the owner that `--owner` names by its tag, as Juju requires, owns a secret."""
     if not owner:
         return True
     kind, sign, name = owner.partition("-")
@@ -243,7 +243,7 @@ def _access(model: Model, secret: Secret) -> list[dict[str, str]]:
 
 
 def _content(call: Call) -> dict[str, str]:
-    """Return the content: `key=value`, `key#file=path` and `key#base64=...` words, and a YAML file."""
+    """Return the content from `key=value`, `key#file=path` and `key#base64=...` words, and a YAML file."""
     content: dict[str, str] = {}
     for word in call.arguments.words:
         key, sign, value = word.partition("=")

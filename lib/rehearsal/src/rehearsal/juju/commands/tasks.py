@@ -1,4 +1,4 @@
-"""Operations and their tasks: how they are reported while they run, and afterwards.
+"""Operations and their tasks: report them while they run, and afterwards.
 
 Facts: juju/juju 3.6, cmd/juju/action/common.go, showtask.go and showoperation.go.
 """
@@ -20,7 +20,7 @@ WAITING: tuple[Option, ...] = (
     option("--wait", type=duration, default=None, help="Maximum wait time for a task to complete"),
     flag("--background", help="Run the task in the background"),
 )
-"""The options of commands that run something."""
+"""The options of commands that run tasks."""
 
 _AFTERWARDS: tuple[Option, ...] = (
     option("--wait", type=duration, default=None, help="Maximum wait time for a task to complete"),
@@ -31,12 +31,12 @@ _NOT_SHOWN = ("return-code", "stdout", "stderr")
 
 
 def over(task: Task) -> bool:
-    """Whether a task has ended."""
+    """Return whether a task has ended."""
     return task.status in ("completed", "failed")
 
 
 def return_code(task: Task) -> int:
-    """Return the exit status of what a task ran: an action that says itself that it failed has ended well."""
+    """Return a task's exit status; it is 0 for an action that reports its own failure."""
     ended = re.fullmatch(r"exit status (\d+)", task.message)
     return int(ended[1]) if ended else 0
 
@@ -46,13 +46,13 @@ def _tag(unit: str) -> str:
 
 
 class Operation:
-    """Tasks that one command starts on one or more units.
+    """The tasks that one command starts on one or more units.
 
-    It is made and added to while the engine stands still.
+    Hold the engine's lock to make it and to add tasks.
 
     Args:
         call: the command.
-        name: of the action; juju-exec says nothing unless it is asked to.
+        name: the action's name, or `juju-exec`, which prints less.
     """
 
     def __init__(self, call: Call, name: str):
@@ -65,7 +65,7 @@ class Operation:
         model.next_task += 1
 
     def add(self, unit: str, start: Callable[[Unit], Task]) -> None:
-        """Start a task on a unit; what is refused is reported with the others."""
+        """Start a task on a unit; keep a refusal for `report`."""
         try:
             task = start(self._call.unit(unit))
         except JujuError as error:
@@ -75,10 +75,10 @@ class Operation:
         self._tasks.append(task)
 
     def report(self, seconds: float) -> int:
-        """Say what runs, wait for its end, print what came of it.
+        """Print the tasks, wait for their end, and print the results.
 
         Args:
-            seconds: to wait at most.
+            seconds: the longest wait.
 
         Returns:
             the exit status.
@@ -151,7 +151,7 @@ class Operation:
 
 
 def described(task: Task) -> dict[str, Any]:
-    """Return a task as Juju shows it."""
+    """Return a task in Juju's format."""
     said: dict[str, Any] = {"id": str(task.id), "unit": task.unit, "status": task.status}
     if task.message:
         said["message"] = task.message
@@ -165,7 +165,7 @@ def described(task: Task) -> dict[str, Any]:
 
 
 def plain(said: dict[str, dict[str, Any]]) -> str:
-    """Return what people read of one or more tasks, by unit."""
+    """Return one or more tasks by unit as text for people."""
     shown = {unit: _shown(task) for unit, task in said.items()}
     if len(shown) > 1:
         return as_yaml(
@@ -253,7 +253,7 @@ def _number(call: Call, what: str) -> int:
 
 
 def _wait(call: Call, ended: Callable[[], bool]) -> None:
-    """Wait as the options say; what has not ended by then is shown as it is."""
+    """Wait as long as --watch or --wait says; the tasks may still run afterwards."""
     if call.arguments.watch and call.arguments.wait is not None:
         raise JujuError("specify either --watch or --wait but not both", USAGE)
     if call.arguments.watch or call.arguments.wait is not None:

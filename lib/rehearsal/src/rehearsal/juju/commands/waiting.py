@@ -1,4 +1,4 @@
-"""`juju wait-for`: until an application, a unit or the model is as asked.
+"""`juju wait-for`: wait until an application, a unit or a model meets a query.
 
 Facts: juju/juju 3.6, cmd/juju/waitfor.
 """
@@ -57,7 +57,7 @@ def wait_for(call: Call) -> None:
 
 
 class _Waiting:
-    """What is waited for, and how it looks."""
+    """The entity that the command waits for, and its last known state."""
 
     def __init__(self, call: Call, holds: Any):
         self._call = call
@@ -67,7 +67,7 @@ class _Waiting:
         self.properties: dict[str, Any] = {}
 
     def reached(self) -> bool:
-        """Look once more; raises JujuError if what was there has been removed."""
+        """Check the query again; raises JujuError if the entity has been removed meanwhile."""
         kind, name = self._call.arguments.kind, self._call.arguments.name
         scope = self._scope(kind, name)
         if scope is None:
@@ -82,7 +82,7 @@ class _Waiting:
         return self._holds(scope)
 
     def _scope(self, kind: str, name: str) -> dict[str, Any] | None:
-        """Return what a query may speak of, or None if the entity is not there."""
+        """Return the scope of a query, or None if the entity does not exist."""
         engine = self._call.engine
         if kind == "model":
             model = engine.models.get(name)
