@@ -1,7 +1,7 @@
-"""What Juju's hook tools answer in a hook: ops-scenario's, and what Juju does differently.
+"""Juju's hook tools: those of ops-scenario, corrected where Juju behaves differently.
 
-ops-scenario stands in for Juju in unit tests, where one hook is looked at by itself. Here a hook is one of
-many, in a process of its own, so what it says must reach the model as it is said, and secrets have a history.
+ops-scenario stands in for Juju in unit tests, which look at one hook by itself. Here a hook is one of many,
+in a process of its own. So its log must reach the model at once, and secrets have a history.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from rehearsal.juju.errors import JujuError
 from rehearsal.juju.secrets import check_size, new_id
 
 LOG = "log"
-"""File beside the hook's other output: one JSON list `[level, message]` a line."""
+"""Name of the hook's log file, beside its other output: each line is a JSON list `[level, message]`."""
 
 
 class Backend(mocking._MockModelBackend):
     """The hook tools of one hook.
 
     Args:
-        request: what the hook was asked with (`request.py`).
-        given: the same as ops-scenario's State; the hook writes into it.
-        context: keeps what a State does not.
-        log: where juju-log writes, line by line, so that nothing is lost with the process.
+        request: the hook's request (`request.py`).
+        given: the request as ops-scenario's State; the hook writes into it.
+        context: holds the data that a State cannot hold.
+        log: the file that juju-log writes, line by line, so that nothing is lost with the process.
     """
 
     def __init__(
@@ -43,16 +43,16 @@ class Backend(mocking._MockModelBackend):
         self._withheld = set(request["withheld"])
         self._members = {said["id"]: said["members"] for said in request["relations"]}
         self.read: dict[str, tuple[int, str | None]] = {}
-        """Secret id to the revision tracked from now on and the label, for the secrets that were read."""
+        """Secrets that the hook read: id to the revision that it tracks from now on, and the label."""
         self.removed_revisions: list[tuple[str, int]] = []
 
     def juju_log(self, level: str, message: str) -> None:
-        """Log at once: what a hook says is kept even if it fails."""
+        """Log at once, so that a failing hook's messages are kept."""
         self._log.write(json.dumps([level, message]) + "\n")
         self._log.flush()
 
     def relation_list(self, relation_id: int, *, relation_name: str | None = None) -> tuple[str, ...]:
-        """List who takes part: no longer who departs in this very hook, whose data is still readable."""
+        """List the members, without the unit that departs in this hook; its data stays readable."""
         self._get_relation_by_id(relation_id, relation_name)
         return tuple(self._members[relation_id])
 
@@ -61,7 +61,7 @@ class Backend(mocking._MockModelBackend):
         _check_size(content)
         secret = self._get_secret(super().secret_add(content, **details))
         object.__setattr__(secret, "id", f"secret:{new_id()}")
-        # It is found by its hash, which is that of its identifier.
+        # Build the set again: a secret's hash is that of its identifier.
         self._state._update_secrets(frozenset(list(self._state.secrets)))
         return secret.id
 
@@ -73,9 +73,9 @@ class Backend(mocking._MockModelBackend):
         refresh: bool = False,
         peek: bool = False,
     ) -> dict[str, str]:
-        """Return the content; whoever reads a secret tracks a revision of it from then on, even by a peek.
+        """Return the content; from then on the reader tracks a revision of the secret, even after a peek.
 
-        A user's secret that was not granted is denied, where an application's is not found
+        Without a grant, Juju denies a user's secret, and does not find an application's secret
         (canonical/operator, issue 1229).
         """
         if id and id.rpartition(":")[2].rpartition("/")[2] in self._withheld:
@@ -86,7 +86,7 @@ class Backend(mocking._MockModelBackend):
         return content
 
     def secret_set(self, id: str, *, content: dict[str, str] | None = None, **details: Any) -> None:
-        """Change a secret; the same content again is no new revision (Juju 3.6)."""
+        """Change a secret; unchanged content makes no new revision (Juju 3.6)."""
         _check_size(content or {})
         before = self._get_secret(id)
         latest, held = before._latest_revision, before.latest_content
@@ -95,7 +95,7 @@ class Backend(mocking._MockModelBackend):
         object.__setattr__(before, "_latest_revision", latest + revised)
 
     def secret_remove(self, id: str, *, revision: int | None = None) -> None:
-        """Remove a secret or a revision of it; Juju lets an owner remove any."""
+        """Remove a secret or one of its revisions; Juju lets an owner remove any revision."""
         if revision is None:
             super().secret_remove(id)
             return
@@ -105,7 +105,7 @@ class Backend(mocking._MockModelBackend):
 
 
 def _check_size(content: dict[str, str]) -> None:
-    """Fail as the hook tool does if a secret may not be so large."""
+    """Fail as the hook tool does if a secret is too large."""
     try:
         check_size(content)
     except JujuError as error:

@@ -1,6 +1,6 @@
-"""How the engine and its workers speak: messages over a socket, each its length and its pickle.
+"""Messages between the engine and its workers, over a socket: each is a length and a pickle.
 
-The sockets lie in the rehearsal's own folder, which nobody else may enter.
+The sockets are in the rehearsal's own folder, which no other user may enter.
 """
 
 from __future__ import annotations

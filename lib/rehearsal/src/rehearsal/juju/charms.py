@@ -1,6 +1,6 @@
-"""Charms: what their metadata says, and where a name or a path leads.
+"""Charms: their metadata, and the charm that a name or a path refers to.
 
-A charm is a source folder; nothing is unpacked. What its files must say is in `rehearsal.juju.metadata`.
+A charm is a source folder; nothing is unpacked. `rehearsal.juju.metadata` checks its files.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class ResourceSpec:
 
 @dataclass(frozen=True)
 class Charm:
-    """A charm's metadata, checked, and where its source lies."""
+    """A charm's checked metadata, and its source folder."""
 
     name: str
     path: Path
@@ -52,12 +52,12 @@ class Charm:
 
     @property
     def stand_in(self) -> bool:
-        """Whether it plays a charm of Charmhub."""
+        """Whether the charm is a stand-in for one on Charmhub."""
         return STAND_INS in self.path.parents
 
     @cached_property
     def endpoints(self) -> dict[str, EndpointSpec]:
-        """The endpoints by name, `juju-info` not among them."""
+        """The endpoints by name, without `juju-info`."""
         found = {}
         for role in metadata.ROLES:
             for name, said in (self.metadata.get(role) or {}).items():
@@ -77,7 +77,7 @@ class Charm:
 
     @cached_property
     def actions(self) -> dict[str, dict[str, Any]]:
-        """The actions by name, as the metadata has them."""
+        """The actions of the metadata, by name."""
         said = self.metadata.get("actions") or {}
         return {name: action or {} for name, action in said.items()}
 
@@ -92,14 +92,14 @@ class Charm:
 
     @property
     def storage(self) -> list[str]:
-        """The names of the storage that the charm can be given."""
+        """The names of the storage that the charm declares."""
         return list(self.metadata.get("storage") or {})
 
     @property
     def needs_trust(self) -> bool:
-        """Whether the charm needs rights on the cluster: it assumes `k8s-api`.
+        """Whether the charm needs rights on the cluster, that is, assumes `k8s-api`.
 
-        Juju itself reads this only as "a Kubernetes model"; that the charm uses the API is our convention.
+        To Juju, `k8s-api` only means "a Kubernetes model"; by our convention, the charm also uses the API.
         """
         return "k8s-api" in (self.metadata.get("assumes") or [])
 
@@ -109,28 +109,28 @@ class Charm:
         return list(self.metadata.get("containers") or {})
 
     def defaults(self) -> dict[str, Any]:
-        """The options that have a default."""
+        """Return the options that have a default, with their defaults."""
         return {name: option.default for name, option in self.options.items() if option.default is not None}
 
 
 def load(path: Path) -> Charm:
-    """Return the charm whose source is the folder `path`.
+    """Return the charm in the source folder `path`.
 
     Raises:
-        CharmError: in one sentence with file and place, if it is not a charm that Juju would take.
+        CharmError: if Juju would refuse the charm; one sentence with file and place.
     """
     said = metadata.read(path)
     return Charm(said["name"], path.resolve(), said)
 
 
 def find(reference: str, base: Path, replacements: Mapping[str, Path] | None = None) -> tuple[Charm, str]:
-    """Return the charm that a reference means, and its origin: `local` or `charmhub`.
+    """Return the charm that a reference names, and its origin: `local` or `charmhub`.
 
     Args:
-        reference: a path (`./charms/profiles`, or a packed charm, which need not be there: the source
-            folder that it lies in is what runs), or the name of a Charmhub charm.
+        reference: a path, or the name of a Charmhub charm. A path is a source folder (`./charms/profiles`)
+            or a packed charm in one: then the folder runs, and the packed file need not exist.
         base: the folder that paths are relative to.
-        replacements: folders that run in the place of Charmhub charms.
+        replacements: source folders that replace Charmhub charms, by name.
 
     Raises:
         JujuError: if there is no such charm.

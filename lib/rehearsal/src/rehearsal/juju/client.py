@@ -1,7 +1,7 @@
-"""The `juju` and `juju-exec` programs: they pass what was typed to the server and print its answer.
+"""The `juju` and `juju-exec` programs: they send the command line to the server and print its answer.
 
-Run by its path for every command, so it imports nothing that takes time to load: not json, socket, signal or
-pathlib. `server.py` describes the frames that pass.
+Every command runs this file by its path, so it avoids imports that load slowly: json, socket, signal and
+pathlib. `server.py` describes the frames.
 """
 
 import _socket
@@ -10,7 +10,7 @@ import sys
 
 
 def main() -> int:
-    """Send the command line, do what the server says; return the exit status."""
+    """Send the command line, obey the server's frames, and return the exit status."""
     channel = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:
         channel.connect(os.environ.get("REHEARSAL_SOCKET", ""))
@@ -24,7 +24,7 @@ def main() -> int:
         "environment": {key: os.environ[key] for key in kept if key in os.environ},
         "terminal": os.isatty(1),
     }
-    # ascii() carries words that are no UTF-8, too.
+    # ascii() also carries words that are not UTF-8.
     _send(channel, ascii(request).encode())
     while header := _receive(channel, 5):
         kind, content = header[:1], _receive(channel, int.from_bytes(header[1:], "big"))
@@ -42,7 +42,7 @@ def _send(channel: _socket.socket, content: bytes) -> None:
 
 
 def _receive(channel: _socket.socket, length: int) -> bytes:
-    """Return so many bytes; nothing if the server is gone."""
+    """Return `length` bytes; no bytes if the server is gone."""
     content = b""
     while len(content) < length:
         part = channel.recv(length - len(content))
@@ -58,7 +58,7 @@ def _write(descriptor: int, content: bytes) -> None:
 
 
 def _typed(*, whole: bool) -> bytes:
-    """Return standard input to its end, or one line of it."""
+    """Return all of standard input, or one line of it."""
     content = b""
     while part := os.read(0, 1 << 16 if whole else 1):
         content += part

@@ -1,6 +1,6 @@
-"""What a hook leaves: put into the model when it has succeeded, all at once, and only then.
+"""Apply a hook's results to the model, all at once and only if the hook succeeded.
 
-The other half of `resolver.py`: here is noted what a unit has seen.
+The counterpart of `resolver.py`: this module notes what a unit has seen.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from rehearsal.juju.secrets import commit_secrets, postpone_expiry, postpone_rot
 from rehearsal.juju.state import Hook, Life, Model, SeenRelation, Settings, Status, Unit, now
 
 RETRY_FIRST, RETRY_MOST = 5.0, 300.0
-"""Seconds between tries of a failed hook: doubled each time (juju/juju, internal/worker/uniter/uniter.go)."""
+"""First and longest wait, in seconds, before a retry of a failed hook; each wait doubles the last one
+(juju/juju, internal/worker/uniter/uniter.go)."""
 
 
 def before(model: Model, unit: Unit, hook: Hook) -> None:
-    """Note that a hook begins, and what Juju does before it (runhook.go, beforeHook)."""
+    """Note that a hook begins, and do what Juju does before it (runhook.go, beforeHook)."""
     unit.running, unit.config_given = hook, model.applications[unit.application].config_version
     # "The uniter no longer records when it is running the update-status hook."
     if hook.name != "update-status":
@@ -44,9 +45,9 @@ def _message(hook: Hook) -> str:
 
 
 def refusal(model: Model, unit: Unit, result: dict[str, Any]) -> str:
-    """Return why what a hook wrote cannot be taken, or nothing.
+    """Return why the model cannot accept what a hook wrote, or an empty text if it can.
 
-    Leadership may have moved while it ran; Juju checks it again when it writes.
+    Leadership may have moved while the hook ran; Juju checks it again at the write.
     """
     if model.applications[unit.application].leader == unit.name:
         return ""
@@ -60,13 +61,13 @@ def refusal(model: Model, unit: Unit, result: dict[str, Any]) -> str:
 
 
 def succeeded(model: Model, unit: Unit, hook: Hook, result: dict[str, Any], interval: float) -> None:
-    """Put in everything that a hook left.
+    """Apply all results of a hook to the model.
 
     Args:
         model: the unit's model.
-        unit: whose hook it was.
+        unit: the unit that ran the hook.
         hook: the hook.
-        result: what the worker said (`hooks.py`).
+        result: the worker's result (`hooks.py`).
         interval: seconds until the next update-status, if this was one.
     """
     application = model.applications[unit.application]
@@ -94,16 +95,16 @@ def succeeded(model: Model, unit: Unit, hook: Hook, result: dict[str, Any], inte
 
 
 def failed(model: Model, unit: Unit, hook: Hook, reason: str, action: dict[str, Any] | None = None) -> None:
-    """Note that a hook failed: the unit is in error, and nothing that the hook did is kept.
+    """Note that a hook failed: put the unit in error and drop the hook's results.
 
-    A failed action, or a failed event of the unit's own, is nobody's error but its caller's.
+    A failed action, or a failed event of the unit's own, is reported to its caller only.
 
     Args:
         model: the unit's model.
-        unit: whose hook it was.
+        unit: the unit that ran the hook.
         hook: the hook.
         reason: such as `exit status 1`.
-        action: what a failed action has said before it ended.
+        action: the results and log of a failed action.
     """
     if hook.task is not None:
         _finish_task(model, unit, hook.task, (action or {}) | {"failure": reason})
@@ -118,13 +119,13 @@ def failed(model: Model, unit: Unit, hook: Hook, reason: str, action: dict[str, 
 
 
 def skip(model: Model, unit: Unit, interval: float) -> None:
-    """Take the failed hook as run (`juju resolved --no-retry`), or as no longer needed."""
+    """Treat the failed hook as run (`juju resolved --no-retry`), or as no longer needed."""
     if unit.failed is not None:
         _done(model, unit, unit.failed, interval)
 
 
 def settled(unit: Unit) -> bool:
-    """Note that the unit has nothing to do; return whether that is new."""
+    """Mark the unit as idle; return whether it was not idle before."""
     if unit.agent.current == "idle":
         return False
     unit.agent = Status("idle")
@@ -132,7 +133,7 @@ def settled(unit: Unit) -> bool:
 
 
 def _done(model: Model, unit: Unit, hook: Hook, interval: float) -> None:
-    """Note what the unit has now seen, and what Juju does after the hook (runhook.go, afterHook)."""
+    """Note what the unit has now seen, and do what Juju does after the hook (runhook.go, afterHook)."""
     if hook.kind != "task":
         unit.failed, unit.retry_at, unit.retries = None, None, 0
     _seen(model, unit, hook, interval)

@@ -1,6 +1,6 @@
-"""What a user can do to models: the changes behind the commands.
+"""The changes that users make to models with commands.
 
-Every method is called with the lock held. Refusals are JujuErrors, in Juju's own words where it has some.
+Callers of every method hold the lock. Refusals are JujuErrors, in Juju's own words if Juju has some.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Controller(Upkeep):
         return model
 
     def destroy_model(self, model: Model, *, force: bool = False) -> None:
-        """Let a model go: its applications first. It is gone from `models` when its namespace is."""
+        """Begin to remove a model, applications first; it leaves `models` when its namespace is gone."""
         model.life = Life.DYING
         for application in list(model.applications.values()):
             self.remove_application(model, application, force=force)
@@ -73,13 +73,13 @@ class Controller(Upkeep):
         return application
 
     def attach_resources(self, model: Model, application: Application, given: Mapping[str, str]) -> None:
-        """Put in resources; a charm is told of a new one as it is of a new revision of itself."""
+        """Store resources; the charm gets the same hooks as for a new revision of itself."""
         if given:
             self._hosts.write_resources(model, application, given)
             self._replace_pods(model, application)
 
     def set_scale(self, model: Model, application: Application, scale: int) -> None:
-        """Have that many units; the highest numbers go first, as a StatefulSet has it."""
+        """Change the number of units; those with the highest numbers go first, as in a StatefulSet."""
         application.scale = scale
         for unit in application.units.values():
             if unit.number >= scale and unit.life is Life.ALIVE:
@@ -89,7 +89,7 @@ class Controller(Upkeep):
         self.poke()
 
     def remove_application(self, model: Model, application: Application, *, force: bool = False) -> None:
-        """Let an application go: its relations break, its units stop; by force without their hooks."""
+        """Begin to remove an application: break its relations, stop its units; `force` skips their hooks."""
         application.life = Life.DYING
         for relation in model.relations_of(application.name):
             relation.life = Life.DYING
@@ -98,7 +98,7 @@ class Controller(Upkeep):
         self.poke()
 
     def set_config(self, model: Model, application: Application, values: Mapping[str, Any]) -> None:
-        """Set options, or reset those whose value is None; only a change is told."""
+        """Set options, or reset those whose value is None; only a change causes config-changed."""
         defaults, merged = application.charm.defaults(), {**application.config, **values}
         merged = {key: value for key, value in merged.items() if value is not None}
         if defaults | merged != defaults | application.config:
@@ -107,14 +107,14 @@ class Controller(Upkeep):
         self.poke()
 
     def set_trust(self, model: Model, application: Application, trust: bool) -> None:
-        """Give or take the rights of `juju trust`; a change is told by config-changed."""
+        """Grant or revoke the rights of `juju trust`; a change causes config-changed."""
         changed, application.trust = application.trust != trust, trust
         self._namespace.trust(model, application)
         application.config_version += changed
         self.poke()
 
     def refresh(self, model: Model, application: Application, charm: Charm) -> None:
-        """Run another revision of a charm: on Kubernetes, in new pods."""
+        """Run another revision of a charm, in new pods as on Kubernetes."""
         application.charm = charm
         application.revision += 1
         self._relate_peers(model, application, charm)
@@ -122,7 +122,7 @@ class Controller(Upkeep):
         self._replace_pods(model, application)
 
     def move_leadership(self, application: Application, unit: Unit) -> None:
-        """Make another unit the leader, as happens to Juju's leases: the seam for tests of it."""
+        """Make another unit the leader, as when a lease of Juju's expires; tests call this."""
         for each in application.units.values():
             each.seen.leader = each.seen.leader and each is unit
         application.leader = unit.name
@@ -148,7 +148,7 @@ class Controller(Upkeep):
     def enqueue(
         self, model: Model, unit: Unit, kind: str, name: str, parameters: Mapping[str, Any] | None = None
     ) -> Task:
-        """Have a unit run an `action`, or `dispatch` an event that its own watcher asks for."""
+        """Queue a unit's task: an `action`, or the `dispatch` of an event that its watcher asks for."""
         task = Task(model.next_task, kind, unit.name, name, dict(parameters or {}))
         model.next_task += 1
         model.tasks[task.id] = task
@@ -157,7 +157,7 @@ class Controller(Upkeep):
         return task
 
     def resolve(self, model: Model, unit: Unit, *, retry: bool) -> None:
-        """Run the failed hook again, or take it as run."""
+        """Run the failed hook again, or treat it as run."""
         if unit.failed is None:
             raise JujuError(f'unit "{unit.name}" is not in an error state')
         if retry:
@@ -167,7 +167,7 @@ class Controller(Upkeep):
         self.poke()
 
     def _relate_peers(self, model: Model, application: Application, charm: Charm) -> None:
-        """Have the peer relations of a charm; a new revision may bring some."""
+        """Add the missing peer relations of a charm; a new revision may declare more."""
         relations = model.relations_of(application.name)
         there = {end.name for each in relations if (end := each.end(application.name))}
         for spec in charm.endpoints.values():

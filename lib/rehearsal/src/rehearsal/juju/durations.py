@@ -1,4 +1,4 @@
-"""Durations as Go, and so Juju, writes them."""
+"""Durations in Go's notation, which Juju uses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 
 
 def seconds(text: str) -> float:
-    """Return the seconds of a duration such as `1h30m`; raises JujuError if it is none."""
+    """Return a duration such as `1h30m` in seconds; raises JujuError if the text is no duration."""
     parts = _PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise JujuError(f'time: invalid duration "{text}"', 2)

@@ -1,4 +1,4 @@
-"""Which two endpoints a `juju integrate` means; refusals in Juju's own words.
+"""Find the two endpoints that `juju integrate` names; refuse in Juju's own words.
 
 Facts: juju/juju, state/state.go (InferEndpoints) and its errors.
 """
@@ -12,7 +12,7 @@ _COUNTERPART = {"provides": "requires", "requires": "provides"}
 
 
 def infer(model: Model, first: str, second: str) -> tuple[list[Endpoint], str]:
-    """Return the two endpoints, `application[:endpoint]` each, and their interface.
+    """Return the two endpoints named as `application[:endpoint]`, and their interface.
 
     Raises:
         JujuError: if an application or endpoint does not exist, nothing fits, or more than one pair does.
@@ -21,7 +21,7 @@ def infer(model: Model, first: str, second: str) -> tuple[list[Endpoint], str]:
         (a, b, interface)
         for a, interface in _candidates(model, first)
         for b, other in _candidates(model, second)
-        # An application is not related to itself by other than its peer relations.
+        # Only peer relations relate an application to itself.
         if interface == other and _COUNTERPART.get(a.role) == b.role and a.application != b.application
     ]
     if not pairs:
@@ -34,7 +34,7 @@ def infer(model: Model, first: str, second: str) -> tuple[list[Endpoint], str]:
 
 
 def check(model: Model, ends: list[Endpoint]) -> None:
-    """Raise JujuError if an application goes, the relation exists, or an endpoint's limit is reached."""
+    """Raise JujuError if an application is not alive, the relation exists, or an endpoint is at its limit."""
     name = key(ends)
     for end in ends:
         if model.applications[end.application].life is not Life.ALIVE:

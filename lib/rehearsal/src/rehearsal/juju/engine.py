@@ -1,4 +1,4 @@
-"""The engine: runs the hooks that are due, one at a time for each unit, several units at once."""
+"""The engine: it runs the hooks that are due, one at a time for each unit, several units in parallel."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from rehearsal.stores.server import Stores
 logger = logging.getLogger(__name__)
 
 PARALLEL = 4
-"""Hooks under way at once."""
+"""Maximum number of hooks that run in parallel."""
 
 _TICK = 0.5
-"""Seconds after which what comes by time (retries, update-status, rotations) is looked for."""
+"""Seconds between checks for hooks that are due by time (retries, update-status, rotations)."""
 
 
 class Chooser(Protocol):
-    """Decides which unit's hook runs next: the seam for other orders."""
+    """Decides which unit's hook runs next; another chooser gives another order."""
 
     def __call__(self, ready: Sequence[tuple[Model, Unit, Hook]], /) -> tuple[Model, Unit, Hook]:
-        """Return one of those that are ready."""
+        """Return one of the hooks that are ready."""
         ...
 
 
 def first_ready(ready: Sequence[tuple[Model, Unit, Hook]]) -> tuple[Model, Unit, Hook]:
-    """Take applications in the order of their deployment."""
+    """Return the first hook that is ready: applications run in the order of their deployment."""
     return ready[0]
 
 
@@ -47,15 +47,15 @@ class Engine(Controller):
     """A model of Juju's controller and of its agents.
 
     Args:
-        folder: where applications have their sockets, scratch folders and logs.
+        folder: holds the applications' sockets, scratch folders and logs.
         guardian: starts the workers.
         cluster: the Kubernetes cluster; None for models without one.
-        server: the address by which charms reach the API server: the gate.
-        path: what charms' PATH begins with: the folder with `juju-exec`.
-        environment: what else charms' processes need, to reach this engine.
-        chooser: which hook runs next.
-        update_status_interval: seconds between update-status hooks, if a model's configuration says nothing.
-        zygote: where charms' processes are forked from; None for one of the engine's own.
+        server: the address of the API server for charms, which is the gate's.
+        path: the first entry of charms' PATH: the folder with `juju-exec`.
+        environment: further variables of charms' processes, to reach this engine.
+        chooser: decides which hook runs next.
+        update_status_interval: seconds between update-status hooks, unless a model's configuration sets it.
+        zygote: the process that forks charms' processes; None if the engine starts its own.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Engine(Controller):
         namespace = NoNamespace() if cluster is None else Namespace(cluster, server, self.poke)
         self._own_zygote = Zygote(folder / "sockets", guardian)
         self.stores = Stores(self._administrator)
-        """The object stores that applications tell of."""
+        """The object stores that applications announce."""
         environment = {**(environment or {}), names.VARIABLE: str(self.stores.port)}
         hosts = Hosts(folder, zygote or self._own_zygote, path, environment)
         super().__init__(namespace, hosts, update_status_interval)
@@ -84,11 +84,11 @@ class Engine(Controller):
         self._thread = threading.Thread(target=self._loop, name="engine", daemon=True)
 
     def start(self) -> None:
-        """Begin to run hooks."""
+        """Start to run hooks."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Run no more hooks, and end every worker."""
+        """Stop running hooks, and end every worker."""
         with self.changed:
             self.stopping = True
             self.changed.notify_all()
@@ -101,20 +101,20 @@ class Engine(Controller):
         self._pool.shutdown(cancel_futures=True)
 
     def idle(self, timeout: float) -> bool:
-        """Wait until nothing is left to do; return whether that came within `timeout` seconds.
+        """Wait until nothing is left to do; return whether that happened within `timeout` seconds.
 
-        No hook is due or running then, every unit is in a pod with the present charm, and what was to go is
-        gone. A unit in error that waits for its next try has nothing to do.
+        Then no hook is due or running, every unit is in a pod with the present charm, and all removals are
+        complete. A unit in error that waits for its next try has nothing to do.
         """
         with self.changed:
             return self.changed.wait_for(self._is_idle, timeout)
 
     def host(self, model: Model, unit: Unit) -> Host:
-        """Return where a unit's hooks run."""
+        """Return the host that runs a unit's hooks."""
         return self._hosts.of(model, unit)
 
     def run_now(self, model: Model, unit: Unit, hook: Hook) -> dict[str, Any]:
-        """Run one hook and return what it left: for benches that choose every hook themselves."""
+        """Run one hook and return its result, for benches that choose every hook themselves."""
         with self.lock:
             host, asked = self._prepare(model, unit, hook)
         result = host.run(asked)
@@ -145,7 +145,7 @@ class Engine(Controller):
             while not self.stopping:
                 try:
                     self._pass()
-                except Exception:  # a fault of the rehearsal in one place must not stop all the others
+                except Exception:  # one fault of the rehearsal must not stop every model
                     logger.exception("looking for hooks that are due")
                 self.changed.wait(_TICK)
 
@@ -162,7 +162,7 @@ class Engine(Controller):
         try:
             self._admit_pods(model)
             self._clean(model)
-        except OSError as error:  # the cluster is away: what is left is done the next time
+        except OSError as error:  # the cluster is away: the next pass continues
             logger.warning("%s: %s", model.name, error)
 
     def _ready(self) -> list[tuple[Model, Unit, Hook]]:
@@ -197,7 +197,7 @@ class Engine(Controller):
     def _run(self, model: Model, unit: Unit, hook: Hook, host: Host, asked: dict[str, Any]) -> None:
         try:
             result = host.run(asked)
-        except Exception:  # a fault of the rehearsal must not leave the unit running for ever
+        except Exception:  # a fault of the rehearsal must not leave the unit running forever
             logger.exception("running %s of %s", hook.name, unit.name)
             result = {"ok": False, "log": [], "traceback": "", "reason": "see the rehearsal's own log"}
         with self.changed:
@@ -211,11 +211,11 @@ class Engine(Controller):
             self.changed.notify_all()
 
     def _commit(self, model: Model, unit: Unit, hook: Hook, result: dict[str, Any]) -> None:
-        """Log what a hook has said, and put in what it has done if it has succeeded."""
+        """Log a hook's messages, and apply its results if it succeeded."""
         entity, where = f"unit-{unit.name.replace('/', '-')}", f"unit.{unit.name}"
         quiet = () if _verbose(model) else ("TRACE", "DEBUG")
         for level, source, message in result["log"]:
-            # What a charm prints is shown always: who adds a print wants to see it.
+            # Always show what a charm prints: the author of a print wants to see it.
             if source != "juju-log" or level not in quiet:
                 self.log(model, entity, level, f"{where}.{source}", message)
         for line in result["traceback"].splitlines():
@@ -239,7 +239,7 @@ class Engine(Controller):
 
 
 def _verbose(model: Model) -> bool:
-    """Whether charms' debug messages are kept: not by default (Juju's logging-config, `<root>=INFO`)."""
+    """Return whether the log keeps charms' debug messages; Juju's default (`<root>=INFO`) drops them."""
     levels = dict(
         part.strip().split("=", 1)
         for part in str(model.config.get("logging-config", "")).split(";")

@@ -1,11 +1,11 @@
-"""What Juju refuses."""
+"""The error for a request that Juju refuses."""
 
 
 class JujuError(Exception):
-    """A refusal; its text is what the `juju` command prints after `ERROR`.
+    """A refusal; the `juju` command prints its text after `ERROR`.
 
     Args:
-        message: Juju's own words where it has some.
+        message: the text, in Juju's own words if Juju has such a message.
         code: the command's exit status.
     """
 

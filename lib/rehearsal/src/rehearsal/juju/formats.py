@@ -1,4 +1,4 @@
-"""What commands print for programs and for people: JSON, YAML, times."""
+"""The formats of commands' output: JSON, YAML and times."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _Base: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 class _Dumper(_Base):
-    """Writes texts of several lines as such, quotes with `"`, and every value where it is, as Juju does."""
+    """Writes YAML as Juju does: multi-line texts as blocks, quotes as `"`, and no aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -46,12 +46,12 @@ def document(said: Any, form: str) -> str:
 
 
 def moment(at: datetime.datetime) -> str:
-    """Return a time as secrets and tasks have it: `2026-11-23T19:10:12Z`."""
+    """Return a time in the format of secrets and tasks: `2026-11-23T19:10:12Z`."""
     return at.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def ago(at: datetime.datetime, now: datetime.datetime) -> str:
-    """Return how long ago something was, as Juju tells people (cmd/juju/common, UserFriendlyDuration)."""
+    """Return how long ago a time was, in Juju's words (cmd/juju/common, UserFriendlyDuration)."""
     seconds = (now - at).total_seconds()
     if seconds >= 86400:
         return at.strftime("%Y-%m-%d")
@@ -63,5 +63,5 @@ def ago(at: datetime.datetime, now: datetime.datetime) -> str:
 
 
 def natural(text: str) -> list[tuple[int, str]]:
-    """Return what texts are sorted by so that `app/10` comes after `app/9`."""
+    """Return a sort key that puts `app/10` after `app/9`."""
     return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", text)]

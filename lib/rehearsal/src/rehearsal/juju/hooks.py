@@ -1,6 +1,6 @@
-"""One hook of a charm, run as `ops.main` runs it, with ops-scenario's hook tools in the place of Juju's.
+"""Run one hook of a charm as `ops.main` does, with ops-scenario's hook tools instead of Juju's.
 
-In the worker's process the charm is imported; in a copy of that process one hook runs and ends.
+The worker's process imports the charm; a copy of that process runs one hook and ends.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 class _Storage(ops.storage.SQLiteStorage):
-    """StoredState and deferred events, in the pod as in Juju."""
+    """StoredState and deferred events, stored in the pod as in Juju."""
 
     def _setup(self) -> None:
-        # They need not survive the machine, and a third of a hook's time is spared.
+        # The data need not survive a crash of the machine; this saves a third of a hook's time.
         self._db.execute("PRAGMA synchronous=OFF")
         super()._setup()
 
@@ -50,25 +50,25 @@ class Hooks:
         self._meta = {key: value for key, value in metadata.items() if key not in ("config", "actions")}
         self._config = metadata.get("config") or {"options": {}}
         self._actions = metadata.get("actions") or {}
-        # As ops reads it from the charm's folder for every hook.
+        # ops would read this from the charm's folder for every hook.
         self._charm_meta = ops.CharmMeta.from_yaml(*map(_dumped, (self._meta, self._actions, self._config)))
         self._charm: type[ops.CharmBase] | None = None
         self._failure = ""
         try:
             self._charm = import_charm(folder)
-        except BaseException as error:  # whatever the charm's code raises is told in its hook
+        except BaseException as error:  # each hook reports what the charm's code raises
             self._failure = _told(error)
 
     def run(self, request: dict[str, Any], output: Path) -> dict[str, Any]:
         """Run one hook in this process.
 
         Args:
-            request: what it starts from (`request.py`).
-            output: the folder that its log goes to.
+            request: the hook's input (`request.py`).
+            output: the folder for its log.
 
         Returns:
-            `ok`, the exit status `code`, and what it left; the `traceback` if it raised; of an action also
-            its results, its log and whether it failed.
+            `ok`, the exit status `code`, the hook's changes, and the `traceback` if it raised; for an action
+            also its results, its log and its failure.
         """
         result: dict[str, Any] = {"ok": True, "code": 0, "traceback": "", "action": None}
         if self._charm is None:
@@ -107,7 +107,7 @@ class Hooks:
         return context, Backend(request, state, context, ops.JujuContext.from_environ(), log)
 
     def _dispatch(self, charm: type[ops.CharmBase], backend: Backend) -> None:
-        """Do what `ops.main` does."""
+        """Run the charm as `ops.main` does."""
         meta = self._charm_meta
 
         class Main(_main._Manager):
@@ -126,11 +126,11 @@ class Hooks:
 def import_charm(folder: Path) -> type[ops.CharmBase]:
     """Import the charm of a source folder and return its class.
 
-    `src` and `lib` come first on the path, as the charm's `dispatch` has it. The class is the one that
+    `src` and `lib` come first on the path, as in a charm's `dispatch`. The class is the one that
     `src/charm.py` gives to `ops.main`.
 
     Raises:
-        ImportError: if there is none; and whatever the charm raises when it is imported.
+        ImportError: if there is none. Exceptions of the charm's own import also pass through.
     """
     sys.path[:0] = [str(folder / "src"), str(folder / "lib")]
     module = importlib.import_module("charm")
@@ -147,7 +147,7 @@ def _dumped(document: dict[str, Any]) -> str:
 
 
 def _told(error: BaseException) -> str:
-    """Return the traceback, from the charm's (or ops') own code on."""
+    """Return the traceback, starting at the charm's (or ops') own code."""
     trace = error.__traceback__
     while trace and trace.tb_next and trace.tb_frame.f_code.co_filename.startswith((_OURS, "<frozen")):
         trace = trace.tb_next
@@ -174,7 +174,7 @@ def _environment(request: dict[str, Any]) -> dict[str, str]:
 
 
 def _details(request: dict[str, Any], hook: Hook, *, action: bool) -> dict[str, str]:
-    """Return what is told of this kind of hook only."""
+    """Return the variables that only this kind of hook has."""
     if action:
         number = request["task"]["id"]
         return {
@@ -193,7 +193,7 @@ def _details(request: dict[str, Any], hook: Hook, *, action: bool) -> dict[str, 
                 "JUJU_DEPARTING_UNIT": hook.departing_unit,
             }
         case "secret":
-            # It may have been revoked since the hook was tried first.
+            # The secret may have been revoked since the hook's first try.
             labels = (said["label"] for said in request["secrets"] if said["id"] == hook.secret)
             revision = {} if hook.revision is None else {"JUJU_SECRET_REVISION": str(hook.revision)}
             return {

@@ -1,4 +1,4 @@
-"""The engine's side of the processes in which a charm's code runs."""
+"""The engine's side of the processes that run a charm's code."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from rehearsal.juju.worker import STDERR, STDOUT
 from rehearsal.juju.zygote import Branch, Zygote
 
 HOOK_WITHIN = 600.0
-"""Seconds after which a hook that does not end is killed."""
+"""Seconds after which the engine kills a hook."""
 
 _KEPT = {"HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TZ", "USER"}
-"""What a hook sees of the environment that the rehearsal runs in; Juju's agent has a bare one, too."""
+"""The variables of the rehearsal's environment that hooks see; Juju's agent has a bare environment, too."""
 
 
 class Host:
-    """Where the hooks of one application run, in one version of its charm.
+    """Runs the hooks of one application, for one version of its charm.
 
     Args:
-        folder: of the application and version, for scratch and logs.
-        zygote: where its worker is forked from.
-        charm: what runs.
-        environment: what every hook has besides what Juju sets: KUBECONFIG, PATH.
+        folder: the folder of the application and version, for scratch and logs.
+        zygote: the process that forks its worker.
+        charm: the charm.
+        environment: variables of every hook besides Juju's own: KUBECONFIG, PATH.
     """
 
     def __init__(self, folder: Path, zygote: Zygote, charm: Charm, environment: Mapping[str, str]):
@@ -47,10 +47,10 @@ class Host:
         self._stopped = False
         self._lock = threading.Lock()
         self.on_pid: Callable[[int], None] = lambda _: None
-        """Told the process of a hook when it begins: the seam for killing it on purpose."""
+        """Gets the process id of each hook that begins, so that tests can kill it."""
 
     def start(self) -> None:
-        """Start the worker; the charm is imported while Juju makes the pod."""
+        """Start the worker; it imports the charm while Juju makes the pod."""
         self._worker = self._start_worker()
 
     def _start_worker(self) -> Branch:
@@ -64,7 +64,7 @@ class Host:
         )
 
     def stop(self) -> None:
-        """End the pods, what their hooks have left running, and the worker."""
+        """End the pods, the processes that their hooks left running, and the worker."""
         with self._lock:
             self._stopped = True
             ending = [*self._pods.values(), self._worker]
@@ -74,7 +74,7 @@ class Host:
                 each.end()
 
     def end_unit(self, unit: str) -> None:
-        """End a unit's pod, and delete what it had on disk."""
+        """End a unit's pod, and delete its files."""
         with self._lock:
             pod = self._pods.pop(unit, None)
         if pod is not None:
@@ -85,8 +85,8 @@ class Host:
         """Run one hook.
 
         Returns:
-            What the worker says (`hooks.py`); `reason` if it failed, such as `exit status 1`; and `log`,
-            which is kept whatever becomes of the hook: a list of level, source and message.
+            The worker's result (`hooks.py`); `reason` if the hook failed, such as `exit status 1`; and always
+            `log`, a list of level, source and message.
         """
         scratch = self._scratch(request["unit"])
         output = scratch / "output"
@@ -118,7 +118,7 @@ class Host:
                     result = said
                     kind, said = receive(channel)
             except TimeoutError:
-                # It is a child that nobody has waited for, so the number is still its own.
+                # Nobody has waited for this child yet, so the process id is still its own.
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
                 raise OSError(f"no end within {HOOK_WITHIN:.0f} seconds") from None
@@ -127,7 +127,7 @@ class Host:
         return result
 
     def _connect(self, unit: str) -> socket.socket:
-        """Return a connection to the unit's pod, which is made if there is none, or none any more."""
+        """Return a connection to the unit's pod; make the pod if it is missing or gone."""
         for last in (False, True):
             try:
                 return self._pod(unit).connect()
@@ -158,9 +158,9 @@ class Host:
         return self._folder / unit.replace("/", "-")
 
     def _charm_root(self, scratch: Path) -> Path:
-        """Return the charm's folder as a unit has it: links to the source, and files of its own.
+        """Return a unit's own charm folder: links to the source, and generated files.
 
-        ops keeps its state there, so no two units may share one.
+        ops keeps its state there, so units must not share it.
         """
         root = scratch / "charm"
         if root.exists():
@@ -186,7 +186,7 @@ class Host:
 
 
 def _reason(code: int) -> str:
-    """Return how a process ended, in the words of Juju's agent (Go's os.ProcessState)."""
+    """Describe how a process ended, in the words of Juju's agent (Go's os.ProcessState)."""
     if code < 0:
         name = {signal.SIGKILL: "killed", signal.SIGTERM: "terminated", signal.SIGSEGV: "segmentation fault"}
         return f"signal: {name.get(signal.Signals(-code), signal.Signals(-code).name)}"
@@ -194,7 +194,7 @@ def _reason(code: int) -> str:
 
 
 def _log(output: Path, hook: str) -> list[tuple[str, str, str]]:
-    """Return what a hook has logged and printed, at the levels that Juju gives it (runner/runner.go)."""
+    """Return a hook's log and output, at Juju's levels (runner/runner.go)."""
     lines: list[tuple[str, str, str]] = []
     if (output / "log").exists():
         said = map(json.loads, (output / "log").read_text().splitlines())

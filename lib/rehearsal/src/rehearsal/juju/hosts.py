@@ -1,4 +1,4 @@
-"""The processes and files of all applications: one host for each version of each application's charm."""
+"""The processes and files of all applications: one host for each version of an application's charm."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Hosts:
     """Starts and ends hosts.
 
     Args:
-        folder: where applications have their scratch folders and logs.
-        zygote: where the workers are forked from.
-        path: what charms' PATH begins with.
-        environment: what else charms' processes need.
+        folder: holds the applications' scratch folders and logs.
+        zygote: the process that forks the workers.
+        path: the first entry of charms' PATH.
+        environment: further variables of charms' processes.
     """
 
     def __init__(self, folder: Path, zygote: Zygote, path: Path | None, environment: Mapping[str, str]):
@@ -33,7 +33,7 @@ class Hosts:
         self._hosts: dict[tuple[str, str, int], Host] = {}
 
     def start(self, model: Model, application: Application) -> None:
-        """Start a host for the charm as it is now; units go on in the old one until they are renewed."""
+        """Start a host for the present charm; units stay in the old host until they are renewed."""
         environment = dict(self._environment) | {"KUBECONFIG": str(self.kubeconfig(model, application))}
         if self._path is not None:
             environment["PATH"] = f"{self._path}{os.pathsep}{os.environ['PATH']}"
@@ -48,11 +48,11 @@ class Hosts:
         host.start()
 
     def of(self, model: Model, unit: Unit) -> Host:
-        """Return where a unit's hooks run."""
+        """Return the host that runs a unit's hooks."""
         return self._hosts[model.name, unit.application, unit.code]
 
     def prune(self, model: Model, application: Application) -> None:
-        """End the hosts of versions that no unit runs any more."""
+        """End the hosts of charm versions that no unit runs any more."""
         needed = {unit.code for unit in application.units.values()} | {application.charm_version}
         self._end(model, application, needed)
 
@@ -61,7 +61,7 @@ class Hosts:
         self._end(model, application, set())
 
     def stop(self) -> None:
-        """End everything, and return when it is gone."""
+        """End all hosts; return when they are gone."""
         ending = [threading.Thread(target=host.stop) for host in self._hosts.values()]
         for each in ending:
             each.start()
@@ -70,15 +70,15 @@ class Hosts:
         self._hosts.clear()
 
     def kubeconfig(self, model: Model, application: Application) -> Path:
-        """Return the file with the credentials of an application's service account."""
+        """Return the path of the kubeconfig for an application's service account."""
         return self._application(model, application) / "kubeconfig"
 
     def resource(self, model: Model, application: Application, name: str) -> Path:
-        """Return the file that a charm gets for a resource."""
+        """Return the path of a resource's file as the charm gets it."""
         return self._application(model, application) / "resources" / name
 
     def write_resources(self, model: Model, application: Application, given: Mapping[str, str]) -> None:
-        """Put in resources; what is not given stays, or comes from the charm's `upstream-source`."""
+        """Store the given resources; others keep their value, or get the charm's `upstream-source`."""
         for name, spec in application.charm.resources.items():
             file = self.resource(model, application, name)
             value = given.get(name) or spec.upstream_source
@@ -96,7 +96,7 @@ class Hosts:
     def _end(self, model: Model, application: Application, needed: set[int]) -> None:
         for key in [key for key in self._hosts if key[:2] == (model.name, application.name)]:
             if key[2] not in needed:
-                # It may take its seconds to end; nobody waits for it.
+                # A host may take seconds to end; nobody waits for it.
                 threading.Thread(target=self._hosts.pop(key).stop, daemon=True).start()
 
     def _application(self, model: Model, application: Application) -> Path:

@@ -1,4 +1,4 @@
-"""The objects that Juju itself makes in Kubernetes, for a model and for each application.
+"""The Kubernetes objects that Juju itself makes for a model and for each application.
 
 Facts: juju/juju 3.6, caas/kubernetes/provider/application/application.go (Ensure, ApplicationPodSpec) and
 trust.go, caas/kubernetes/provider/utils/labels.go and annotations.go.
@@ -15,7 +15,7 @@ from rehearsal.juju.worker import JUJU_VERSION
 Manifest = dict[str, Any]
 
 CHARM_VERSION = "--charm-modified-version"
-"""Argument of the init container: another value is another pod."""
+"""Argument of the init container; a new value makes Kubernetes replace the pod."""
 
 _CONTROLLER = "deadbeef-0bad-400d-8000-4b1d0d06f00d"
 _AGENT = f"docker.io/jujusolutions/jujud-operator:{JUJU_VERSION}"
@@ -35,7 +35,7 @@ def namespace(model: Model) -> Manifest:
 
 
 def application(model: Model, application: Application, scale: int) -> list[tuple[str, Manifest]]:
-    """Return path and manifest of all that is an application's, in the order in which it is made."""
+    """Return path and manifest of each object of an application, in the order of creation."""
     core = f"/api/v1/namespaces/{model.name}"
     return [
         (f"{core}/secrets", _configuration(model, application)),
@@ -49,7 +49,7 @@ def application(model: Model, application: Application, scale: int) -> list[tupl
 
 
 def rights(model: Model, application: Application) -> list[tuple[str, Manifest]]:
-    """Return the roles, which `juju trust` changes."""
+    """Return the roles; `juju trust` changes them."""
     local, wide = _rules(model, application)
     role = _object(model, application, f"{_RBAC}/v1", "Role") | {"rules": local}
     cluster_role = _object(model, application, f"{_RBAC}/v1", "ClusterRole", _wide(model, application), "")
@@ -94,7 +94,7 @@ def _object(
     name: str = "",
     namespace: str | None = None,
 ) -> Manifest:
-    """Return the head of an object: called like the application and in the model's namespace, if not said."""
+    """Return an object without its spec; name and namespace default to the application's and the model's."""
     labels = {"app.kubernetes.io/managed-by": "juju", "app.kubernetes.io/name": application.name}
     metadata = {
         "name": name or application.name,

@@ -1,7 +1,7 @@
-"""What the files of a charm's source folder say, merged as charmcraft merges them, and checked.
+"""Read, merge (as charmcraft does) and check the metadata files of a charm's source folder.
 
-Refused is what Juju, charmcraft or ops would refuse, in their words where they have some. Facts: juju/charm,
-meta.go, config.go, actions.go; canonical/charmcraft, charmcraft/preprocess.py and const.py.
+The checks refuse what Juju, charmcraft or ops would refuse, in their words if they have some. Facts:
+juju/charm, meta.go, config.go, actions.go; canonical/charmcraft, charmcraft/preprocess.py and const.py.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _ENDPOINT_NAME = r"[a-z][a-z0-9]*([_-][a-z0-9]+)*"
 _ACTION_NAME = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 _ENDPOINT_KEYS = {"interface", "limit", "optional", "scope", "description"}
 _SDI_KEYS = {"schema", "versions"}
-"""What serialized-data-interface reads beside Juju's own keys; Juju lets unknown keys be."""
+"""Further keys that serialized-data-interface reads; Juju ignores unknown keys."""
 
 Refusal = tuple[Place, str]
 
 
 class CharmError(JujuError):
-    """A folder is no charm that Juju would take; says the file, the place and why, in one sentence."""
+    """Juju would refuse a folder as a charm; the text names file, place and reason in one sentence."""
 
 
 class _Files:
-    """The files of a charm as one mapping, and where each part of it comes from."""
+    """The files of a charm as one mapping, and the origin of each part."""
 
     def __init__(self, folder: Path):
         self.values: dict[str, Any] = {}
@@ -64,18 +64,18 @@ class _Files:
             self._origins[key] = (said, place)
 
     def finding(self, place: Place, message: str) -> Finding:
-        """Return a finding in the file that the first key of the place comes from."""
+        """Return a finding in the file that holds the place's first key."""
         said, start = self._origins.get(str(place[0]), (self._documents[0], ()))
         return said.finding((*start, *place[1:]), message)
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Return what a charm's files say, in the form of its metadata with `config` and `actions` in it.
+    """Return a charm's metadata, with `config` and `actions` in it.
 
-    An endpoint's short form (`db: mysql`) is written out, and an option without a type is a string.
+    An endpoint's short form (`db: mysql`) is expanded, and an option without a type becomes a string.
 
     Raises:
-        CharmError: with file, line and column, if it is not a charm that Juju would take.
+        CharmError: if Juju would refuse the charm; with file, line and column.
     """
     files = _Files(folder)
     values = files.values
@@ -100,7 +100,7 @@ def _write_out(values: dict[str, Any]) -> None:
 
 
 def _section(values: dict[str, Any], *keys: str) -> Iterator[tuple[str, Any, Refusal | None]]:
-    """Yield name and value of each entry of a section; and what to refuse if it is no mapping."""
+    """Yield name, value and refusal of each entry of a section; the refusal is None for a mapping."""
     said: Any = values
     for key in keys:
         said = said.get(key) or {}

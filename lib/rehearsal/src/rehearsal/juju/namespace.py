@@ -1,4 +1,4 @@
-"""What Juju keeps in Kubernetes for the models: `Namespace`, and `NoNamespace` where there is no cluster."""
+"""Juju's objects in Kubernetes for the models: `Namespace`, or `NoNamespace` without a cluster."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FOREVER = 10 * 365 * 24 * 3600
 
 
 class Cluster(Protocol):
-    """What is needed of a cluster (`rehearsal.cluster.controlplane.ControlPlane`)."""
+    """The required methods of a cluster (`rehearsal.cluster.controlplane.ControlPlane`)."""
 
     @property
     def admin_kubeconfig(self) -> Path:
@@ -42,7 +42,7 @@ class Cluster(Protocol):
 
 
 class NoNamespace:
-    """Models without Kubernetes: every unit has its pod, and an address, at once."""
+    """Models without Kubernetes: every unit has a pod and an address at once."""
 
     def __init__(self) -> None:
         self._pods: dict[str, Pod] = {}
@@ -55,13 +55,13 @@ class NoNamespace:
         return True
 
     def add_application(self, model: Model, application: Application, kubeconfig: Path) -> None:
-        """Make the application's objects, and the kubeconfig that its charm has."""
+        """Make the application's objects, and its charm's kubeconfig."""
 
     def scale(self, model: Model, application: Application, scale: int) -> None:
-        """Have as many pods, of the charm's present version."""
+        """Set the number of pods, and run the charm's present version in them."""
 
     def trust(self, model: Model, application: Application) -> None:
-        """Give the application the rights that it is trusted with."""
+        """Set the application's rights as `juju trust` says."""
 
     def remove_application(self, model: Model, application: Application) -> None:
         """Delete the application's objects."""
@@ -78,15 +78,15 @@ class NoNamespace:
         return running
 
     def close(self) -> None:
-        """Follow nothing any more."""
+        """Stop following pods."""
 
 
 class Namespace(NoNamespace):
     """Models as namespaces of a cluster.
 
     Args:
-        cluster: where.
-        server: the address by which charms reach the API server: the gate.
+        cluster: the cluster.
+        server: the address of the API server for charms, which is the gate's.
         changed: called when pods have changed.
     """
 
@@ -98,11 +98,11 @@ class Namespace(NoNamespace):
         self._watches: dict[str, Watch] = {}
 
     def add_model(self, model: Model) -> None:
-        """Make the namespace, and follow its pods; raises JujuError if it is somebody else's."""
-        from rehearsal.juju.pods import Watch  # lightkube takes its time to import
+        """Make the namespace, and follow its pods; raises JujuError if the namespace exists already."""
+        from rehearsal.juju.pods import Watch  # lightkube takes long to import
 
         if self._exists(f"/api/v1/namespaces/{model.name}"):
-            # destroy-model would delete it.
+            # destroy-model would delete somebody else's namespace.
             raise JujuError(
                 f'failed to create model: namespace "{model.name}" already exists, '
                 "may be use a different model name"
@@ -117,7 +117,7 @@ class Namespace(NoNamespace):
         return self._delete(f"/api/v1/namespaces/{model.name}")
 
     def add_application(self, model: Model, application: Application, kubeconfig: Path) -> None:
-        """Make the application's objects, and the kubeconfig that its charm has."""
+        """Make the application's objects, and its charm's kubeconfig."""
         for path, item in manifests.application(model, application, application.scale):
             answer = self._apply(path, item)
             if item["kind"] == "Service" and item["metadata"]["name"] == application.name:
@@ -135,11 +135,11 @@ class Namespace(NoNamespace):
         kubeconfig.write_text(yaml.safe_dump(document))
 
     def scale(self, model: Model, application: Application, scale: int) -> None:
-        """Have as many pods, of the charm's present version."""
+        """Set the number of pods, and run the charm's present version in them."""
         self._apply(*manifests.workload(model, application, scale))
 
     def trust(self, model: Model, application: Application) -> None:
-        """Give the application the rights that it is trusted with."""
+        """Set the application's rights as `juju trust` says."""
         for path, item in manifests.rights(model, application):
             self._apply(path, item)
 
@@ -154,7 +154,7 @@ class Namespace(NoNamespace):
         return watch.running if watch else {}
 
     def close(self) -> None:
-        """Follow nothing any more."""
+        """Stop following pods."""
         for watch in self._watches.values():
             watch.stop()
 
@@ -177,7 +177,7 @@ class Namespace(NoNamespace):
         try:
             self._cluster.request("DELETE", path)
         except Refused as refusal:
-            # 409: it is about to go.
+            # 409: its deletion is under way.
             if refusal.status not in (404, 409):
                 raise
             return refusal.status == 404

@@ -1,6 +1,6 @@
-"""Which object stores the applications of a model of Juju tell of, by `object-storage`.
+"""The object stores that applications of a Juju model announce over `object-storage` relations.
 
-The provider writes under `data` where it is and its administrator's key (canonical/operator-schemas,
+The provider writes its address and its administrator's key under `data` (canonical/operator-schemas,
 object-storage.yaml).
 """
 
@@ -17,7 +17,7 @@ INTERFACE = "object-storage"
 
 
 def administrator(models: Iterable[Model], address: str) -> tuple[str, str] | None:
-    """Return name and secret of the administrator's key of the store at `host:port`; None if none is told."""
+    """Return the administrator's key (name, secret) of the store at `host:port`; None if it is unknown."""
     for model in models:
         for said in _told(model):
             namespace = said.get("namespace") or model.name

@@ -1,6 +1,6 @@
-"""What a user gives for an `oci-image` resource: an image's reference, or a file with that and credentials.
+"""Values of `oci-image` resources: an image's reference, or a file with the reference and credentials.
 
-A file is YAML or JSON (juju/juju 3.6, cmd/juju/application/deployer/resources.go, getDockerDetailsData).
+The file is YAML or JSON (juju/juju 3.6, cmd/juju/application/deployer/resources.go, getDockerDetailsData).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from rehearsal.juju.errors import JujuError
 
 
 def described(value: str) -> dict[str, Any]:
-    """Return what the charm reads: `registrypath`, and `username` and `password` if a file names them.
+    """Return the details for the charm: `registrypath`, and `username` and `password` if a file has them.
 
     Args:
         value: the reference, or the absolute path of a file.

@@ -1,7 +1,7 @@
-"""Options of a charm: what values they take, from YAML and from the command line.
+"""Options of a charm and their values, from YAML and from the command line.
 
-Facts: juju/charm, config.go, and juju/schema, numeric.go: a string that reads as a number or a truth value
-stands for it; a whole number does not stand for a float.
+Facts: juju/charm, config.go, and juju/schema, numeric.go: Juju reads a string such as `1` or `true` as a
+whole number or a boolean; it does not accept a whole number for a float.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _TRUTH = {
 
 @dataclass(frozen=True)
 class OptionSpec:
-    """A configuration option; one that has no default is unset until it is set."""
+    """A configuration option; without a default, it is unset until the user sets it."""
 
     name: str
     type: str
@@ -30,7 +30,7 @@ class OptionSpec:
     description: str
 
     def parse(self, text: str) -> Any:
-        """Return a value given as text; raises JujuError in Juju's words if it is of another type."""
+        """Convert a text to the option's type; raises JujuError in Juju's words if that fails."""
         if self.type == "float":
             try:
                 return float(text)
@@ -39,7 +39,7 @@ class OptionSpec:
         return self.coerce(text)
 
     def coerce(self, value: Any) -> Any:
-        """Return a value from YAML in the option's type; raises JujuError in Juju's words if it has none."""
+        """Convert a value from YAML to the option's type; raises JujuError in Juju's words if that fails."""
         match self.type, value:
             case "string", str():
                 return value
@@ -58,7 +58,7 @@ class OptionSpec:
         raise self._refusal(value)
 
     def accepts(self, value: Any) -> bool:
-        """Whether a value from YAML is of the option's type."""
+        """Return whether `coerce` accepts a value from YAML."""
         try:
             self.coerce(value)
         except JujuError:

@@ -1,4 +1,4 @@
-"""The pods of a model as they are: one watch for each model."""
+"""The running pods of a model: one watch for each model."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Watch:
     """Follows the pods of a namespace.
 
     Args:
-        kubeconfig: of the administrator.
-        namespace: where.
-        changed: called, in a thread of the watch, when something is new.
+        kubeconfig: the administrator's kubeconfig.
+        namespace: the namespace.
+        changed: the watch's thread calls this when the running pods change.
     """
 
     def __init__(self, kubeconfig: Path, namespace: str, changed: Callable[[], None]):
         self.running: Mapping[str, Pod] = {}
-        """By name; replaced on every change, never changed in place."""
+        """The running pods by name; every change replaces the mapping and never modifies it."""
         self._kubeconfig = kubeconfig
         self._namespace = namespace
         self._changed = changed
@@ -40,7 +40,7 @@ class Watch:
         threading.Thread(target=self._run, name=f"pods of {namespace}", daemon=True).start()
 
     def stop(self) -> None:
-        """Tell nobody any more; the thread ends with its connection."""
+        """Report no more changes; the thread ends with its connection."""
         self._stopped.set()
 
     def _run(self) -> None:
@@ -50,7 +50,7 @@ class Watch:
                 with lightkube.Client(config=config, namespace=self._namespace, trust_env=False) as client:
                     self._follow(client)
             except (httpx2.HTTPError, lightkube.ApiError, OSError) as error:
-                # It ends so whenever the server closes it, and when the server goes away.
+                # The watch ends like this whenever the server closes it or goes away.
                 logger.debug("watching pods of %s: %s", self._namespace, error)
                 self._stopped.wait(_AGAIN)
 
@@ -75,7 +75,7 @@ def _name(item: Any) -> str:
 
 
 def _running(item: Any) -> Pod | None:
-    """Return the pod if it is one of Juju's, runs, and is not about to go."""
+    """Return the pod if Juju made it, it runs, and nobody has deleted it; else None."""
     status, metadata = item.get("status") or {}, item["metadata"]
     agents = [each for each in item["spec"].get("initContainers") or [] if each["name"] == "charm-init"]
     arguments = (agents[0].get("args") or []) if agents else []

@@ -1,9 +1,9 @@
-"""The scope of a relation: which units take part in it, and with which address.
+"""Scopes of relations: which units take part, and with which address.
 
-A unit's agent enters the scope of every relation that it learns of before it runs the first of their hooks,
-and leaves it when `relation-broken` has run or the unit is gone (juju/juju,
-internal/worker/uniter/relation/statetracker.go, SynchronizeScopes). Entering puts the unit's address into
-its settings, so `relation-joined` on the other side can read it.
+A unit's agent enters the scopes of all relations that it learns of, and then runs their hooks. It leaves a
+scope when `relation-broken` has run or the unit is gone (juju/juju,
+internal/worker/uniter/relation/statetracker.go, SynchronizeScopes). On entering, it puts the unit's address
+into its settings, so `relation-joined` on the other side can read it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from rehearsal.juju.state import Life, Model, Relation, Settings, Unit
 
 
 def enter(model: Model, unit: Unit) -> None:
-    """Have a unit enter the scope of every relation of its application that it is not in yet."""
+    """Let a unit enter the scopes of its application's relations, unless it is in them already."""
     if unit.life is not Life.ALIVE or unit.code != model.applications[unit.application].charm_version:
         return  # an old charm does not know the endpoints of the new one
     for relation in model.relations_of(unit.application):
@@ -24,14 +24,14 @@ def enter(model: Model, unit: Unit) -> None:
 
 
 def leave(relation: Relation, unit: str) -> None:
-    """Take a unit out of a relation's scope; what it has written stays readable."""
+    """Take a unit out of a relation's scope; its data stays readable."""
     settings = relation.unit_data.pop(unit, None)
     if settings is not None:
         relation.left_data[unit] = settings
 
 
 def readdress(model: Model, unit: Unit) -> None:
-    """Put a unit's new address into its settings, where the others see it change."""
+    """Put a unit's new address into its settings; the other units see the change."""
     for relation in model.relations_of(unit.application):
         settings = relation.unit_data.get(unit.name)
         if settings is not None:

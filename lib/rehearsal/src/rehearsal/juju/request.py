@@ -1,4 +1,4 @@
-"""What a hook is given: everything that its unit may read, and nothing else."""
+"""The input of a hook: all data that its unit may read, and nothing else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rehearsal.juju.state import Application, Hook, Life, Model, Relation, Secre
 
 
 def build(model: Model, unit: Unit, hook: Hook) -> dict[str, Any]:
-    """Return the plain data that a hook's process starts from: a snapshot of the model for its unit."""
+    """Return the plain data for a hook's process: a snapshot of the model as the unit may see it."""
     application = model.applications[unit.application]
     task = model.tasks.get(hook.task) if hook.task is not None else None
     leader = application.leader == unit.name
@@ -37,14 +37,14 @@ def build(model: Model, unit: Unit, hook: Hook) -> dict[str, Any]:
 
 
 def planned_units(application: Application) -> int:
-    """Return how many units are to stay (Juju's goal-state, which counts no dying unit)."""
+    """Return how many units will stay (Juju's goal-state, which counts no dying unit)."""
     if application.life is not Life.ALIVE:
         return 0
     return sum(unit.life is Life.ALIVE for unit in application.units.values())
 
 
 def _visible(model: Model, unit: Unit) -> list[Relation]:
-    """The relations in whose scope the unit is."""
+    """Return the relations whose scope contains the unit."""
     return [r for r in model.relations_of(unit.application) if unit.name in r.unit_data]
 
 
@@ -55,7 +55,7 @@ def _relation(relation: Relation, unit: Unit, hook: Hook, *, leader: bool) -> di
     readable = set(listed)
     if hook.relation == relation.id and hook.remote_unit:
         readable.add(hook.remote_unit)
-        # relation-list no longer has who departs; what it wrote can still be read.
+        # relation-list omits the departing unit; its data stays readable.
         listed = listed - {hook.remote_unit} if hook.step == "departed" else listed | {hook.remote_unit}
     own = leader or relation.is_peer
     return {
@@ -65,7 +65,7 @@ def _relation(relation: Relation, unit: Unit, hook: Hook, *, leader: bool) -> di
         "peer": relation.is_peer,
         "remote_application": remote,
         "members": sorted(listed),
-        # Only leaders read what their own application has written; peers' data is for all of them.
+        # Only the leader reads its own application's data; in a peer relation every unit does.
         "local_application_data": _settings(relation, unit.application) if own else {},
         "remote_application_data": _settings(relation, remote),
         "local_unit_data": dict(relation.unit_data[unit.name].data),

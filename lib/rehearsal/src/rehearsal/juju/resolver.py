@@ -1,8 +1,8 @@
-"""Which hook is due: the difference between what is and what a unit has seen of it.
+"""Decide which hook is due: compare the present state with the state that a unit has seen.
 
 The order is that of Juju's uniter: juju/juju, internal/worker/uniter/resolver.go (NextOp and nextOp), with
-relation/resolver.go, secrets/resolver.go and operation/runhook.go beside it. A pure function of the state:
-`commit.py` notes what has been seen.
+relation/resolver.go, secrets/resolver.go and operation/runhook.go beside it. These are pure functions of the
+state; `commit.py` notes what a unit has seen.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ def next_hook(model: Model, unit: Unit, now: float, today: datetime.datetime) ->
     Args:
         model: the unit's model.
         unit: the unit.
-        now: monotonic seconds, by which hooks are retried and update-status comes.
-        today: the time, by which secrets rotate and expire.
+        now: monotonic seconds, for retries and update-status.
+        today: the date and time, for rotation and expiry of secrets.
     """
     if not unit.address or unit.life is Life.DEAD:
         return None
@@ -33,17 +33,17 @@ def next_hook(model: Model, unit: Unit, now: float, today: datetime.datetime) ->
 
 
 def leaving(application: Application, unit: Unit) -> bool:
-    """Whether the unit is on its way out, alone or with its application."""
+    """Return whether the unit is being removed, alone or with its application."""
     return unit.life is not Life.ALIVE or application.life is not Life.ALIVE
 
 
 def _due(
     model: Model, application: Application, unit: Unit, now: float, today: datetime.datetime
 ) -> Iterator[Hook]:
-    """Yield what is due, the first thing first."""
+    """Yield the hooks that are due, in their order."""
     seen, dying = unit.seen, leaving(application, unit)
     if not seen.installed:
-        # A unit that dies before it is installed has nothing to undo.
+        # A unit that dies before its installation has nothing to undo.
         if not dying:
             yield _lifecycle("install")
         return
@@ -79,7 +79,7 @@ def _due(
 
 
 def _ending(model: Model, application: Application, unit: Unit) -> Iterator[Hook]:
-    """Relations are broken before anything else; only what has started is stopped."""
+    """Yield the last hooks: relations break first; only a started unit gets stop."""
     yield from _all_relations(model, application, unit)
     if unit.seen.started and not unit.seen.stopped:
         yield _lifecycle("stop")
@@ -92,7 +92,7 @@ def _lifecycle(name: str) -> Hook:
 
 
 def _created(model: Model, unit: Unit) -> Iterator[Hook]:
-    """Created comes before every other hook of a relation, and before the first config-changed."""
+    """Yield relation-created, which precedes all other hooks of a relation and the first config-changed."""
     for relation in model.relations_of(unit.application):
         known = unit.seen.relations.get(relation.id)
         if relation.life is Life.ALIVE and not (known and known.created):
@@ -100,7 +100,7 @@ def _created(model: Model, unit: Unit) -> Iterator[Hook]:
 
 
 def _pebble_ready(application: Application, unit: Unit) -> Iterator[Hook]:
-    """Ready is a container once the pod is up; Juju promises no order, here it follows start."""
+    """Yield pebble-ready for each container, after start; Juju promises no order."""
     if unit.seen.started:
         for container in application.charm.containers:
             if container not in unit.seen.pebble_ready:
@@ -119,7 +119,7 @@ def _all_relations(model: Model, application: Application, unit: Unit) -> Iterat
 
 
 def _relation_hooks(relation: Relation, application: Application, unit: Unit) -> Iterator[Hook]:
-    """What is due of one relation (relation/resolver.go, nextHookForRelation)."""
+    """Yield the hooks of one relation that are due (relation/resolver.go, nextHookForRelation)."""
     if unit.name not in relation.unit_data:
         return
     known = unit.seen.relations.get(relation.id) or SeenRelation()
@@ -127,13 +127,13 @@ def _relation_hooks(relation: Relation, application: Application, unit: Unit) ->
     over = dying or relation.life is not Life.ALIVE
     remote = relation.remote(unit.application)
     present = set() if over else {name for name in relation.in_scope(remote) if name != unit.name}
-    # Changed follows joined before any other hook of the relation, even if the unit has left meanwhile.
+    # changed follows joined before any other hook of the relation, even if the unit has left meanwhile.
     for name in sorted(name for name, version in known.members.items() if version is None):
         settings = relation.unit_data.get(name) or relation.left_data.get(name)
         version = settings.version if settings else 0
         yield _relation_hook(relation, unit, "changed", name, version=version)
     for name in sorted(known.members.keys() - present):
-        # Who departs is this unit if it or its application goes, else the other.
+        # This unit departs if it or its application is being removed, else the remote unit does.
         yield _relation_hook(relation, unit, "departed", name, departing=unit.name if dying else name)
     if over:
         # "For a peer relation, relation-broken will never fire" (Juju's reference of hooks).
@@ -144,7 +144,7 @@ def _relation_hooks(relation: Relation, application: Application, unit: Unit) ->
 
 
 def _data_hooks(relation: Relation, unit: Unit, known: SeenRelation, present: list[str]) -> Iterator[Hook]:
-    """Changed of the remote application first, then who joins, then changed of each remote unit."""
+    """Yield changed for the remote application, then joined for new units, then changed for each unit."""
     settings = relation.application_data.get(relation.remote(unit.application))
     version = settings.version if settings else 0
     # "The application leader will not receive a relation-changed event for the changes that it writes to the
@@ -171,12 +171,12 @@ def _relation_hook(
 def _secret_hooks(
     model: Model, application: Application, unit: Unit, today: datetime.datetime
 ) -> Iterator[Hook]:
-    """Expired and rotate to the owner, changed to consumers, remove to the owner, in this order."""
+    """Yield expired and rotate for owners, changed for consumers, remove for owners, in this order."""
     mine = [
         secret
         for secret in model.secrets.values()
         if secret.owner == unit.name
-        # The leader acts for the application.
+        # The leader owns its application's secrets.
         or (secret.owner == application.name and application.leader == unit.name)
     ]
     for secret in mine:
@@ -199,6 +199,6 @@ def _secret_hooks(
 
 
 def obsolete(secret: Secret) -> list[int]:
-    """Return the revisions that no consumer tracks and none will: neither tracked nor the latest."""
+    """Return the revisions that no consumer will read again: not the latest, and not tracked."""
     in_use = {secret.latest, *secret.consumers.values()}
     return [revision for revision in sorted(secret.revisions) if revision not in in_use]

@@ -1,8 +1,8 @@
-"""Juju secrets: revisions, grants and who tracks what.
+"""Juju secrets: revisions, grants, and which unit tracks which revision.
 
-The rules are those of Juju's reference "Secret" and "Hook", and of core/secrets and
-apiserver/facades/agent/secretsmanager in juju/juju: a consumer reads by grant, goes on reading the
-revision it tracks until it refreshes, and labels are each side's own.
+The rules come from Juju's reference "Secret" and "Hook", and from core/secrets and
+apiserver/facades/agent/secretsmanager in juju/juju: a consumer needs a grant to read, it reads the
+revision it tracks until it refreshes, and each side has its own labels.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from rehearsal.juju.errors import JujuError
 from rehearsal.juju.state import Model, Secret, Unit, now
 
 _ALPHABET = string.digits + string.ascii_lowercase[:22]
-"""That of Juju's identifiers (rs/xid)."""
+"""The alphabet of Juju's identifiers (rs/xid)."""
 
 LARGEST = 1_000_000
-"""Bytes of a secret, encoded as Base64 (core/secrets/createsecret.go; before Juju 3.6.9, 8 KiB a value)."""
+"""Maximum bytes of a secret in Base64 (core/secrets/createsecret.go; before Juju 3.6.9, 8 KiB a value)."""
 
 AGAIN = datetime.timedelta(minutes=5)
-"""Until an owner that did nothing is told again (core/secrets, RotateRetryDelay and ExpireRetryDelay)."""
+"""Delay before Juju reminds an idle owner (core/secrets, RotateRetryDelay and ExpireRetryDelay)."""
 
 
 def new_id() -> str:
-    """Return twenty characters that no other secret has."""
+    """Return a unique identifier of twenty characters."""
     return "".join(randomness.choice(_ALPHABET) for _ in range(20))
 
 
 def check_size(content: dict[str, str]) -> None:
-    """Raise JujuError if a secret may not be so large."""
+    """Raise JujuError if a secret is too large."""
     sizes = {key: (len(value.encode()) + 2) // 3 * 4 for key, value in content.items()}
     for key, size in sizes.items():
         if size > LARGEST:
@@ -59,12 +59,12 @@ def add_user_secret(model: Model, name: str, content: dict[str, str], descriptio
 
 
 def readable(secret: Secret, unit: Unit) -> bool:
-    """Whether a unit may read a secret: as its owner, or by a grant."""
+    """Return whether a unit may read a secret: as its owner, or by a grant."""
     return secret.owned_by(unit) or bool({unit.name, unit.application} & set(secret.grants))
 
 
 def revise(secret: Secret, content: dict[str, str]) -> bool:
-    """Add a revision, if it says anything new; return whether it did."""
+    """Add a revision if the content is new; return whether it is."""
     if content == secret.revisions[secret.latest]:
         return False
     secret.revisions[secret.latest + 1] = dict(content)
@@ -73,7 +73,7 @@ def revise(secret: Secret, content: dict[str, str]) -> bool:
 
 
 def next_rotation(policy: str, after: datetime.datetime) -> datetime.datetime | None:
-    """Return when a secret of this policy is to be rotated next (core/secrets/rotate.go)."""
+    """Return the time of the next rotation under a policy (core/secrets/rotate.go)."""
     match policy:
         case "hourly":
             return after + datetime.timedelta(hours=1)
@@ -94,13 +94,13 @@ def _months_later(after: datetime.datetime, months: int) -> datetime.datetime:
 
 
 def commit_secrets(model: Model, unit: Unit, written: dict[str, Any]) -> None:
-    """Put in what a hook did to secrets.
+    """Apply a hook's changes of secrets to the model.
 
     Args:
         model: the unit's model.
-        unit: whose hook it was.
+        unit: the unit that ran the hook.
         written: the worker's report (`translation.py`): secrets `added`, `changed`, `removed`, `read`
-            (with the revision that is tracked now), and `removed_revisions`.
+            (with the revision that the unit tracks now), and `removed_revisions`.
     """
     for said in written["added"]:
         owner = unit.application if said["owner"] == "app" else unit.name
@@ -134,18 +134,18 @@ def _describe(secret: Secret, said: dict[str, Any]) -> None:
 
 
 def postpone_rotation(secret: Secret, *, rotated: bool) -> None:
-    """Note that the owner was told to rotate a secret: it is told again soon if it did not."""
+    """Note that the owner got secret-rotate; it gets the next one soon if it did not rotate."""
     secret.rotates = next_rotation(secret.rotate, now()) if rotated else now() + AGAIN
 
 
 def postpone_expiry(secret: Secret, revision: int) -> None:
-    """Note that the owner was told that a revision expired: it is told again until it removes it."""
+    """Note that the owner got secret-expired; it gets more of them until it removes the revision."""
     if revision in secret.expirations:
         secret.expirations[revision] = now() + AGAIN
 
 
 def forget(model: Model, entity: str) -> None:
-    """Take away what belonged to an application or a unit that is gone, and what it read."""
+    """Delete secrets, grants and reads of an application or unit that is gone."""
     for secret in list(model.secrets.values()):
         if secret.owner == entity:
             del model.secrets[secret.id]
@@ -155,6 +155,6 @@ def forget(model: Model, entity: str) -> None:
 
 
 def revoke_relation(model: Model, relation: int) -> None:
-    """End the grants that a relation scoped."""
+    """Revoke the grants whose scope is a relation."""
     for secret in model.secrets.values():
         secret.grants = {who: scope for who, scope in secret.grants.items() if scope != relation}

@@ -1,9 +1,9 @@
 """The server behind the `juju` command: one thread for each command that runs.
 
-Client and server speak in frames over a Unix socket. The client sends a length (4 bytes, most significant
-first) and as many bytes: first the request, a Python literal; later, when asked, its standard input.
+Client and server exchange frames over a Unix socket. The client sends a length (4 bytes, most significant
+first) and as many bytes: first the request, a Python literal; later, on demand, its standard input.
 The server sends a kind (1 byte), a length and as many bytes: `o` for standard output, `e` for standard error,
-`?` to ask for standard input (`all`, or a `line`), and at last `x` with the exit status.
+`?` to request standard input (`all`, or a `line`), and at last `x` with the exit status.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ def install(folder: Path, path: Path) -> None:
     """Write the programs `juju` and `juju-exec` into a folder.
 
     Args:
-        folder: that will be on somebody's PATH.
-        path: of the server's socket, which REHEARSAL_SOCKET overrides.
+        folder: a folder for the user's PATH.
+        path: the path of the server's socket, which REHEARSAL_SOCKET overrides.
     """
-    # -S and -E spare the start-up of what the client does not use.
+    # -S and -E skip start-up steps that the client does not need.
     python = shlex.join([sys.executable, "-SE", client.__file__])
     for name in ("juju", "juju-exec"):
         program = folder / name
@@ -51,11 +51,11 @@ class Server:
 
     Args:
         engine: holds the models.
-        path: of the socket.
-        replacements: folders that run in the place of Charmhub charms.
+        path: the path of the socket.
+        replacements: source folders that replace Charmhub charms, by name.
 
     Raises:
-        OSError: if there can be no socket at the path.
+        OSError: if it cannot make the socket.
     """
 
     def __init__(self, engine: Engine, path: Path, replacements: Mapping[str, Path] | None = None):
@@ -71,7 +71,7 @@ class Server:
         threading.Thread(target=self._serve, name="juju", daemon=True).start()
 
     def close(self) -> None:
-        """Stop answering; commands that wait for something end."""
+        """Stop answering; end commands that wait for something."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -114,7 +114,7 @@ class Server:
                 self._clients.discard(caller)
 
     def _run(self, call: Call, request: dict[str, Any]) -> int:
-        """Run a command; a refusal is one message, a bug of ours its traceback, and the server goes on."""
+        """Run a command; print a refusal as one message, a bug of ours as a traceback; the server goes on."""
         try:
             return commands.run(call, request["program"], request["argv"])
         except JujuError as error:
@@ -122,46 +122,46 @@ class Server:
             return error.code
         except Gone:
             raise
-        except Exception:  # whatever it is, it must not end the server
+        except Exception:  # no exception may end the server
             logger.exception("%s %s", request["program"], " ".join(request["argv"]))
             call.info(traceback.format_exc())
             return 1
 
 
 class Client:
-    """One run of the program, at the other end of a socket.
+    """One run of the `juju` program, at the other end of a socket.
 
     Args:
         channel: the socket.
-        on_end: called when the other side has gone, by Ctrl-C for instance.
+        on_end: called when the other side is gone, after Ctrl-C for instance.
     """
 
     def __init__(self, channel: socket.socket, on_end: Callable[[], None]):
         self.gone = False
-        """Whether nobody reads any more."""
+        """Whether the other side is gone."""
         self._channel = channel
         self._on_end = on_end
         self._received: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
 
     def request(self) -> dict[str, Any]:
-        """Return what was asked for; raises Gone if nothing comes."""
+        """Return the client's request; raises Gone if none comes."""
         threading.Thread(target=self._listen, daemon=True).start()
         return ast.literal_eval(self._next().decode())
 
     def send(self, kind: str, content: bytes) -> None:
-        """Send a frame; to nobody if the other side has gone."""
+        """Send a frame; if the other side is gone, drop it."""
         try:
             self._channel.sendall(kind.encode() + len(content).to_bytes(4, "big") + content)
         except OSError:
             self.gone = True
 
     def typed(self, *, whole: bool) -> str:
-        """Return what the user types or pipes in, to its end or one line; raises Gone if nobody does."""
+        """Return standard input, all of it or one line; raises Gone if the other side is gone."""
         self.send("?", b"all" if whole else b"line")
         return self._next().decode(errors="replace")
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         with contextlib.suppress(OSError):
             self._channel.shutdown(socket.SHUT_RDWR)
         self._channel.close()

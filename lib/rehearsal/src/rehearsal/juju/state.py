@@ -1,8 +1,8 @@
-"""What a Juju model holds.
+"""The state of a Juju model.
 
-Plain data, no behaviour beyond looking things up: the engine changes it, the commands read it. Two halves
-face each other. What *is* (`Application.config`, `Relation.application_data`, `Secret.revisions`, ...) and
-what each unit has *seen* of it (`Seen`), as Juju's unit agent keeps it. A hook is due where the two differ
+Plain data with look-ups only: the engine changes it, the commands read it. One half is the present state
+(`Application.config`, `Relation.application_data`, `Secret.revisions`, ...). The other half is the part of it
+that each unit has seen (`Seen`), which Juju's unit agent keeps. A hook is due where the two halves differ
 (`resolver.py`), so nothing is lost when events come late, merge or repeat.
 """
 
@@ -20,7 +20,7 @@ from rehearsal.juju.charms import Charm
 
 
 def now() -> datetime.datetime:
-    """Return the present time, in UTC, as every `since` is kept."""
+    """Return the present time in UTC, the zone of all times in the state."""
     return datetime.datetime.now(datetime.UTC)
 
 
@@ -34,14 +34,14 @@ class Life(enum.StrEnum):
 
 @dataclass
 class Status:
-    """One status as `juju status` shows it: a word, a message, and since when."""
+    """One status as `juju status` shows it: a word, a message, and the time of the last change."""
 
     current: str = "unknown"
     message: str = ""
     since: datetime.datetime = field(default_factory=now)
 
     def set(self, current: str, message: str = "") -> bool:
-        """Change it; `since` moves only on a real change. Returns whether it changed."""
+        """Change the status; return whether it changed. `since` moves only on a real change."""
         if (current, message) == (self.current, self.message):
             return False
         self.current, self.message, self.since = current, message, now()
@@ -50,13 +50,13 @@ class Status:
 
 @dataclass
 class Settings:
-    """One databag with the version that changed events are counted by."""
+    """One databag; its version tells which changes a unit has seen."""
 
     data: dict[str, str] = field(default_factory=dict)
     version: int = 0
 
     def replace(self, data: dict[str, str]) -> bool:
-        """Put in what a hook left; the version moves only if something differs."""
+        """Replace the data; return whether it changed. The version moves only on a real change."""
         if data == self.data:
             return False
         self.data, self.version = dict(data), self.version + 1
@@ -65,7 +65,7 @@ class Settings:
 
 @dataclass
 class Endpoint:
-    """One side of a relation: which application, by which endpoint of its charm."""
+    """One side of a relation: an application, and an endpoint of its charm."""
 
     application: str
     name: str
@@ -88,13 +88,13 @@ class Relation:
     unit_data: dict[str, Settings] = field(default_factory=dict)
     """By unit name, for the units in scope."""
     left_data: dict[str, Settings] = field(default_factory=dict)
-    """By unit name, for the units that were in scope: Juju keeps it readable as long as the relation is."""
+    """By unit name, for units that left the scope; Juju keeps the data readable while the relation exists."""
     life: Life = Life.ALIVE
     suspended: bool = False
 
     @property
     def is_peer(self) -> bool:
-        """Whether the relation is among the units of one application."""
+        """Whether the relation connects the units of one application."""
         return len(self.endpoints) == 1
 
     @property
@@ -120,23 +120,23 @@ class Relation:
 
 @dataclass
 class SeenRelation:
-    """What a unit has been told of one relation."""
+    """The part of a relation's state that a unit has seen."""
 
     created: bool = False
     members: dict[str, int | None] = field(default_factory=dict)
-    """Remote unit to the version of its settings last handed over; None between joined and changed."""
+    """Maps each remote unit to the version of its settings last seen; None between joined and changed."""
     application_version: int = 0
-    """Version of the remote application's settings last handed over."""
+    """Version of the remote application's settings last seen."""
     broken: bool = False
 
 
 @dataclass
 class Seen:
-    """What a unit's agent knows to be done: the local state of Juju's uniter."""
+    """The hooks and state that a unit has seen: the local state of Juju's uniter."""
 
     installed: bool = False
     queued: str = ""
-    """The hook that Juju runs next whatever else is due: `config-changed` or `start`."""
+    """The hook that Juju runs before all others that are due: `config-changed` or `start`."""
     started: bool = False
     stopped: bool = False
     removed: bool = False
@@ -146,28 +146,28 @@ class Seen:
     pebble_ready: set[str] = field(default_factory=set)
     relations: dict[int, SeenRelation] = field(default_factory=dict)
     secrets: dict[str, int] = field(default_factory=dict)
-    """Secret id to the newest revision that a secret-changed told of."""
+    """Maps a secret's id to the newest revision for which secret-changed ran."""
     secret_removals: dict[str, set[int]] = field(default_factory=dict)
-    """Secret id to the revisions that a secret-remove told the owner of."""
+    """Maps a secret's id to the revisions for which the owner ran secret-remove."""
     update_status_due: float = 0.0
     """Monotonic time of the next update-status."""
 
 
 @dataclass(frozen=True)
 class Hook:
-    """One hook to run: what Juju calls a hook, and what it tells the charm of it."""
+    """One hook to run, with the details that Juju passes to the charm."""
 
     name: str
-    """As Juju names it: `config-changed`, `gateway-info-relation-changed`, `kubernetes_changed`."""
+    """Juju's name of it: `config-changed`, `gateway-info-relation-changed`, `kubernetes_changed`."""
     kind: str
     """`lifecycle`, `relation`, `secret`, `workload`, `task`."""
     relation: int | None = None
     step: str = ""
-    """Of a relation hook: `created`, `joined`, `changed`, `departed`, `broken`."""
+    """For a relation hook: `created`, `joined`, `changed`, `departed`, `broken`."""
     remote_unit: str = ""
     version: int = 0
-    """Of a changed hook: the version of the settings that it tells of; of secret-changed and secret-rotate:
-    the latest revision when it was due."""
+    """For a changed hook: the version of the changed settings; for secret-changed and secret-rotate: the
+    latest revision when the hook was due."""
     departing_unit: str = ""
     secret: str = ""
     revision: int | None = None
@@ -195,7 +195,7 @@ class Task:
     started: datetime.datetime | None = None
     completed: datetime.datetime | None = None
     operation: int = 0
-    """The operation that it is a part of: what one command has started on one or more units."""
+    """The operation that it is part of: all tasks that one command started."""
 
 
 @dataclass(frozen=True)
@@ -203,10 +203,10 @@ class Pod:
     """A running pod of a unit."""
 
     uid: str
-    """Another pod of the same name has another one."""
+    """A new pod of the same name has a new uid."""
     address: str
     version: int
-    """Of the charm that it was made for (`Application.charm_version`)."""
+    """Version of the charm that the pod is for (`Application.charm_version`)."""
 
 
 @dataclass
@@ -217,29 +217,29 @@ class Unit:
     application: str
     life: Life = Life.ALIVE
     code: int = 0
-    """The version of the charm (`Application.charm_version`) that its pod runs."""
+    """Version of the charm that its pod runs (`Application.charm_version`)."""
     pod_uid: str = ""
-    """The pod that it runs in; empty while it waits for one."""
+    """The uid of its pod; empty while it waits for one."""
     agent: Status = field(default_factory=lambda: Status("allocating"))
-    """`allocating`, `executing`, `idle`; `error` is shown through `workload`."""
+    """`allocating`, `executing`, `idle`; `workload` shows an `error`."""
     workload: Status = field(default_factory=lambda: Status("waiting", "installing agent"))
-    """What `juju status` shows: an error hides what the charm has set."""
+    """The status that `juju status` shows: an error hides the charm's status."""
     charm_status: Status = field(default_factory=Status)
-    """What the charm has set, or Juju for it."""
+    """The status that the charm set, or Juju for it."""
     status_set: bool = False
     """Whether the charm has ever set its status."""
     workload_version: str = ""
     address: str = ""
     ports: list[str] = field(default_factory=list)
-    """`8080/tcp`."""
+    """Opened ports, such as `8080/tcp`."""
     failed: Hook | None = None
     """The hook that failed, while the unit is in error."""
     running: Hook | None = None
     """The hook that runs now."""
     config_given: int = 0
-    """The version of the configuration that it was given; what changes meanwhile is told by another hook."""
+    """Version of the configuration at the start of the last hook; a later change causes another hook."""
     retry_at: float | None = None
-    """Monotonic time of the next try of the failed hook; None waits for `juju resolved`."""
+    """Monotonic time of the failed hook's next try; None means to wait for `juju resolved`."""
     retries: int = 0
     seen: Seen = field(default_factory=Seen)
     tasks: deque[Task] = field(default_factory=deque)
@@ -251,7 +251,7 @@ class Unit:
 
     @property
     def pod(self) -> str:
-        """Name of its pod."""
+        """The name of its pod."""
         return f"{self.application}-{self.number}"
 
 
@@ -262,31 +262,31 @@ class Application:
     name: str
     charm: Charm
     origin: str
-    """`local`, `charmhub` (played by a stand-in, or a folder given in its place)."""
+    """`local`, or `charmhub` (run from a stand-in, or from a folder given instead)."""
     channel: str = ""
     revision: int = 0
     charm_version: int = 0
     """Grows with every refresh and every new resource (Juju's CharmModifiedVersion)."""
     config: dict[str, Any] = field(default_factory=dict)
-    """What the user set; defaults are the charm's."""
+    """The options that the user set; the charm holds the defaults."""
     config_version: int = 1
     trust: bool = False
     resources: dict[str, str] = field(default_factory=dict)
-    """oci-image reference, or file path, by resource name."""
+    """Image reference or file path, by resource name."""
     scale: int = 1
     next_unit: int = 0
     units: dict[int, Unit] = field(default_factory=dict)
     leader: str | None = None
     life: Life = Life.ALIVE
     status: Status = field(default_factory=Status)
-    """Set by the leader; while `unknown`, the application's status is that of its worst unit."""
+    """The status that the leader set; while it is `unknown`, `juju status` shows that of the worst unit."""
     workload_version: str = ""
     exposed: bool = False
     address: str = ""
 
     @property
     def stand_in(self) -> bool:
-        """Whether a stand-in plays this Charmhub charm."""
+        """Whether a stand-in replaces this Charmhub charm."""
         return self.charm.stand_in
 
 
@@ -301,17 +301,17 @@ class Secret:
     label: str = ""
     description: str = ""
     name: str = ""
-    """Of a user secret."""
+    """The name of a user's secret."""
     revisions: dict[int, dict[str, str]] = field(default_factory=dict)
-    """What each revision holds; at least one."""
+    """The content of each revision; there is at least one."""
     expirations: dict[int, datetime.datetime] = field(default_factory=dict)
-    """Revision to the time of its (next) secret-expired."""
+    """Maps a revision to the time of its (next) secret-expired."""
     grants: dict[str, int | None] = field(default_factory=dict)
-    """Application or unit to the relation that scopes the grant, None for user secrets."""
+    """Maps an application or unit to the relation that scopes its grant; None for user secrets."""
     consumers: dict[str, int] = field(default_factory=dict)
-    """Unit to the revision it tracks. Who has never read the secret is not here."""
+    """Maps a unit to the revision it tracks, from its first read on."""
     consumer_labels: dict[str, str] = field(default_factory=dict)
-    """Unit to the label under which it reads the secret."""
+    """Maps a unit to its label for the secret."""
     rotate: str = ""
     """Rotation policy: `hourly` ... `yearly`; empty for never."""
     rotates: datetime.datetime | None = None
@@ -349,7 +349,7 @@ class LogLine:
 
 @dataclass
 class Model:
-    """A Juju model, which on Kubernetes is a namespace."""
+    """A Juju model; on Kubernetes it is a namespace."""
 
     name: str
     uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
@@ -370,7 +370,7 @@ class Model:
             yield from application.units.values()
 
     def unit(self, name: str) -> Unit:
-        """Return the unit `app/0`; KeyError if there is none."""
+        """Return a unit by its name, such as `app/0`; raises KeyError if there is none."""
         application, _, number = name.partition("/")
         return self.applications[application].units[int(number)]
 

@@ -1,4 +1,4 @@
-"""The document that `juju status` prints, as Juju 3.6 has it for a Kubernetes model.
+"""The document that `juju status` of Juju 3.6 prints for a Kubernetes model.
 
 Facts: juju/juju 3.6, cmd/juju/status/formatted.go and formatter.go (the document), cmd/juju/common/format.go
 (times), state/application.go (the severities), state/status_model.go (caasApplicationDisplayStatus) and
@@ -26,14 +26,14 @@ _WORST_FIRST = ("error", "blocked", "waiting", "maintenance", "terminated", "act
 
 
 def moment(at: datetime.datetime, *, utc: bool = False) -> str:
-    """Return a time as the document has it: `23 Nov 2026 19:10:12Z`, or `2026-11-23 19:10:12Z` if in UTC."""
+    """Return a time in the document's format: `23 Nov 2026 19:10:12Z`, or `2026-11-23 19:10:12Z` for UTC."""
     if utc:
         return at.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     return at.astimezone().strftime("%d %b %Y %H:%M:%S") + _zone(at)
 
 
 def timestamp(*, utc: bool = False) -> str:
-    """Return the present time of day, as the document and the table have it: `19:10:12Z`."""
+    """Return the present time of day in the format of document and table: `19:10:12Z`."""
     at = now() if utc else now().astimezone()
     return at.strftime("%H:%M:%S") + ("Z" if utc else _zone(at))
 
@@ -44,10 +44,10 @@ def _zone(at: datetime.datetime) -> str:
 
 
 def application_status(application: Application) -> Status:
-    """Return the status that is shown for an application.
+    """Return the status that `juju status` shows for an application.
 
-    That is what its leader set, or else the worst of its units'; as long as units wait for their pods, it is
-    waiting whatever they say.
+    While units wait for their pods, it is `waiting`. Otherwise it is the status that the leader set, or else
+    the worst status of the units.
     """
     units = application.units.values()
     if application.life is Life.ALIVE and any(unit.agent.current == "allocating" for unit in units):
@@ -63,9 +63,9 @@ def application_status(application: Application) -> Status:
 
 
 def selected(model: Model, patterns: Sequence[str]) -> list[str]:
-    """Return the applications that a `juju status` with these patterns shows, in the order of its table.
+    """Return the applications that `juju status` shows for these patterns, in the order of its table.
 
-    A pattern means an application, a unit or a state; who is related to what it means is shown, too.
+    A pattern matches an application, a unit or a state; related applications are shown, too.
     """
     names = sorted(model.applications, key=natural)
     if not patterns:
@@ -86,7 +86,7 @@ def _matches(application: Application, patterns: Sequence[str]) -> bool:
 
 
 def document(model: Model, patterns: Sequence[str] = (), *, utc: bool = False) -> dict[str, Any]:
-    """Return the status document, of the whole model or of what the patterns select (`selected`)."""
+    """Return the status document of the whole model, or of the selected applications (`selected`)."""
     return {
         "model": _model(model, utc=utc),
         "machines": {},
@@ -118,13 +118,13 @@ def _status(status: Status, *, utc: bool) -> dict[str, Any]:
 
 
 def charm_url(application: Application) -> str:
-    """Return what Juju calls the charm of an application: `local:web-3`, `ch:amd64/istio-pilot-0`."""
+    """Return Juju's name for the charm of an application: `local:web-3`, `ch:amd64/istio-pilot-0`."""
     name = f"{application.charm.name}-{application.revision}"
     return f"local:{name}" if application.origin == "local" else f"ch:amd64/{name}"
 
 
 def base(application: Application) -> dict[str, str]:
-    """Return the base that a charm says it is for, the newest one; Ubuntu 24.04 if it says nothing."""
+    """Return the base that a charm's metadata names, the newest one; without any, Ubuntu 24.04."""
     said = application.charm.metadata
     platforms = said.get("platforms") or {}
     named = str(said.get("base") or next((name for name in platforms if "@" in str(name)), "ubuntu@24.04"))
@@ -156,12 +156,12 @@ def _application(model: Model, application: Application, *, utc: bool) -> dict[s
 
 
 def bindings(application: Application) -> dict[str, str]:
-    """Return the space of each endpoint: Kubernetes has one."""
+    """Return the space of each endpoint; Kubernetes has only one."""
     return dict.fromkeys(["", *sorted(application.charm.endpoints)], "alpha")
 
 
 def relations(model: Model, application: Application) -> dict[str, list[dict[str, str]]]:
-    """Return what is related to each endpoint of an application, its peers included."""
+    """Return the related applications of each endpoint of an application, peers included."""
     found: dict[str, list[dict[str, str]]] = {}
     for relation in model.relations_of(application.name):
         for endpoint in relation.endpoints:
@@ -177,7 +177,7 @@ def relations(model: Model, application: Application) -> dict[str, list[dict[str
 
 
 def relation_status(relation: Relation) -> str:
-    """Return a relation's state: `joined` once a unit has entered it (statetracker.go), `joining` before."""
+    """Return a relation's state: `joining` until a unit has entered it, then `joined` (statetracker.go)."""
     return "joined" if relation.unit_data else "joining"
 
 

@@ -1,4 +1,4 @@
-"""Tables as Juju prints them.
+"""Tables in Juju's format.
 
 Facts: juju/juju 3.6, cmd/juju/status/output_tabular.go and output_oneline.go, cmd/output/output.go.
 """
@@ -14,7 +14,7 @@ from rehearsal.juju.state import Application, Model, Unit
 from rehearsal.juju.worker import JUJU_VERSION
 
 LONGEST_MESSAGE = 120
-"""Characters of a message that Juju shows on a terminal."""
+"""Maximum length of a message on a terminal, in characters."""
 
 _LONGEST_VERSION = 30
 _APPLICATIONS = (
@@ -26,12 +26,12 @@ _RELATIONS = ("Integration provider", "Requirer", "Interface", "Type", "Message"
 
 
 def table(heading: Sequence[str], rows: Sequence[Sequence[object]], right: Collection[int] = ()) -> str:
-    """Return a table: columns two blanks apart, the last one as long as it is.
+    """Return a table with two blanks between columns; the last column is not padded.
 
     Args:
         heading: the first line.
-        rows: the others.
-        right: the columns whose values stand at the right, by number.
+        rows: the further lines.
+        right: the numbers of the columns that are aligned to the right.
     """
     lines = [list(heading), *[[str(cell) for cell in row] for row in rows]]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -54,14 +54,14 @@ def render_status(
     terminal: bool = False,
     utc: bool = False,
 ) -> str:
-    """Return what `juju status` prints of a model.
+    """Return the output of `juju status` for a model.
 
     Args:
         model: the model.
-        patterns: what is shown of it (`status.selected`); everything if there are none.
-        show_relations: whether the integrations are shown.
-        terminal: whether a person reads it: then Juju cuts long messages.
-        utc: whether times are those of Greenwich.
+        patterns: select what is shown (`status.selected`); without patterns, everything is.
+        show_relations: whether to show the integrations.
+        terminal: whether the output is a terminal, where Juju cuts long messages.
+        utc: whether times are in UTC.
     """
     chosen = [model.applications[name] for name in status.selected(model, patterns)]
     heading = ["Model", "Controller", "Cloud/Region", "Version", "SLA", "Timestamp"]
@@ -83,7 +83,7 @@ def render_status(
 
 
 def render_lines(model: Model, patterns: Sequence[str] = ()) -> str:
-    """Return what `juju status --format line` prints: a line for each unit."""
+    """Return the output of `juju status --format line`: a line for each unit."""
     text = ""
     for name in status.selected(model, patterns):
         for unit in sorted(model.applications[name].units.values(), key=lambda unit: unit.number):
@@ -115,7 +115,7 @@ def _version(version: str) -> str:
 
 
 def _scale(application: Application) -> str:
-    """Return how many units are there, of how many if that is not all."""
+    """Return the number of units that have started, and `/` the wanted number if that differs."""
     there = sum(unit.agent.current in ("idle", "executing") for unit in application.units.values())
     return str(there) if there == application.scale else f"{there}/{application.scale}"
 
@@ -137,7 +137,7 @@ def _unit(application: Application, unit: Unit, terminal: bool) -> list[str]:
 
 
 def _doing(unit: Unit) -> str:
-    """Return the hook or the action that a unit's agent is busy with."""
+    """Return the hook or action that a unit's agent runs."""
     if unit.agent.current != "executing":
         return ""
     found = re.match(r"running (?:action (\S+)|(\S+) hook)", unit.agent.message)
@@ -151,7 +151,7 @@ def _message(message: str, terminal: bool) -> str:
 
 
 def ports_shown(ports: Sequence[str]) -> str:
-    """Return opened ports by protocol, neighbours as a range: `80,8080-8082/tcp 53/udp`."""
+    """Return opened ports by protocol, adjacent ports as a range: `80,8080-8082/tcp 53/udp`."""
     by_protocol: dict[str, list[int]] = {}
     for port in ports:
         number, _, protocol = port.partition("/")

@@ -1,4 +1,4 @@
-"""Between the model's plain data and ops-scenario's State: what a hook is given, and what it leaves."""
+"""Translate a hook's input from plain data to ops-scenario's State, and its results back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PORTS = {"tcp": testing.TCPPort, "udp": testing.UDPPort}
 
 
 def given(request: dict[str, Any]) -> testing.State:
-    """Return the State that a hook begins with."""
+    """Return the State at the start of a hook."""
     ports = [port.split("/") for port in request["ports"]]
     return testing.State(
         leader=request["leader"],
@@ -36,7 +36,7 @@ def given(request: dict[str, Any]) -> testing.State:
 def left(
     request: dict[str, Any], after: testing.State, backend: Backend, context: testing.Context[Any]
 ) -> dict[str, Any]:
-    """Return what a hook has changed, as plain data; None stands for what it has not touched."""
+    """Return a hook's changes as plain data; None stands for unchanged parts."""
     before = {said["id"]: said for said in request["relations"]}
     unit, application = after.unit_status, after.app_status
     return {
@@ -60,7 +60,7 @@ def left(
 
 
 def results(said: Any) -> Any:
-    """Return an action's results as Juju keeps them: text at every leaf."""
+    """Return an action's results in Juju's form, where every leaf is text."""
     if isinstance(said, dict):
         return {str(key): results(value) for key, value in said.items()}
     return str(said)
@@ -116,7 +116,7 @@ def _secret(said: dict[str, Any]) -> testing.Secret:
         rotate=ops.SecretRotate(said["rotate"]) if said["rotate"] else None,
         remote_grants=said["grants"],
     )
-    # ops-scenario counts from one in every State; here secrets have a history.
+    # ops-scenario numbers revisions from one in every State; here secrets have a history.
     object.__setattr__(secret, "_tracked_revision", tracked)
     object.__setattr__(secret, "_latest_revision", latest)
     return secret
@@ -140,7 +140,7 @@ def _secrets_left(request: dict[str, Any], after: testing.State, backend: Backen
 
 
 def _document(secret: testing.Secret) -> dict[str, Any]:
-    """Return what an owner says of a secret."""
+    """Return a secret as its owner describes it, as plain data."""
     rotate = secret.rotate.value if secret.rotate else ""
     return {
         "id": _bare(secret.id),
@@ -155,7 +155,7 @@ def _document(secret: testing.Secret) -> dict[str, Any]:
 
 
 def _moment(at: datetime.datetime | None) -> datetime.datetime | None:
-    """Return a time with its zone: charms say it in local time, or with one."""
+    """Return a time in UTC; charms give local times without a zone, or times with one."""
     return at.astimezone(datetime.UTC) if at is not None else None
 
 

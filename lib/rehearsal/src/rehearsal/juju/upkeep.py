@@ -1,4 +1,4 @@
-"""What follows from a change by itself: units get their pods, who is gone is forgotten, somebody leads."""
+"""Automatic follow-ups of changes: give units pods, delete what is gone, elect leaders."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from rehearsal.juju.state import Application, Endpoint, Life, LogLine, Model, Re
 
 
 class Upkeep:
-    """The models, and what keeps them in order. Every method is called with the lock held.
+    """The models and their upkeep. Callers of every method hold the lock.
 
     Args:
-        namespace: what Juju keeps in Kubernetes.
+        namespace: Juju's objects in Kubernetes.
         hosts: the processes of the applications.
         update_status_interval: seconds between update-status hooks.
     """
@@ -24,7 +24,7 @@ class Upkeep:
     def __init__(self, namespace: NoNamespace, hosts: Hosts, update_status_interval: float):
         self.models: dict[str, Model] = {}
         self.current: str | None = None
-        """The model that `juju switch` chose."""
+        """The name of the model that `juju switch` chose."""
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
         self.stopping = False
@@ -33,7 +33,7 @@ class Upkeep:
         self._interval = update_status_interval
 
     def poke(self) -> None:
-        """Look for hooks that are due, after the state has been changed."""
+        """Wake the engine after a change of the state, so that it looks for hooks that are due."""
         with self.changed:
             self.changed.notify_all()
 
@@ -44,7 +44,7 @@ class Upkeep:
     # Pods
 
     def _admit_pods(self, model: Model) -> None:
-        """Give units the pods that have come up; a unit without one waits."""
+        """Give units their running pods; a unit without one waits."""
         for unit in model.units():
             application = model.applications[unit.application]
             if unit.running is None and _out_of_date(application, unit):
@@ -56,8 +56,8 @@ class Upkeep:
             if pod is None or not mine or pod.uid == unit.pod_uid or unit.running is not None:
                 continue
             if unit.pod_uid:
-                # Somebody has deleted the pod. In the new one everything begins anew: config-changed, since
-                # the address is another one, and start (Juju's reference of hooks).
+                # Somebody deleted the pod. The new pod has a new address, so the unit gets config-changed and
+                # start again (Juju's reference of hooks).
                 self._renew(model, model.applications[unit.application], unit)
             if not unit.seen.installed:
                 unit.seen.update_status_due = time.monotonic() + self._interval
@@ -66,7 +66,7 @@ class Upkeep:
             self.changed.notify_all()
 
     def _renew(self, model: Model, application: Application, unit: Unit) -> None:
-        """Take away a unit's pod: its processes, its disk, and what its agent knew of the workload."""
+        """Drop a unit's pod: its processes, its files, and its agent's knowledge of the workload."""
         self._hosts.of(model, unit).end_unit(unit.name)
         unit.code, unit.pod_uid, unit.address = application.charm_version, "", ""
         seen = unit.seen
@@ -79,21 +79,21 @@ class Upkeep:
         self._hosts.prune(model, application)
 
     def _replace_pods(self, model: Model, application: Application) -> None:
-        """Have every unit in a new pod, with the charm as it is now."""
+        """Replace every unit's pod, to run the present charm."""
         application.charm_version += 1
         self._hosts.start(model, application)
         self._scale_pods(model, application)
         self.poke()
 
     def _scale_pods(self, model: Model, application: Application) -> None:
-        # A unit that goes keeps its pod until it has run its last hook (juju/juju, pull request 15313).
+        # A dying unit keeps its pod until it has run its last hook (juju/juju, pull request 15313).
         staying = [u.number + 1 for u in application.units.values() if u.life is not Life.DEAD]
         self._namespace.scale(model, application, max(staying, default=0))
 
     # Coming and going
 
     def _fill(self, application: Application) -> None:
-        """Have the units that should be there; the number of one that still goes is filled later."""
+        """Add the missing units; the number of a dying unit is filled later."""
         if application.life is Life.ALIVE:
             for number in range(application.scale):
                 if number not in application.units:
@@ -102,7 +102,7 @@ class Upkeep:
         self._elect(application)
 
     def _elect(self, application: Application) -> None:
-        """Have a leader: who leads goes on until it is gone (Juju's leases)."""
+        """Elect a leader if there is none; a leader stays until it is gone (Juju's leases)."""
         if application.leader is None and application.units:
             staying = [u for u in application.units.values() if u.life is Life.ALIVE]
             chosen = min(staying or application.units.values(), key=lambda unit: unit.number)
@@ -115,14 +115,14 @@ class Upkeep:
         return relation
 
     def _clean(self, model: Model) -> None:
-        """Take away what is gone: dead units, relations that all have left, empty applications, the model.
+        """Delete what is gone: dead units, relations that all units left, empty applications, the model.
 
         Raises:
-            OSError: if the cluster does not answer; calling it again goes on from there.
+            OSError: if the cluster does not answer; the next call continues from there.
         """
         for application in list(model.applications.values()):
             for unit in list(application.units.values()):
-                # What was never installed has nothing to stop.
+                # A unit that was never installed has nothing to stop.
                 idle = unit.running is None and unit.failed is None
                 if unit.life is Life.DYING and idle and not unit.seen.installed:
                     unit.life = Life.DEAD
@@ -161,7 +161,7 @@ class Upkeep:
         for unit in model.units():
             unit.seen.relations.pop(relation.id, None)
             if unit.failed is not None and unit.failed.relation == relation.id:
-                commit.skip(model, unit, self._interval)  # there is nothing left to tell
+                commit.skip(model, unit, self._interval)  # a hook of a relation that is gone need not run
 
     def _forget_application(self, model: Model, application: Application) -> None:
         self._namespace.remove_application(model, application)
@@ -174,7 +174,7 @@ class Upkeep:
 
 
 def _out_of_date(application: Application, unit: Unit) -> bool:
-    """Whether a unit's pod is to be replaced now: its charm is an old one, and has stopped or cannot stop."""
+    """Return whether to replace a unit's pod now: its charm is old, and has stopped or cannot stop."""
     if unit.code == application.charm_version or leaving(application, unit):
         return False
     return unit.failed is not None or not unit.seen.started or unit.seen.stopped

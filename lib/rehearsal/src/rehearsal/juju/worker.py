@@ -1,13 +1,14 @@
-"""The processes in which charms' code runs.
+"""The processes that run charms' code.
 
-One process imports ops. It forks a worker for each application, which imports the charm and its libraries;
-that forks a pod for each unit, and a pod a child for each hook. So every hook begins as a fresh copy of the
-worker: nothing but what Juju keeps passes from one hook to the next, and nothing is imported twice. What a
-hook leaves running, such as a watcher, becomes a child of the unit's pod (prctl(2),
-PR_SET_CHILD_SUBREAPER), lives on with it, and ends with it.
+One process imports ops. It forks a worker for each application, which imports the charm and its libraries.
+The worker forks a pod for each unit, and the pod forks a child for each hook. So every hook starts as a fresh
+copy of the worker: only Juju's own state passes from one hook to the next, and nothing is imported twice.
+A process that a hook leaves running, such as a watcher, becomes a child of the unit's pod (prctl(2),
+PR_SET_CHILD_SUBREAPER) and ends with it.
 
-Run as `python -m rehearsal.juju.worker SOCKET`. A connection to that is a worker, a connection to a worker is
-a pod, and both live as long as the connection that made them; a connection to a pod is a hook.
+Run as `python -m rehearsal.juju.worker SOCKET`. A connection to SOCKET makes a worker, a connection to a
+worker makes a pod, and a connection to a pod makes a hook. Workers and pods live as long as the connection
+that made them.
 """
 
 from __future__ import annotations
@@ -33,16 +34,16 @@ if TYPE_CHECKING:
     from rehearsal.juju.hooks import Hooks
 
 JUJU_VERSION = "3.6.9"
-"""The Juju that is modelled."""
+"""The modelled version of Juju."""
 
 STDOUT, STDERR = "stdout", "stderr"
-"""Files beside the hook's log."""
+"""Names of the files with a hook's output, beside its log."""
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def listen(path: Path) -> socket.socket:
-    """Return a socket that listens at a path; it is there only once it listens."""
+    """Return a socket that listens at a path; the path appears only when the socket listens."""
     listener = socket.socket(socket.AF_UNIX)
     making = path.with_suffix(".new")
     listener.bind(str(making))
@@ -52,12 +53,12 @@ def listen(path: Path) -> socket.socket:
 
 
 class Parent:
-    """Forks a child for every connection, and tells the other side when the child has ended, and how.
+    """Forks a child for every connection; when the child ends, sends its exit code to the other side.
 
     Args:
-        listener: where connections come from.
-        child: what a child does with its connection.
-        lifeline: a connection whose end is the parent's, too.
+        listener: the socket that accepts connections.
+        child: the function that a child calls with its connection.
+        lifeline: a connection whose end also ends the parent.
     """
 
     def __init__(
@@ -70,13 +71,13 @@ class Parent:
         self._child = child
         self._lifeline = lifeline
         self._channels: dict[int, socket.socket] = {}
-        # A signal that comes just before select(2) would be seen only when select returns: it must return.
+        # Wakes select(2), which would otherwise miss a signal that arrives just before it.
         self._woken, self._waker = socket.socketpair()
         self._woken.setblocking(False)
         self._waker.setblocking(False)
 
     def serve(self) -> None:
-        """Serve until SIGTERM, or the end of the lifeline; then end everything below this process."""
+        """Serve until SIGTERM or the end of the lifeline; then end all descendants."""
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
         signal.set_wakeup_fd(self._waker.fileno())
         signal.signal(signal.SIGTERM, lambda *_: self._end())
@@ -100,7 +101,7 @@ class Parent:
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
-        # What is the parent's stays open as long as anybody holds it.
+        # The parent's sockets stay open as long as any process holds them.
         mine = (self._listener, self._lifeline, self._woken, self._waker, *self._channels.values())
         for inherited in mine:
             if inherited is not None:
@@ -144,7 +145,7 @@ def _redirect(output: Path, error: Path) -> None:
 
 
 def _worker(channel: socket.socket) -> None:
-    """Be the worker of one application, in one version of its charm."""
+    """Run as the worker of one application, for one version of its charm."""
     from rehearsal.juju import charms, hooks
 
     asked = receive(channel)
@@ -154,19 +155,19 @@ def _worker(channel: socket.socket) -> None:
     folder = Path(asked["charm"])
     ready = hooks.Hooks(folder, dict(charms.load(folder).metadata))
     gc.collect()
-    gc.freeze()  # what is shared with the children stays shared
+    gc.freeze()  # keeps the memory shared with the children
     Parent(listen(Path(asked["socket"])), lambda each: _pod(ready, each), lifeline=channel).serve()
 
 
 def _pod(hooks: Hooks, channel: socket.socket) -> None:
-    """Be the pod of one unit."""
+    """Run as the pod of one unit."""
     listener = listen(Path(receive(channel)))
     Parent(listener, lambda each: _hook(hooks, each), lifeline=channel).serve()
 
 
 def _hook(hooks: Hooks, channel: socket.socket) -> None:
-    """Be one hook: read the request, run it, answer, end."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # a pod that is killed takes its hook with it
+    """Run one hook: read the request, run it, send the result, end."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # the hook ends with a killed pod
     request: dict[str, Any] = receive(channel)
     send(channel, ("hook", os.getpid()))
     os.environ.clear()
@@ -183,7 +184,7 @@ def _hook(hooks: Hooks, channel: socket.socket) -> None:
 
 
 def main(path: Path) -> None:
-    """Be the process that the workers are forked from: with ops and its testing framework imported."""
+    """Run as the process that forks the workers, with ops and its testing framework imported."""
     from rehearsal.juju import charms, hooks  # noqa: F401 (imported for the children)
 
     gc.collect()

@@ -1,4 +1,4 @@
-"""The engine's side of the process that all workers are forked from (`worker.py`)."""
+"""The engine's side of the zygote, the process that forks all workers (`worker.py`)."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from rehearsal.juju.channel import send
 from rehearsal.patience import PATIENCE
 
 START_WITHIN = PATIENCE
-"""Seconds within which a process must listen, or be gone."""
+"""Seconds within which a process must start to listen, or must end."""
 
 _numbers = itertools.count(1)
 
 
 class Branch:
-    """A process that lives as long as the connection that made it, and takes others.
+    """A process that lives as long as the connection that made it, and accepts further connections.
 
     Args:
-        path: of the socket that it listens on, once it is ready.
+        path: the path of the socket on which it listens once it is ready.
         lifeline: the connection that made it.
-        asked: what it is told.
+        asked: the first message to it.
 
     Raises:
-        OSError: if there is nobody to tell.
+        OSError: if the other side of the lifeline is gone.
     """
 
     def __init__(self, path: Path, lifeline: socket.socket, asked: Any):
@@ -45,15 +45,15 @@ class Branch:
 
     @property
     def ended(self) -> bool:
-        """Whether the process is gone: nothing else ever comes over its lifeline."""
+        """Whether the process is gone: only its end makes the lifeline readable."""
         return self._lifeline.fileno() < 0 or bool(select.select([self._lifeline], [], [], 0)[0])
 
     def connect(self) -> socket.socket:
-        """Return a connection to it, as soon as it listens; raises OSError if it ends before that."""
+        """Return a connection to it as soon as it listens; raises OSError if it ends before."""
         return _connect(self._path, lambda: self.ended)
 
     def end(self) -> None:
-        """End it with everything below it; return when it is gone."""
+        """End it and all its descendants; return when it is gone."""
         with contextlib.suppress(OSError):
             self._lifeline.shutdown(socket.SHUT_WR)
             self._lifeline.settimeout(START_WITHIN)
@@ -64,10 +64,10 @@ class Branch:
 
 
 class Zygote:
-    """Starts the process with the first worker; several engines can share one.
+    """The process that forks workers; it starts with the first worker, and several engines can share it.
 
     Args:
-        folder: for sockets and the log; its path must be short, since those of sockets must be.
+        folder: holds the sockets and the log; its path must be short, as paths of sockets must be.
         guardian: starts the process.
     """
 
@@ -79,7 +79,7 @@ class Zygote:
         self._lock = threading.Lock()
 
     def new_path(self) -> Path:
-        """Return a path for a socket."""
+        """Return a new path for a socket."""
         return self._folder / str(next(_numbers))
 
     def worker(self, asked: dict[str, Any]) -> Branch:
@@ -97,7 +97,7 @@ class Zygote:
         return Branch(path, lifeline, asked | {"socket": str(path)})
 
     def stop(self) -> None:
-        """End the process, and whatever it still has below it."""
+        """End the process and its remaining descendants."""
         with self._lock:
             if self._process is not None:
                 self._process.stop()
@@ -106,13 +106,13 @@ class Zygote:
     def _start(self) -> Process:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path = self.new_path()
-        # -P keeps the working folder's modules out of the charms' imports.
+        # -P keeps modules of the working folder out of charms' imports.
         command = [sys.executable, "-P", "-m", "rehearsal.juju.worker", str(self._path)]
         return self._guardian.spawn(command, log=self._folder / "zygote.log", name="charms")
 
 
 def _connect(path: Path, ended: Any) -> socket.socket:
-    """Return a connection to a process that may still be starting."""
+    """Return a connection to a process, which may still be starting."""
     deadline = time.monotonic() + START_WITHIN
     while True:
         channel = socket.socket(socket.AF_UNIX)
