@@ -1,4 +1,4 @@
-"""`rehearse`: deploy a bundle on a real control plane, and see whether everything comes up."""
+"""`rehearse`: deploy a bundle on a real control plane and report whether every unit becomes active."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; return 0 only if every unit became active."""
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
-    # A terminal that closes, and a service manager that stops us, mean what Ctrl-C means.
+    # Treat a closed terminal (SIGHUP) and a service manager's stop (SIGTERM) like Ctrl-C.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     progress = Progress()
@@ -99,7 +99,7 @@ def _rehearse(arguments: argparse.Namespace, progress: Progress) -> int:
 
 
 def _deploy(stage: Stage, arguments: argparse.Namespace, progress: Progress) -> bool:
-    """Deploy with the commands that a user would type; return whether all became active in time."""
+    """Deploy with the commands that a user would type; return whether every unit became active in time."""
     progress.phase("juju deploy")
     overlays = [part for path in arguments.overlay for part in ("--overlay", path)]
     stage.juju("add-model", arguments.model)
@@ -129,7 +129,7 @@ def _not_active(model: Model) -> list[str]:
 
 
 def _stay(stage: Stage, env_file: Path | None) -> None:
-    """Stay up: with a shell of the user's, or until Ctrl-C."""
+    """Stay up while the user works in a shell, or until Ctrl-C."""
     environment = stage.environment
     if env_file is None and sys.stdin.isatty():
         print("juju and kubectl speak to the rehearsal; leave this shell to end it.")

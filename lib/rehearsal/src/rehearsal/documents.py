@@ -1,11 +1,11 @@
-"""Kinds of Kubernetes objects whose objects are plain documents: what is not known of one is kept.
+"""lightkube classes whose objects are plain documents and keep fields that lightkube does not know.
 
-lightkube's own way to make such a kind enters it into a registry, where it may stand in the way of another
-module's class of the same kind, typed or not. These are in none.
+lightkube's own generic classes go into a registry, where they can clash with another module's class of the
+same kind, typed or not. These classes are in no registry.
 
-Many threads read and write them. What msgspec knows of a type it finds out at the first use, where another
-thread can see it half done; to use that is a segmentation fault (msgspec 0.22, src/msgspec/_core.c:
-StructInfo_Convert). So the first use of whatever lightkube decodes is here.
+Many threads read and write these objects. msgspec analyses a type at its first use; another thread can see
+that analysis half done, and using it is a segmentation fault (msgspec 0.22, src/msgspec/_core.c:
+StructInfo_Convert). So this module uses every type that lightkube decodes once, at import.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _STATUS_VERBS = ["get", "patch", "put"]
 
 
 def namespaced(group: str, version: str, kind: str, plural: str) -> Any:
-    """Return the lightkube class of a kind whose objects are in namespaces; `.Status` is for their status."""
+    """Return the lightkube class of a namespaced kind; its `.Status` is for the status subresource."""
     resource = ResourceDef(group, version, kind)
     info = ApiInfo(resource=resource, plural=plural, verbs=[*_VERBS, "global_list", "global_watch"])
     status = type(f"{kind}Status", (generic_resource.GenericNamespacedStatus,), _of_status(resource, plural))
@@ -38,7 +38,7 @@ def namespaced(group: str, version: str, kind: str, plural: str) -> Any:
 
 
 def cluster_wide(group: str, version: str, kind: str, plural: str) -> Any:
-    """Return the lightkube class of a kind whose objects are in no namespace; `.Status` as above."""
+    """Return the lightkube class of a cluster-wide kind; its `.Status` is for the status subresource."""
     resource = ResourceDef(group, version, kind)
     info = ApiInfo(resource=resource, plural=plural, verbs=_VERBS)
     status = type(f"{kind}Status", (generic_resource.GenericGlobalStatus,), _of_status(resource, plural))

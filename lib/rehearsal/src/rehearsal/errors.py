@@ -1,5 +1,5 @@
-"""What a user reads when the rehearsal itself cannot go on."""
+"""The error that users read when the rehearsal cannot go on."""
 
 
 class RehearsalError(Exception):
-    """Something outside our power is in the way; the text is the one sentence to print, no traceback."""
+    """Something outside our control stops the rehearsal; print its one-sentence text, no traceback."""

@@ -1,13 +1,13 @@
 """The process that owns every process of a rehearsal, so that none of them outlives it.
 
-The rehearsal starts the guardian, and asks it to start everything else. The guardian is their *subreaper*
-(prctl(2)): a process that detaches itself, as a charm's watcher does, becomes its child again. When the
-rehearsal goes away in whatever way, kill -9 included, the pipe between them breaks; the guardian ends all
-its descendants, deletes the run folder and ends too. Should the guardian be killed instead, its children
-come to the rehearsal, which ends them.
+The rehearsal starts the guardian and asks it to start everything else. The guardian is their *subreaper*
+(prctl(2)): a process that detaches itself, as a charm's watcher does, becomes the guardian's child again.
+When the rehearsal ends for any reason, kill -9 included, the pipe between them breaks: the guardian ends all
+its descendants, deletes the run folder and exits. If the guardian is killed instead, its children become the
+rehearsal's, which ends them.
 
-Where there is no prctl (not Linux), a process that detaches itself *and* loses its parent is out of reach;
-everything else still ends.
+Without prctl (not Linux), nothing ends a process that detaches itself *and* loses its parent; everything
+else still ends.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 _GRACE = 4.0
 """Seconds between SIGTERM and SIGKILL."""
 _MARK = "REHEARSAL_GUARDIAN"
-"""In the environment of all that a guardian starts, and so of what that starts: the guardian's process."""
+"""An environment variable of all descendants of a guardian: the guardian's process ID."""
 
 
 class Process:
@@ -46,13 +46,13 @@ class Process:
         self.ended = threading.Event()
 
     def signal(self, number: int) -> None:
-        """Send a signal; a process that has ended is left alone."""
+        """Send a signal, unless the process has ended."""
         if not self.ended.is_set():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
     def stop(self, grace: float = _GRACE) -> None:
-        """End it: SIGTERM, and SIGKILL after `grace` seconds. Returns when it is gone."""
+        """Send SIGTERM, and SIGKILL after `grace` seconds; return when the process is gone."""
         self.signal(signal.SIGTERM)
         if not self.ended.wait(grace):
             self.signal(signal.SIGKILL)
@@ -60,10 +60,10 @@ class Process:
 
 
 class Guardian:
-    """The rehearsal's side: starts processes, and knows when they end.
+    """The rehearsal's side: starts processes and tracks when they end.
 
     Args:
-        folder: the run folder, deleted with the rehearsal; None if there is nothing to delete.
+        folder: the run folder, which the guardian deletes at the end; None if there is none.
     """
 
     def __init__(self, folder: Path | None = None):
@@ -89,7 +89,7 @@ class Guardian:
 
     @property
     def pid(self) -> int:
-        """The guardian's own process."""
+        """The guardian's process ID."""
         return self._process.pid
 
     def spawn(
@@ -101,7 +101,7 @@ class Guardian:
         cwd: Path | None = None,
         name: str = "",
     ) -> Process:
-        """Start a process whose output is appended to `log`.
+        """Start a process and append its output to `log`.
 
         Raises:
             OSError: if it cannot be started.
@@ -126,7 +126,7 @@ class Guardian:
         return answer
 
     def close(self) -> None:
-        """End every process, also detached ones, and the guardian."""
+        """End every process, including detached ones, and the guardian."""
         self._closing = True
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
@@ -138,7 +138,7 @@ class Guardian:
         self._end_orphans()
 
     def _end_orphans(self) -> None:
-        """End the processes that come to us when the guardian dies before them."""
+        """End the processes that become our children because the guardian died before them."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_GRACE)
         end_descendants(os.getpid(), mark=f"{_MARK}={self.pid}")
@@ -169,11 +169,11 @@ class Guardian:
 
 
 def end_descendants(root: int, *, mark: str = "") -> None:
-    """End the descendants of a process: SIGTERM to all, SIGKILL to what is left, until none is left.
+    """Send SIGTERM to all descendants of a process, then SIGKILL until none is left.
 
     Args:
         root: the process; it must be the caller.
-        mark: a line of the environment; children without it are spared, and theirs.
+        mark: a line of the environment; children without it, and their descendants, are spared.
     """
     deadline = time.monotonic() + _GRACE
     number = signal.SIGTERM
@@ -202,7 +202,7 @@ def _descendants(root: int, mark: str) -> list[int]:
 
 
 def _parents() -> dict[int, int]:
-    """Return every living process and its parent; zombies are not alive."""
+    """Return the parent of every living process; zombies do not count as living."""
     found: dict[int, int] = {}
     if not Path("/proc/self/stat").exists():
         return _parents_by_ps()
@@ -223,7 +223,7 @@ def _environment(pid: int) -> list[bytes]:
 
 
 def _parents_by_ps() -> dict[int, int]:
-    """Do what `_parents` does where there is no /proc; `ps` itself is left out."""
+    """Return what `_parents` returns, on systems without /proc; leave out `ps` itself."""
     command = ["ps", "-A", "-o", "pid=,ppid=,stat="]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as ps:
         rows = [line.split() for line in ps.communicate()[0].splitlines()]
@@ -236,7 +236,7 @@ def _become_subreaper() -> None:
 
 
 def _reap(which: int = -1) -> list[tuple[int, int]]:
-    """Take leave of children that have ended, of all or of one; return them with their exit statuses."""
+    """Reap ended children, all of them or one; return their process IDs and exit statuses."""
     ended = []
     with contextlib.suppress(ChildProcessError):
         while True:
@@ -248,7 +248,7 @@ def _reap(which: int = -1) -> list[tuple[int, int]]:
 
 
 def _guard(channel: socket.socket, folder: str) -> None:
-    """Be the guardian: start what is asked for, tell what ended, end all when the channel breaks."""
+    """Run the guardian: start what is requested, report what ended, end all when the channel breaks."""
     _become_subreaper()
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
@@ -277,7 +277,7 @@ def _guard(channel: socket.socket, folder: str) -> None:
 
 
 def _wake_on_child() -> socket.socket:
-    """Return a socket that can be read when a child has ended."""
+    """Return a socket that becomes readable when a child ends."""
     reader, writer = socket.socketpair()
     writer.setblocking(False)
     signal.set_wakeup_fd(writer.detach())
@@ -300,14 +300,14 @@ def _started(request: dict) -> dict:
             )
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         return {"id": request["id"], "error": str(error)}
-    process.returncode = 0  # reaped with all others, by number
+    process.returncode = 0  # _reap() reaps it by its process ID
     return {"id": request["id"], "pid": process.pid, "name": request["name"]}
 
 
 def _default_signals() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
-    # A Ctrl-C in the terminal is for the rehearsal, which ends us in order.
+    # Ctrl-C in the terminal must reach only the rehearsal, which then ends us in order.
     os.setpgid(0, 0)
 
 

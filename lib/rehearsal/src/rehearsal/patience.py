@@ -1,4 +1,4 @@
-"""How long anybody waits for what has to come: where it comes at once, a long limit costs nothing."""
+"""How long to wait for an expected event; a long limit costs nothing when the event comes at once."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import TypeVar
 T = TypeVar("T")
 
 PATIENCE = 120.0
-"""Seconds. A loaded machine takes a minute for what takes a second on an idle one."""
+"""Seconds. A loaded machine takes a minute for work that takes a second on an idle one."""
 
 
 def until(look: Callable[[], T | None], what: str = "", within: float = PATIENCE, every: float = 0.05) -> T:
-    """Return what a look returns, as soon as it is something.
+    """Call `look` until it returns something true, and return that.
 
     Args:
-        look: returns something, or what counts as nothing.
-        what: is waited for; for the error.
+        look: returns the result, or something false.
+        what: what the caller waits for, for the error message.
         within: seconds.
-        every: seconds between two looks.
+        every: seconds between two calls.
 
     Raises:
-        AssertionError: if it does not come in time, with what the last look returned.
+        AssertionError: when time is up; it names `what`, or the last result.
     """
     deadline = time.monotonic() + within
     while not (found := look()):

@@ -1,4 +1,4 @@
-"""What a person sees while a rehearsal works: the phase, what it waits for, and how long each phase took."""
+"""Show a person the phase of a rehearsal, what it waits for, and how long each phase took."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.table import Table
 
 
 class Progress:
-    """A line that changes on a terminal; elsewhere a line for each change, but not for each second."""
+    """Shows one changing line on a terminal; elsewhere prints changes, at most one every two seconds."""
 
     def __init__(self, console: Console | None = None):
         self.console = console or Console(stderr=True, highlight=False)
@@ -20,7 +20,7 @@ class Progress:
         self._status: Status | None = None
 
     def phase(self, name: str) -> None:
-        """Begin a phase; the one before it has ended."""
+        """End the previous phase and begin a new one."""
         self.end()
         self._phase, self._since = name, time.monotonic()
         if self.console.is_terminal:
@@ -30,7 +30,7 @@ class Progress:
             self.console.print(name)
 
     def tell(self, detail: str) -> None:
-        """Say what the phase is at."""
+        """Show what the phase is doing."""
         if self._status is not None:
             self._status.update(f"{self._phase}: {detail}")
         elif detail != self._told and time.monotonic() - self._told_at > 2:

@@ -1,7 +1,7 @@
 """Fixtures for every test that needs a real API server.
 
-`REHEARSAL_TEST_KUBECONFIG` names a cluster to use instead of starting one: that of a rehearsal which stays
-up, say, to save the start when the same tests are run again and again.
+`REHEARSAL_TEST_KUBECONFIG` names an existing cluster to use instead of starting one. Point it at a rehearsal
+that stays up to save the start when you run the same tests repeatedly.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from rehearsal.patience import PATIENCE
 
 @pytest.fixture(scope="session")
 def guardian() -> Iterator[Guardian]:
-    """The process that owns what the tests start."""
+    """The guardian of all processes that tests start."""
     with Guardian() as guardian:
         yield guardian
 
 
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory, guardian: Guardian) -> Iterator[ControlPlane]:
-    """A control plane for the whole run; for tests that are about it."""
+    """A control plane for the whole test run, for tests of the control plane itself."""
     with ControlPlane(tmp_path_factory.mktemp("cluster"), guardian) as cluster:
         yield cluster
 
 
 @pytest.fixture(scope="session")
 def cluster(request: pytest.FixtureRequest) -> Iterator[ControlPlane | ExistingCluster]:
-    """The control plane of the whole run, or the cluster to use in its place."""
+    """The control plane of the whole test run, or the existing cluster that replaces it."""
     shared = os.environ.get("REHEARSAL_TEST_KUBECONFIG")
     if not shared:
         yield request.getfixturevalue("control_plane")
@@ -62,7 +62,7 @@ def client(cluster: ControlPlane | ExistingCluster) -> Iterator[lightkube.Client
 
 @pytest.fixture
 def namespace(client: lightkube.Client) -> Iterator[str]:
-    """A namespace of its own for a test, in which pods can be made."""
+    """A namespace for one test, ready for pods."""
     name = f"test-{uuid.uuid4().hex[:8]}"
     client.create(Namespace(metadata=ObjectMeta(name=name)))
     _await_default_account(client, name)
@@ -71,7 +71,7 @@ def namespace(client: lightkube.Client) -> Iterator[str]:
 
 
 def _await_default_account(client: lightkube.Client, namespace: str) -> None:
-    """Wait for the account that every pod needs, which the controller manager makes."""
+    """Wait until the controller manager has made the account that every pod needs."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
@@ -85,6 +85,6 @@ def _await_default_account(client: lightkube.Client, namespace: str) -> None:
 
 @pytest.fixture
 def gate(cluster: ControlPlane | ExistingCluster) -> Iterator[Gate]:
-    """A gate of its own for a test: counts requests, puts in faults."""
+    """A gate for one test: it records requests and injects faults."""
     with Gate(cluster.url, cluster.tls()) as gate:
         yield gate

@@ -1,4 +1,4 @@
-"""Everything that a rehearsal consists of, put together and taken apart again."""
+"""Put together all parts of a rehearsal, and take them down again."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Stage:
         kubeconfig: of a cluster to use instead of a local control plane.
         node_file: the nodes of the local control plane.
         misbehaviours: pods that do not come up.
-        replacements: folders that run in the place of Charmhub charms.
-        chooser: which hook runs next.
-        kernels: what notebook servers answer when they are asked whether they are idle.
+        replacements: folders that run in place of Charmhub charms.
+        chooser: chooses the hook that runs next.
+        kernels: what notebook servers answer when asked whether they are idle.
         clock: the time that programs in pods see.
-        on_phase: told what is being done.
+        on_phase: called with the current work.
     """
 
     def __init__(
@@ -74,9 +74,9 @@ class Stage:
         self._chooser = chooser
         self._kernels, self._clock = kernels, clock
         self.bin = self.folder / "bin"
-        """Holds `juju`, `juju-exec` and `kubectl`."""
+        """The folder of `juju`, `juju-exec` and `kubectl`."""
         self.players: Players | None = None
-        """Play what Kubeflow's controllers do; None where real pods run."""
+        """Simulate Kubeflow's controllers; None where real pods run."""
 
     def __enter__(self) -> Stage:
         try:
@@ -123,7 +123,7 @@ class Stage:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What to set so that `juju` and `kubectl` mean this rehearsal."""
+        """Environment variables that point `juju` and `kubectl` at this rehearsal."""
         return {
             "PATH": f"{self.bin}{os.pathsep}{os.environ.get('PATH', '')}",
             "KUBECONFIG": str(self.cluster.admin_kubeconfig),
@@ -131,10 +131,10 @@ class Stage:
         }
 
     def juju(self, *words: object) -> str:
-        """Run a `juju` command as a user would type it; return what it says of its doings.
+        """Run a `juju` command as a user would type it; return its messages (stderr).
 
         Raises:
-            RehearsalError: with the command's own words, if it fails.
+            RehearsalError: if it fails; the text is the command's own.
         """
         done = subprocess.run(
             [self.bin / "juju", *map(str, words)],
@@ -155,7 +155,7 @@ class Stage:
         self.bin.mkdir()
         python, program = shlex.quote(sys.executable), shlex.quote(client.__file__)
         for name in ("juju", "juju-exec"):
-            # -S and -E spare the start-up of what the client does not use.
+            # -S and -E speed up the start: Python skips what the client does not use.
             line = (
                 f'REHEARSAL_SOCKET="${{REHEARSAL_SOCKET:-{self._socket}}}" exec {python} -SE {program} {name}'
             )
