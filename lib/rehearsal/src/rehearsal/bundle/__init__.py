@@ -1,1 +1,1 @@
-"""What a bundle file says, and what is wrong with it."""
+"""Read bundle files and find their errors."""

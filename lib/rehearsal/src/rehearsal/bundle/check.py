@@ -1,8 +1,8 @@
-"""Everything that is wrong with a bundle and its overlays, all at once, each thing with its place.
+"""Find every error in a bundle and its overlays at once, each with its place.
 
-What Juju would refuse is refused in its words where it has some (juju/charm, bundledata.go; juju/juju,
-cmd/juju/application/deployer); so is what Juju would take and what then could not work: a required endpoint
-left open, rights not given.
+If Juju would refuse something, the finding uses Juju's words where Juju has some (juju/charm, bundledata.go;
+juju/juju, cmd/juju/application/deployer). Findings also cover what Juju would accept but what could not work:
+a required endpoint without a relation, missing rights.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rehearsal.juju.charms import Charm
 from rehearsal.juju.errors import JujuError
 
 FindCharm = Callable[[str, Path], tuple[Charm, str]]
-"""Takes a charm's reference and the folder it is relative to (`rehearsal.juju.charms.find`)."""
+"""Finds a charm by its reference and the folder it is relative to (`rehearsal.juju.charms.find`)."""
 
 _RISKS = ("stable", "candidate", "beta", "edge")
 
@@ -29,11 +29,11 @@ class Bundle:
     """A bundle with its overlays merged in.
 
     Attributes:
-        applications: by name; their options are of the types that the charms give them.
+        applications: by name; option values have the types that the charms declare.
         relations: pairs of `application:endpoint`.
-        charms: by application; those that the model has already are among them.
+        charms: by application, including those already in the model.
         origins: `local` or `charmhub`, by application.
-        findings: what is wrong, by file and place. If there is anything, nothing may be deployed.
+        findings: errors, sorted by file and place. If there are any, nothing may be deployed.
     """
 
     applications: dict[str, schema.Application] = field(default_factory=dict)
@@ -49,14 +49,14 @@ def read(
     present: dict[str, Charm] | None = None,
     related: Iterable[tuple[str, str]] = (),
 ) -> Bundle:
-    """Return the bundle of the first file, with the others as overlays, checked.
+    """Return the checked bundle of the first file, with the others merged in as overlays.
 
     Args:
-        paths: the bundle and the overlays, in their order.
+        paths: the bundle and the overlays, in order.
         find_charm: finds a charm by its reference.
-        present: charms of applications that the model has already; relations may name them, and the first
-            file may be an overlay on them.
-        related: relations that the model has already, as pairs of `application:endpoint`.
+        present: charms of applications already in the model; relations may name them, and the first file may
+            be an overlay on them.
+        related: relations already in the model, as pairs of `application:endpoint`.
     """
     merged = merge.files(paths, overlays_only=bool(present))
     bundle = Bundle(findings=merged.findings)
@@ -75,7 +75,7 @@ def read(
 def _application(
     bundle: Bundle, name: str, values: dict, merged: Merged, find_charm: FindCharm
 ) -> Iterator[Finding]:
-    """Check an application by itself and against its charm; put both into the bundle."""
+    """Check an application by itself and against its charm; add both to the bundle."""
     if not re.fullmatch(schema.APPLICATION_NAME, name):
         yield merged.finding(name, message=f'invalid application name "{name}"')
     application = bundle.applications[name] = schema.Application.model_validate(values)
@@ -100,7 +100,7 @@ def _application(
 
 
 def _store(name: str, application: schema.Application, merged: Merged) -> Iterator[Finding]:
-    """Check what is said to Charmhub: channel and revision (juju/charm, channel.go)."""
+    """Check the channel and revision for Charmhub (juju/charm, channel.go)."""
     channel = application.channel
     if application.revision is not None and not channel and not application.charm.startswith((".", "/")):
         message = (

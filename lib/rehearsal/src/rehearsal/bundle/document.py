@@ -1,4 +1,4 @@
-"""YAML files whose every value knows its line and column."""
+"""Read YAML files and keep the line and column of every value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 Place = tuple[str | int, ...]
-"""Where a value is in a document: the keys and indexes that lead to it."""
+"""The place of a value in a document: the keys and indexes that lead to it."""
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE = "tag:yaml.org,2002:merge"
@@ -18,7 +18,7 @@ _MERGE = "tag:yaml.org,2002:merge"
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """Something wrong in a file; lines and columns count from 1."""
+    """An error in a file; lines and columns count from 1."""
 
     file: str
     line: int
@@ -31,13 +31,13 @@ class Finding:
 
 @dataclass
 class Document:
-    """What a file says, and where.
+    """The content of a file, with the place of each value.
 
     Attributes:
-        path: the file, as it was named.
+        path: the file.
         value: mappings, lists and scalars; None if the file is empty or not YAML.
-        places: line and column of every value; of a mapping's value, those of its key.
-        findings: what is no YAML, and keys that are there twice.
+        places: line and column of every value; for a value in a mapping, those of its key.
+        findings: YAML errors and duplicate keys.
     """
 
     path: Path
@@ -46,19 +46,19 @@ class Document:
     findings: list[Finding] = field(default_factory=list)
 
     def finding(self, place: Iterable[str | int], message: str) -> Finding:
-        """Return a finding at a place; where it is not in the file, at the nearest thing above it."""
+        """Return a finding at a place, or at the nearest parent that is in the file."""
         place = tuple(place)
         while place and place not in self.places:
             place = place[:-1]
         return Finding(str(self.path), *self.places.get(place, (1, 1)), message)
 
     def refuse(self, at: tuple[int, int], message: str) -> None:
-        """Note that something is wrong at a line and column."""
+        """Add a finding at a line and column."""
         self.findings.append(Finding(str(self.path), *at, message))
 
 
 def load(path: Path) -> Document:
-    """Read a file; what is wrong with it is among the document's findings."""
+    """Read a file; put its errors into the document's findings."""
     document = Document(path)
     try:
         return parse(path.read_text(encoding="utf-8"), path)
@@ -70,7 +70,7 @@ def load(path: Path) -> Document:
 
 
 def parse(text: str, path: Path) -> Document:
-    """Return the document that a text is; `path` is what findings call it."""
+    """Parse a text into a document; findings name it `path`."""
     document = Document(path)
     try:
         loader = _Loader(text)
@@ -88,7 +88,7 @@ def parse(text: str, path: Path) -> Document:
 
 
 def _explained(error: yaml.MarkedYAMLError) -> str:
-    """Return what the parser expected, in one line."""
+    """Return the parser's error in one line."""
     if error.problem == "but found another document":
         return "a second document: an overlay is a file of its own"
     said = f"not YAML: {' '.join(str(error.problem or '').split())}"
@@ -101,7 +101,7 @@ def _start(node: yaml.Node) -> tuple[int, int]:
 
 
 class _Reader:
-    """Turns nodes into values, and notes where each is."""
+    """Turns nodes into values and records their places."""
 
     def __init__(self, document: Document, loader: Any):
         self._document = document
@@ -137,7 +137,7 @@ class _Reader:
         return merged | found
 
     def _merged(self, node: yaml.Node, place: Place, above: tuple[yaml.Node, ...]) -> dict[str, Any]:
-        """Return what `<<` brings in: the first of several mappings that has a key wins."""
+        """Return the keys that `<<` merges in; if several mappings have a key, the first one wins."""
         nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
         found: dict[str, Any] = {}
         for each in nodes:

@@ -1,9 +1,9 @@
-"""A bundle and its overlays as one, and which file said what.
+"""Merge a bundle with its overlays, and record which file said what.
 
-Facts: juju/charm, overlay.go (applyOverlay, mergeStructs, resolveIncludes). An application that is null is
-taken out with the relations so far that it is in; what an overlay says of an application replaces what was
-said, but options, resources, annotations and storage are merged entry by entry, and cleared if null;
-relations are added. Paths are relative to the file that names them.
+Facts: juju/charm, overlay.go (applyOverlay, mergeStructs, resolveIncludes). A null application removes the
+application and its relations so far. An overlay's fields replace the application's earlier fields, except
+options, resources, annotations and storage: these merge entry by entry, and null clears them. Relations are
+added. Paths are relative to the file that names them.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _INCLUDES = {
 
 @dataclass
 class Merged:
-    """What a bundle and its overlays come to.
+    """A bundle merged with its overlays.
 
     Attributes:
-        applications: what is said of each, not yet checked against its charm.
-        relations: the ends of each, with the document and the place that say it.
-        findings: what is wrong with the files in themselves; it is left out of the rest.
-        unsound: applications of which charm, resources or trust, or a part of them, was left out.
-        whole: False if a file could not be read, so that nothing can be said of the rest.
+        applications: the fields of each, not yet checked against its charm.
+        relations: the ends of each, with the document and the place that name them.
+        findings: errors within the files; the other attributes leave out the wrong parts.
+        unsound: applications whose charm, resources or trust were left out, in whole or in part.
+        whole: False if a file could not be read, so the rest cannot be checked.
     """
 
     applications: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -47,19 +47,19 @@ class Merged:
     _origins: dict[Place, Document] = field(default_factory=dict)
 
     def origin(self, application: str, *place: str) -> Document:
-        """Return the document that says something of an application."""
+        """Return the document that set an application's field."""
         path: Place = (application, *place)
         while path not in self._origins:
             path = path[:-1]
         return self._origins[path]
 
     def finding(self, application: str, *place: str | int, message: str) -> Finding:
-        """Return a finding about an application, in the file that says what it is about."""
+        """Return a finding about an application, in the file that set the field."""
         said = self.origin(application, *map(str, place))
         return said.finding(("applications", application, *place), message)
 
     def add(self, said: Document, *, overlay: bool) -> None:
-        """Merge a document in: the bundle itself, or an overlay on what is there already."""
+        """Merge in a document: the bundle itself, or an overlay on what was merged before."""
         self.findings += said.findings
         value = self._sound(said, schema.OverlayFile if overlay else schema.BundleFile)
         if not isinstance(value, dict) or (not overlay and not value.get("applications")):
@@ -75,7 +75,7 @@ class Merged:
                 self.relations.append((ends, said, ("relations", number)))
 
     def _sound(self, said: Document, model: type[pydantic.BaseModel]) -> Any:
-        """Return what a document says without what is not of the right shape; note that as findings."""
+        """Return a document's content without its misshapen parts; add a finding for each."""
         if not isinstance(said.value, dict):
             if not said.findings:
                 expected = 'expected a mapping with "applications" and "relations"'
@@ -121,7 +121,7 @@ class Merged:
                         known[key][entry] = content
 
     def _included(self, value: Any, said: Document, place: Place) -> Any:
-        """Return a value, or the content of the file that it names in the value's place."""
+        """Return a value, or the content of the file that an include in its place names."""
         for directive, encode in _INCLUDES.items():
             if isinstance(value, str) and value.startswith(directive):
                 path = value.removeprefix(directive)
@@ -139,8 +139,8 @@ def files(paths: list[Path], *, overlays_only: bool = False) -> Merged:
     """Return the bundle of the first file with the others merged in as overlays.
 
     Args:
-        paths: the bundle and the overlays, in their order.
-        overlays_only: whether the first file, too, is an overlay: on applications that are not in a file.
+        paths: the bundle and the overlays, in order.
+        overlays_only: whether the first file is an overlay, too, on applications that are in no file.
     """
     merged = Merged()
     for number, path in enumerate(paths):
@@ -149,11 +149,11 @@ def files(paths: list[Path], *, overlays_only: bool = False) -> Merged:
 
 
 def _misshapen(said: Document, model: type[pydantic.BaseModel]) -> Iterator[tuple[Place, str]]:
-    """Yield the places of what is not of the right shape, and what was expected."""
+    """Yield the place of each misshapen value, and what was expected there."""
     try:
         model.model_validate(said.value)
     except pydantic.ValidationError as error:
-        # A value that fits none of several types is refused once for each of them.
+        # pydantic refuses a value once for each type of a union.
         seen: set[Place] = set()
         for detail in error.errors(include_url=False):
             place = _place(said, detail)
@@ -166,7 +166,7 @@ def _misshapen(said: Document, model: type[pydantic.BaseModel]) -> Iterator[tupl
 
 
 def _leave_out(value: Any, place: Place) -> None:
-    """Take out what is at a place; of a relation the whole, its neighbours keeping their numbers."""
+    """Delete the value at a place; a wrong relation becomes None, so that the others keep their numbers."""
     *above, last = place[:2] if place[0] == "relations" else place
     for key in above:
         value = value[key]
@@ -177,7 +177,7 @@ def _leave_out(value: Any, place: Place) -> None:
 
 
 def _place(said: Document, detail: pydantic_core.ErrorDetails) -> Place:
-    """Return where an error is, without what pydantic adds: the types of a union that it tried."""
+    """Return where an error is, without the union types that pydantic adds to the place."""
     place = detail["loc"]
     while detail["type"] != "missing" and place not in said.places:
         place = place[:-1]

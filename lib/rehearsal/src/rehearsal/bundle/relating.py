@@ -1,4 +1,4 @@
-"""The relations of a bundle: which two endpoints each means, and whether they may be related.
+"""Resolve a bundle's relations: find the two endpoints of each, and check whether they may be related.
 
 Facts: juju/charm, bundledata.go (verifyRelations, verifyRelation, inferEndpoints).
 """
@@ -20,27 +20,27 @@ _COUNTERPART = {"provides": "requires", "requires": "provides"}
 _SIDE = {"provides": "provider", "requires": "requirer"}
 _END = re.compile(rf"({schema.APPLICATION_NAME})(:[a-z][a-z0-9]*([_-][a-z0-9]+)*)?")
 _INFO = EndpointSpec("juju-info", "provides", "juju-info", None, optional=True)
-"""Every charm provides it without saying so."""
+"""Every charm provides it without declaring it."""
 
 
 class Relations:
-    """The relations of a model, some there already, some that a bundle makes.
+    """The relations of a model: existing ones, and those that a bundle adds.
 
     Args:
         charms: by application.
-        related: the pairs of `application:endpoint` that are there already.
+        related: existing relations, as pairs of `application:endpoint`.
     """
 
     def __init__(self, charms: Mapping[str, Charm], related: Iterable[tuple[str, str]] = ()):
         self.made: list[tuple[str, str]] = []
-        """The pairs of `application:endpoint` that the bundle asks for, requirer first."""
+        """The bundle's relations, as pairs of `application:endpoint`, requirer first."""
         self._charms = charms
         self._there = {frozenset(pair) for pair in related}
         self._taken = Counter(end for pair in self._there for end in pair)
         self._meant: set[str] = set()
 
     def add(self, merged: Merged) -> Iterator[Finding]:
-        """Add the relations of a bundle; yield what is wrong with them."""
+        """Add the relations of a bundle; yield their errors."""
         seen: set[frozenset[str]] = set()
         for ends, said, place in merged.relations:
             self._meant.update(ends)
@@ -56,7 +56,7 @@ class Relations:
                 yield said.finding(place, str(error))
 
     def open_endpoints(self, merged: Merged) -> Iterator[Finding]:
-        """Yield a finding for each required endpoint that nothing is related to, not even wrongly."""
+        """Yield a finding for each required endpoint that no relation names, not even a wrong one."""
         for name in merged.applications:
             if name not in self._charms:
                 continue
@@ -91,7 +91,7 @@ class Relations:
                 )
 
     def _resolved(self, ends: list[str], merged: Merged) -> tuple[str, str] | None:
-        """Return both ends with their endpoints, requirer first; None if a charm is not known."""
+        """Return both ends with their endpoints, requirer first; None if a charm is unknown."""
         for end in ends:
             if not _END.fullmatch(end):
                 raise JujuError(f'invalid relation syntax "{end}"')
@@ -143,7 +143,7 @@ def _shown(ends: list[str]) -> str:
 def _why_not(
     ends: list[str], candidates: list[list[EndpointSpec]], fits: list[tuple[EndpointSpec, ...]]
 ) -> str:
-    """Return what Juju says of two ends that no one relation is meant by."""
+    """Return Juju's error for two ends that do not name exactly one relation."""
     one, other = ends
     if all(":" in end for end in ends):
         (first,), (second,) = candidates

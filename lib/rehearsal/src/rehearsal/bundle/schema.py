@@ -1,8 +1,8 @@
 """The shape of a bundle and of an overlay, as Juju reads them on a Kubernetes model.
 
-Facts: juju/charm, bundledata.go, and Juju's documentation "Bundle". Juju lets keys be that it does not know;
-here they are refused, since they would be ignored in silence, and so are those that mean nothing on
-Kubernetes or that the model of Juju does not have.
+Facts: juju/charm, bundledata.go, and Juju's documentation "Bundle". Juju silently ignores unknown keys; this
+schema refuses them. It also refuses keys that mean nothing on Kubernetes or that the model of Juju does not
+support.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pydantic
 _Strict = pydantic.ConfigDict(extra="forbid", strict=True)
 
 APPLICATION_NAME = r"[a-z][a-z0-9]*(-[a-z0-9]*[a-z][a-z0-9]*)*"
-"""What Juju takes as an application's name (juju/names, ApplicationSnippet)."""
+"""The pattern of an application's name (juju/names, ApplicationSnippet)."""
 
 MAPPINGS = ("options", "resources", "annotations", "storage")
 """The keys of an application that overlays merge entry by entry."""
@@ -32,7 +32,7 @@ REFUSED = {
     "offers": "not in this model of Juju",
     "saas": "not in this model of Juju",
 }
-"""Keys that Juju has and that are refused, and why."""
+"""Keys that Juju accepts but this schema refuses, with the reason."""
 
 Scalar = str | int | float | bool
 
@@ -42,11 +42,11 @@ def _mapping(value: Any) -> Any:
 
 
 _Mapping = pydantic.BeforeValidator(_mapping)
-"""For a key without a value, where a mapping belongs."""
+"""Turns a key without a value into an empty mapping."""
 
 
 class Application(pydantic.BaseModel):
-    """One application: of a bundle, or what an overlay changes of it."""
+    """An application of a bundle, or an overlay's changes to one."""
 
     model_config = _Strict
 
@@ -68,7 +68,7 @@ Relation = Annotated[list[str], pydantic.Field(min_length=2, max_length=2)]
 
 
 class _File(pydantic.BaseModel):
-    """What bundles and overlays have in common; the first six are Charmhub's, and Juju lets them be."""
+    """The keys that bundles and overlays share; the first six are Charmhub's, and Juju ignores them."""
 
     model_config = _Strict
 
@@ -91,6 +91,6 @@ class BundleFile(_File):
 
 
 class OverlayFile(_File):
-    """An overlay: an application that is null is taken out, with its relations."""
+    """An overlay; a null application is removed with its relations."""
 
     applications: dict[str, Application | None] | None = None
