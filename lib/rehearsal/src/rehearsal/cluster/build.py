@@ -1,4 +1,4 @@
-"""Programs built once from Go modules and kept in the user's cache: first of all the control plane's one."""
+"""Build programs from Go modules once and cache them for the user; the control plane is the main one."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from rehearsal.guardian import Guardian
 
 SOURCE = Path(__file__).with_name("source")
 PACKAGES = 2800
-"""How many Go packages are compiled, about, the standard library's included: for the progress shown."""
+"""Roughly how many Go packages are compiled, including the standard library's; the progress shows it."""
 
 Progress = Callable[[str], None]
 
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """What is built from Go modules.
+    """A program to build from Go modules.
 
     Args:
         name: of the file in the cache; a fingerprint of the sources follows it.
-        title: what messages call it, such as `the control plane`.
-        source: folder with `go.mod`, `go.sum` and what else is compiled.
+        title: its name in messages, such as `the control plane`.
+        source: the folder with `go.mod`, `go.sum` and the other sources.
         package: the Go package of its `main`.
-        packages: how many Go packages are compiled, about.
-        linker_flags: what the linker is told.
+        packages: roughly how many Go packages are compiled.
+        linker_flags: the Go linker's flags.
         ways_out: what to do if it cannot be built.
     """
 
@@ -47,10 +47,10 @@ class Program:
 
 
 def cache() -> Path:
-    """Return the rehearsal's folder in the user's cache, made if it is not there.
+    """Return the rehearsal's folder in the user's cache; create it if needed.
 
     Raises:
-        RehearsalError: if it cannot be written.
+        RehearsalError: if it is not writable.
     """
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     folder = Path(base) / "kubeflow-rehearsal"
@@ -67,7 +67,7 @@ def cache() -> Path:
 
 
 def binary(on_progress: Progress = lambda _: None) -> Path:
-    """Return the control plane's binary, building it first if need be (some six minutes on two cores).
+    """Return the control plane's binary; build it first if needed (some six minutes on two cores).
 
     Raises:
         RehearsalError: if it cannot be built.
@@ -76,7 +76,7 @@ def binary(on_progress: Progress = lambda _: None) -> Path:
 
 
 def built(program: Program, on_progress: Progress = lambda _: None) -> Path:
-    """Return a program, building it first if the cache does not have it.
+    """Return a program; build it first if the cache does not have it.
 
     Raises:
         RehearsalError: if it cannot be built.
@@ -113,13 +113,13 @@ def _fingerprint(source: Path) -> str:
 
 
 def _build(program: Program, target: Path, on_progress: Progress) -> None:
-    """Build, with a guardian that leaves neither compilers nor half a build behind, however it ends."""
+    """Build under a guardian, which leaves no compiler and no half-done build behind in any case."""
     on_progress("looking for a Go toolchain")
     try:
         go = toolchain.find(target.parent)
         scratch = Path(tempfile.mkdtemp(prefix="build-", dir=target.parent))
         with Guardian(scratch) as guardian:
-            # Sources may lie in a package folder that is read-only.
+            # The sources may be in a read-only package folder.
             shutil.copytree(program.source, scratch / "source")
             output = _compile(program, go, scratch, guardian, on_progress)
             if not (scratch / program.name).exists():
@@ -134,7 +134,7 @@ def _build(program: Program, target: Path, on_progress: Progress) -> None:
 
 
 def _reason(output: list[str]) -> str:
-    """Return the compiler's own words; of many lines that say the same, the last."""
+    """Return the compiler's last error line: earlier lines say the same."""
     telling = [line for line in output if ": " in line] or output or ["no output"]
     return telling[-1][:300]
 
@@ -142,7 +142,7 @@ def _reason(output: list[str]) -> str:
 def _compile(
     program: Program, go: Path, scratch: Path, guardian: Guardian, on_progress: Progress
 ) -> list[str]:
-    """Run the compiler and tell how far it is; return what it printed."""
+    """Run the compiler and report its progress; return its output."""
     log, temporary = scratch / "build.log", scratch / "tmp"
     temporary.mkdir()
     flags = ["-v", "-trimpath", "-ldflags", program.linker_flags, "-o", scratch / program.name]
@@ -157,7 +157,7 @@ def _compile(
 
 
 def _linker_flags() -> str:
-    """Strip symbols, and tell Kubernetes its own version, which clients ask for."""
+    """Return flags that strip symbols and set the Kubernetes version, which clients ask for."""
     found = re.search(r"k8s.io/kubernetes v((\d+)\.(\d+)\.\d+)", (SOURCE / "go.mod").read_text())
     if found is None:
         raise RuntimeError("source/go.mod does not require k8s.io/kubernetes")

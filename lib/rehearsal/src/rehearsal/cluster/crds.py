@@ -1,7 +1,7 @@
-"""Third-party CustomResourceDefinitions, read out of their projects' Go modules.
+"""Read third-party CustomResourceDefinitions from their projects' Go modules.
 
-What our charms write is checked against the real schemas, and none of them is copied into the repository.
-`source/crds/go.mod` pins the versions, `go.sum` their content.
+The real schemas check our charms' objects, and the repository contains no copy of them. `source/crds/go.mod`
+pins the versions, `go.sum` their content.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PLACES = {
         "example/prometheus-operator-crd/*.yaml",
     ),
 }
-"""Project to the Go module and the files in it."""
+"""The Go module of each project, and the files in it."""
 
 _SOURCE = build.SOURCE / "crds"
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -39,14 +39,14 @@ _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Loader(_Base):
-    """YAML as Go reads it: a lone `=`, which the Prometheus operator's definitions have, is a string."""
+    """Reads YAML as Go does: a lone `=`, as in the Prometheus operator's definitions, is a string."""
 
 
 _Loader.add_constructor("tag:yaml.org,2002:value", lambda loader, node: loader.construct_scalar(node))
 
 
 class Cluster(Protocol):
-    """What `install` needs of a cluster: the control plane and an existing cluster both have it."""
+    """What `install` needs of a cluster; the control plane and existing clusters both provide it."""
 
     def apply(self, path: str, body: bytes) -> bytes:
         """Apply an object on the server side."""
@@ -58,10 +58,10 @@ class Cluster(Protocol):
 
 
 def read(project: str, groups: Iterable[str] = (), kinds: Iterable[str] = ()) -> list[dict[str, Any]]:
-    """Return the definitions of a project: all, or those of the API groups and of the kinds named.
+    """Return a project's definitions: all, or only those of the given API groups and kinds.
 
     Raises:
-        RehearsalError: if the module is not there and cannot be downloaded.
+        RehearsalError: if the module is missing and cannot be downloaded.
     """
     pinned = (_SOURCE / "go.mod").read_bytes()
     cached = build.cache() / f"crds-{project}-{hashlib.sha256(pinned).hexdigest()[:12]}.json"
@@ -82,8 +82,8 @@ def install(cluster: Cluster, definitions: Iterable[dict[str, Any]], *, within: 
     """Apply definitions and wait until the cluster serves them.
 
     Args:
-        cluster: where to.
-        definitions: what `read` returned.
+        cluster: the cluster to install into.
+        definitions: the definitions, from `read`.
         within: seconds to wait.
 
     Raises:
@@ -108,7 +108,7 @@ def _apply(cluster: Cluster, crd: dict[str, Any]) -> None:
 
 
 def _stays(cluster: Cluster, crd: dict[str, Any]) -> bool:
-    """Tell whether it is there to stay; one that was on its way out when it was applied is applied again."""
+    """Tell whether the definition stays; if it was being deleted when it was applied, apply it again."""
     try:
         found = json.loads(cluster.request("GET", f"{_DEFINITIONS}/{crd['metadata']['name']}"))
     except Refused as refusal:
@@ -120,7 +120,7 @@ def _stays(cluster: Cluster, crd: dict[str, Any]) -> bool:
 
 
 def _served(cluster: Cluster, crd: dict[str, Any]) -> bool:
-    """Tell whether its objects can be listed: a little later than its condition Established says."""
+    """Tell whether its objects can be listed, which is slightly later than its condition Established says."""
     said = crd["spec"]
     version = next(each["name"] for each in said["versions"] if each["storage"])
     try:
@@ -146,7 +146,7 @@ def _definitions(project: str) -> list[dict[str, Any]]:
 
 
 def _folder(module: str) -> Path:
-    """Return where a Go module lies, downloaded if need be and verified."""
+    """Return the folder of a Go module; download and verify it if needed."""
     go = toolchain.find(build.cache())
     done = subprocess.run(
         [go, "mod", "download", "-json", module],

@@ -1,4 +1,4 @@
-"""The credentials that a control plane is started with."""
+"""Write the credentials that a control plane starts with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def write(folder: Path, token: str) -> None:
     """Write the administrator's token and the key pair that signs service accounts' tokens.
 
     Args:
-        folder: gets `tokens.csv`, `service-account.key` and `service-account.pub`; made if it is not there.
+        folder: receives `tokens.csv`, `service-account.key` and `service-account.pub`; created if missing.
         token: the administrator's.
     """
     folder.mkdir(exist_ok=True, mode=0o700)

@@ -1,4 +1,4 @@
-"""A cluster of the user's own, in the place of the local control plane."""
+"""Use the user's own cluster in place of the local control plane."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rehearsal.cluster import programs
 from rehearsal.errors import RehearsalError
 
 _ANSWERED_WITHIN = 60.0
-"""Seconds: a cluster that does not answer in that time is not there."""
+"""Seconds; a cluster that takes longer to answer counts as unreachable."""
 
 
 class ExistingCluster:
@@ -29,7 +29,7 @@ class ExistingCluster:
         path: the kubeconfig file.
 
     Raises:
-        RehearsalError: if it cannot be read, or has no credentials of a kind that is known here.
+        RehearsalError: if the file cannot be read, or has neither a token nor a client certificate.
     """
 
     def __init__(self, path: Path):
@@ -45,20 +45,20 @@ class ExistingCluster:
             raise RehearsalError(f"{path}: the user has neither a token nor a client certificate")
         self.url: str = self._cluster["server"].rstrip("/")
         self.token: str = self._user.get("token", "")
-        """The user's bearer token; empty for one who has a certificate."""
+        """The user's bearer token; empty if the user has a certificate."""
 
     @property
     def kubectl(self) -> list[str]:
-        """The command line that kubectl's arguments follow: the machine's own, or ours."""
+        """The command before kubectl's arguments: the machine's own kubectl, or ours."""
         found = shutil.which("kubectl")
         return [found] if found else programs.locate(("kubectl",))["kubectl"]
 
     def processes(self) -> dict[str, int]:
-        """Nothing here is ours."""
+        """Return nothing: no process here is ours."""
         return {}
 
     def start(self) -> None:
-        """Check that the API server answers; raises RehearsalError if not."""
+        """Check that the API server answers; raise RehearsalError if not."""
         try:
             self.request("GET", "/readyz")
         except OSError as error:
@@ -66,11 +66,11 @@ class ExistingCluster:
             raise RehearsalError(f"the cluster at {self.url} does not answer: {error}") from None
 
     def stop(self) -> None:
-        """Leave everything as it is."""
+        """Close the connection; leave the cluster as it is."""
         self._connection.close()
 
     def tls(self, *, identified: bool = False) -> ssl.SSLContext:
-        """Return how to speak to the API server, as the user or as nobody."""
+        """Return the TLS context for the API server, with or without the user's certificate."""
         if self._cluster.get("insecure-skip-tls-verify"):
             context = ssl._create_unverified_context()  # noqa: S323 (the kubeconfig says so)
         else:
@@ -85,7 +85,7 @@ class ExistingCluster:
         return context
 
     def kubeconfig(self, token: str, namespace: str, *, server: str | None = None) -> dict[str, Any]:
-        """Return a kubeconfig document for the bearer of `token`; `server` is another way in."""
+        """Return a kubeconfig document for the bearer of `token`; `server` replaces the cluster's URL."""
         cluster = {"server": server} if server else dict(self._cluster)
         return kubeconfig(cluster, token, namespace)
 
@@ -96,7 +96,7 @@ class ExistingCluster:
     def request(
         self, method: str, path: str, body: bytes | None = None, kind: str = "application/yaml"
     ) -> bytes:
-        """Send one request as the kubeconfig's user; raises OSError for a refusal."""
+        """Send one request as the kubeconfig's user; raise OSError if it is refused."""
         return self._connection.send(method, path, body, kind)
 
     @functools.cached_property
@@ -108,11 +108,11 @@ class ExistingCluster:
 
 
 class Connection:
-    """Requests to an API server as its administrator, over as many kept connections as are used at once.
+    """Connections to an API server as its administrator; idle ones are kept, as many as were used at once.
 
     Args:
         url: the API server.
-        context: how to speak to it.
+        context: the TLS context.
         headers: sent with every request.
     """
 
@@ -125,7 +125,7 @@ class Connection:
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Keep no connection any longer; one that is in use is closed after it."""
+        """Close idle connections now, and busy ones after their request."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
@@ -136,7 +136,7 @@ class Connection:
         """Send one request and return the answer's body.
 
         Raises:
-            Refused: if the answer is a refusal.
+            Refused: if the API server refuses it.
             OSError: if there is no answer.
         """
         headers = self._headers | ({"Content-Type": kind} if body is not None else {})
@@ -160,7 +160,7 @@ class Connection:
         raise AssertionError("unreachable")
 
     def _kept(self) -> http.client.HTTPConnection | None:
-        """Take the connection that was used last, if there is one to be had."""
+        """Take the most recently used idle connection, if there is one."""
         with self._lock:
             return self._idle.pop() if self._idle else None
 
@@ -179,7 +179,7 @@ class Connection:
 
 
 class Refused(OSError):
-    """An API server said no."""
+    """An API server refused a request."""
 
     def __init__(self, status: int, message: str):
         super().__init__(f"HTTP {status}: {message}")
@@ -204,7 +204,7 @@ def _named(said: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
 
 
 def _content(holder: dict[str, Any], key: str) -> bytes:
-    """Return a certificate or key that is in the file itself, or in one that it names."""
+    """Return a certificate or key, which the file contains or names."""
     if f"{key}-data" in holder:
         return base64.b64decode(holder[f"{key}-data"])
     return Path(holder[key]).read_bytes() if key in holder else b""

@@ -1,7 +1,7 @@
-"""The gate between charms and the API server: every request of every charm passes here.
+"""The gate between charms and the API server: every request of every charm passes through it.
 
-So requests are counted without a charm knowing, and this is the one place where faults are put in.
-A reverse proxy on 127.0.0.1, plain HTTP before it and TLS behind it; the bearer's token passes through.
+It records requests without the charms' knowledge, and it is the only place that injects faults. It is a
+reverse proxy on 127.0.0.1, with plain HTTP on the charms' side and TLS on the other; tokens pass through.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ _HOP_BY_HOP = {"connection", "transfer-encoding", "keep-alive", "content-length"
 
 @dataclass
 class Fault:
-    """An answer that the API server did not give.
+    """An injected fault: an answer that the API server did not give, or a delay.
 
     Args:
-        matches: which requests it is for; `status` and `seconds` of these are not known yet.
+        matches: selects requests; their `status` and `seconds` are not known yet.
         status: the HTTP status to answer with; 0 drops the connection, None lets the request pass.
         message: of the Kubernetes Status object.
-        times: how often; None for always.
+        times: how many requests to hit; None for all.
         delay: seconds before answering, or before letting pass.
-        skip: how many matching requests to let pass before the first.
-        reaches: whether the API server gets the request all the same, and only its answer is lost.
+        skip: how many matching requests to let pass first.
+        reaches: whether the API server still gets the request, and only its answer is lost.
     """
 
     matches: Callable[[Request], bool]
@@ -53,7 +53,7 @@ class Gate:
 
     Args:
         url: the API server.
-        context: how to speak to it.
+        context: the TLS context.
     """
 
     def __init__(self, url: str, context: ssl.SSLContext):
@@ -71,15 +71,15 @@ class Gate:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def requests(self, *, caller: str = "", since: float = 0.0) -> list[Request]:
-        """Return what has passed, oldest first; a request that its caller knows answered is among them.
+        """Return recorded requests, oldest first; each is recorded before its caller gets the answer.
 
-        A watch counts once it has begun, and is a read.
+        A watch is recorded when it begins, and counts as a read.
         """
         with self._lock:
             return [r for r in self._requests if caller in r.caller and r.at >= since]
 
     def close(self) -> None:
-        """Stop listening, and end every connection."""
+        """Stop listening and end every connection."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -97,23 +97,23 @@ class Gate:
         self.close()
 
     def came(self, handler: _Handler) -> None:
-        """Know a connection that has been opened."""
+        """Remember an opened connection."""
         with self._lock:
             self._handlers[handler] = threading.current_thread()
 
     def went(self, handler: _Handler) -> None:
-        """Forget a connection that is closed."""
+        """Forget a closed connection."""
         with self._lock:
             self._handlers.pop(handler, None)
 
     def record(self, seen: Request, status: int) -> None:
-        """Keep a request and how it was answered."""
+        """Record a request and its status."""
         answered = dataclasses.replace(seen, status=status, seconds=time.monotonic() - seen.at)
         with self._lock:
             self._requests.append(answered)
 
     def fault_for(self, request: Request) -> Fault | None:
-        """Return the fault for a request, and use it up."""
+        """Return the fault for a request, and count it as used."""
         with self._lock:
             for fault in self.faults:
                 if fault.times != 0 and fault.matches(request):
@@ -132,7 +132,7 @@ class _Server(http.server.ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no error of ours."""
+        """Ignore it: a client that left is not our error."""
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -160,11 +160,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         for each in (self.connection, self._upstream and self._upstream.sock):
             if each:
                 with contextlib.suppress(OSError):
-                    # Not TLS's own shutdown, which would take the socket from under its reader.
+                    # Not TLS's own shutdown: it would take the socket away from the thread that reads it.
                     socket.socket.shutdown(each, socket.SHUT_RDWR)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Requests are recorded, not printed."""
+        """Do nothing: requests are recorded, not printed."""
 
     def _pass(self) -> None:
         began = time.monotonic()
@@ -221,12 +221,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._send(seen, answer.status, kept, content)
 
     def _drop(self, seen: Request) -> None:
-        """Give no answer, as an API server does that is not there."""
+        """Give no answer, like an API server that is down."""
         self.gate.record(seen, 0)
         self.close_connection = True
 
     def _ask(self, body: bytes | None) -> http.client.HTTPResponse:
-        """Send the request on; a kept connection that the server has closed is opened anew."""
+        """Forward the request; reopen a kept connection that the server has closed."""
         headers = {k: v for k, v in self.headers.items() if k.lower() not in _HOP_BY_HOP}
         for fresh in (self._upstream is None, True):
             if self._upstream is None or fresh:
@@ -257,7 +257,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def _stream(self, seen: Request, answer: http.client.HTTPResponse, headers: dict[str, str]) -> None:
-        """Pass on what comes when it comes; the connection ends with it, and it with the connection."""
+        """Forward the answer piece by piece; the stream and the client's connection end together."""
         self.gate.record(seen, answer.status)
         self.close_connection = True
         threading.Thread(target=self._end_with_client, name="gate-stream", daemon=True).start()
@@ -274,7 +274,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.flush()
 
     def _end_with_client(self) -> None:
-        """Wait until the client has gone, and end the stream, which else lasts until its next event."""
+        """Wait until the client leaves, then end the stream; otherwise it lasts until its next event."""
         with contextlib.suppress(OSError):
             self.connection.recv(1, socket.MSG_PEEK)
         self.abort()

@@ -1,9 +1,9 @@
-"""Pods that do not come up, on purpose, so that what operators will see is rehearsed.
+"""Pods that fail to come up on purpose, to rehearse what operators will see.
 
-KWOK plays them, as it plays all pods: a pod whose name matches is left out of the Stage that makes pods
-ready, and gets Stages that write the kubelet's own words instead. So nothing else patches pods, two writers
-never quarrel over a status, and a pod that no longer matches heals by the Stage that makes every pod ready.
-Neither pods nor their owners are touched, so no controller sees a difference to a real failure.
+KWOK plays them like all pods: the Stage that makes pods ready leaves out pods with matching names, and other
+Stages write the kubelet's own words to their status. So no other program patches pods, and no two writers
+fight over a status; a pod that no longer matches heals through the Stage that makes pods ready. Neither pods
+nor their owners are changed, so controllers see no difference from a real failure.
 
 Reasons and messages are those of Kubernetes v1.36, pkg/kubelet (`images/image_manager.go`,
 `kuberuntime/kuberuntime_manager.go`) on containerd.
@@ -22,14 +22,14 @@ WAYS = ("image-pull", "crash-loop", "oom", "slow")
 
 @dataclass(frozen=True)
 class Waiting:
-    """A step of a misbehaviour: what every container of the pod waits for.
+    """A step of a misbehaviour: the waiting state of every container of the pod.
 
     Args:
-        reason: `ImagePullBackOff`, and so on.
-        message: Go template of the reason's own words; the container is `.`, the pod is `$pod`.
-        after: seconds after the step before.
-        terminated: reason and exit status of the container's last life, if it had one.
-        said: the end of the log of that life, which Kubernetes keeps of containers with the
+        reason: for example `ImagePullBackOff`.
+        message: a Go template of the kubelet's message; the container is `.`, the pod is `$pod`.
+        after: seconds since the previous step.
+        terminated: reason and exit status of the container's last run, if there was one.
+        said: the end of that run's log, which Kubernetes keeps for containers with the
             `terminationMessagePolicy` FallbackToLogsOnError.
     """
 
@@ -65,16 +65,15 @@ _STEPS = {
 
 @dataclass(frozen=True)
 class Misbehaviour:
-    """Pods that do not come up.
+    """Pods that fail to come up.
 
-    A pod that runs already can crash or run out of memory; an image that cannot be pulled and a slow start
-    are the fate of new pods only.
+    A running pod can crash or run out of memory; only new pods can fail to pull an image or start slowly.
 
     Args:
         pattern: shell pattern of the pods' names, with `*` and `?`.
         way: `image-pull`, `crash-loop`, `oom`, or `slow`.
-        seconds: of `slow`: how long a pod takes to become ready.
-        said: of `crash-loop`: what the program logged before it ended.
+        seconds: for `slow`: how long a pod takes to become ready.
+        said: for `crash-loop`: what the program logged before it ended.
     """
 
     pattern: str
@@ -103,17 +102,17 @@ class Misbehaviour:
 
     @property
     def steps(self) -> tuple[Waiting, ...]:
-        """What the pods' containers wait for, one after the other."""
+        """The waiting states of the pods' containers, in order."""
         return tuple(dataclasses.replace(step, said=self.said) for step in _STEPS[self.way])
 
     @property
     def strikes_running(self) -> bool:
-        """Whether a pod that is ready is hit as well."""
+        """Whether it hits running pods, too."""
         return self.way in ("crash-loop", "oom")
 
     @property
     def expression(self) -> str:
-        """The jq expression that is `true` for the pods; its regular expressions are Go's."""
+        """A jq expression that is `true` for matching pods; its regular expressions are Go's."""
         wildcards = {"*": ".*", "?": "."}
         regex = "".join(wildcards.get(letter) or re.escape(letter) for letter in self.pattern)
         return f'.metadata.name | test("^{regex}$") | tostring'.replace("\\", "\\\\")

@@ -1,4 +1,4 @@
-"""The nodes of the rehearsed cluster, from a short file."""
+"""Read the nodes of the rehearsed cluster from a short file."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Taint(pydantic.BaseModel):
 
 
 class Group(pydantic.BaseModel):
-    """Nodes that are alike.
+    """Identical nodes.
 
-    `name` is the node's name, or its beginning if `count` is more than one.
+    `name` is the node's name, or its prefix if `count` is more than one.
     """
 
     model_config = pydantic.ConfigDict(extra="forbid")
@@ -46,7 +46,7 @@ class Group(pydantic.BaseModel):
     labels: dict[str, str] = {}
     taints: list[Taint] = []
     allocatable: dict[str, Quantity] = {}
-    """Resource to quantity: `cpu`, `memory`, `nvidia.com/gpu` ..."""
+    """Quantities by resource: `cpu`, `memory`, `nvidia.com/gpu` ..."""
 
     @property
     def names(self) -> list[str]:
@@ -54,7 +54,7 @@ class Group(pydantic.BaseModel):
         return [self.name] if self.count == 1 else [f"{self.name}-{i}" for i in range(self.count)]
 
     def node(self, name: str, address: str) -> dict[str, Any]:
-        """Return the Node object of one of them."""
+        """Return the Node object of one of these nodes."""
         resources = {"cpu": "16", "memory": "64Gi", "pods": "250", "ephemeral-storage": "200Gi"}
         resources |= self.allocatable
         labels = {
@@ -100,10 +100,10 @@ class NodeFile(pydantic.BaseModel):
 
 
 def load(path: Path = DEFAULT) -> list[dict[str, Any]]:
-    """Return the Node objects of a node file, each with an address of its own.
+    """Return the Node objects of a node file, each with its own address.
 
     Raises:
-        RehearsalError: naming the file and every wrong place in it, if it is not one.
+        RehearsalError: if the file is wrong; the text names the file and every wrong place in it.
     """
     try:
         said = NodeFile.model_validate(yaml.safe_load(path.read_text()))

@@ -1,4 +1,4 @@
-"""Where the control plane's programs are: an envtest folder of the user's, or the one binary of ours."""
+"""Find the control plane's programs: in the user's envtest folder, or in our single binary."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from rehearsal.cluster import build
 from rehearsal.errors import RehearsalError
 
 PARTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
-"""What a control plane needs. An envtest folder has only the first two, and kubectl; it may have all."""
+"""The parts of a control plane. An envtest folder needs only the first two and kubectl, but may have all."""
 
 
 def locate(
     parts: Sequence[str] = PARTS, on_progress: Callable[[str], None] = lambda _: None
 ) -> dict[str, list[str]]:
-    """Return the command line that each part's arguments follow.
+    """Return the command of each part; the part's arguments follow it.
 
-    A part that `KUBEBUILDER_ASSETS` has is taken from there (the convention of controller-runtime's envtest),
-    another one from our binary, which is built only if a part needs it.
+    A part comes from the folder `KUBEBUILDER_ASSETS` (the convention of controller-runtime's envtest), or,
+    if it is not there, from our binary, which is built only if a part needs it.
 
     Raises:
-        RehearsalError: if that folder is no envtest folder, or our binary is needed and cannot be built.
+        RehearsalError: if the folder is no envtest folder, or if our binary is needed and cannot be built.
     """
     assets = _assets()
     found = {part: [str(assets / part)] for part in parts if assets and (assets / part).is_file()}

@@ -1,4 +1,4 @@
-"""A request to the API server, described as Kubernetes' own authorizer describes it."""
+"""Describe a request to the API server as Kubernetes' own authorizer does."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _VERBS = {
     "PUT": ("update", "update"),
     "PATCH": ("patch", "patch"),
 }
-"""HTTP method to the verb for one object, and for many."""
+"""The verb of an HTTP method for one object, and for many."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Request:
     """`get`, `list`, `watch`, `create`, `update`, `patch`, `apply`, `delete`, `deletecollection`."""
     group: str
     resource: str
-    """As RBAC writes it: `deployments`, `deployments/status`; empty for a path that is no resource's."""
+    """In RBAC's notation: `deployments`, `deployments/status`; empty if the path is not a resource's."""
     namespace: str
     name: str
     status: int = 0
-    """The HTTP status answered; 0 if there was no answer."""
+    """The HTTP status of the answer; 0 if there was none."""
     seconds: float = 0.0
     at: float = 0.0
     """Monotonic time of its beginning."""
@@ -43,7 +43,7 @@ class Request:
     path: str = ""
     user_agent: str = ""
     connection: int = 0
-    """The caller's port: requests over one connection have the same."""
+    """The caller's port, the same for all requests over one connection."""
 
     @property
     def writes(self) -> bool:
@@ -52,12 +52,12 @@ class Request:
 
 
 def described(method: str, target: str, headers: Mapping[str, str] | Message, at: float = 0.0) -> Request:
-    """Return what a request is about (the rules of k8s.io/apiserver, pkg/endpoints/request/requestinfo.go).
+    """Return a description of a request (rules: k8s.io/apiserver, pkg/endpoints/request/requestinfo.go).
 
     Args:
         method: the HTTP method.
         target: path and query.
-        headers: the HTTP headers; only some matter.
+        headers: the HTTP headers.
         at: monotonic time of its beginning.
     """
     path, _, query = target.partition("?")
@@ -85,7 +85,7 @@ def described(method: str, target: str, headers: Mapping[str, str] | Message, at
 
 
 def _place(path: str) -> tuple[str, str, str, str]:
-    """Return group, namespace, resource and name of a path; a namespace is not in a namespace."""
+    """Return a path's group, namespace, resource and name; a namespace itself is in no namespace."""
     steps = [step for step in path.split("/") if step]
     if steps[:1] == ["apis"] and len(steps) > 3:
         group, steps = steps[1], steps[3:]

