@@ -1,1 +1,1 @@
-"""The cluster network as the API server sees it: Services, pods' addresses, and who answers there."""
+"""The cluster network as the API server sees it: Services, pod addresses, and the programs behind them."""

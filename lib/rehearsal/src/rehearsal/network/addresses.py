@@ -1,10 +1,10 @@
-"""What is at an address of the cluster: kube-proxy's work, and DNS's, done when a connection is made.
+"""Find the destination of a cluster address when a connection is made, as kube-proxy and DNS do.
 
 Facts: Kubernetes v1.36, k8s.io/apiserver/pkg/util/proxy (an API server dials a Service's first address, and
-the Service's port) and EndpointSlices, whose ports have the Service's names and the pods' numbers.
+the Service's port) and EndpointSlices (their ports have the Service's names and the pods' numbers).
 
-Nothing is remembered from one connection to the next: the objects are asked for each time, so that an
-endpoint which has just become ready, or is gone, is known at once.
+Nothing is cached: each connection requests the objects again, so it sees at once that an endpoint became
+ready or is gone.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ Object = dict[str, Any]
 
 
 class Cluster(Protocol):
-    """What can be asked as the administrator."""
+    """A cluster that accepts requests as its administrator."""
 
     def request(self, method: str, path: str, body: bytes | None = None, kind: str = ...) -> bytes:
-        """Return the answer's body; raise OSError if there is none, or a refusal."""
+        """Return the answer's body; raise OSError if there is no answer, or if it is a refusal."""
         ...
 
 
 class Unreachable(Exception):
-    """Nobody answers at an address; `status` is how an HTTP proxy says so."""
+    """Nothing answers at an address; `status` is the HTTP status that a proxy reports for it."""
 
     def __init__(self, reason: str, *, status: int = 502):
         super().__init__(reason)
@@ -37,7 +37,7 @@ class Unreachable(Exception):
 
 @dataclass(frozen=True)
 class Destination:
-    """Where a connection goes: to a port of a pod, or, if `pod` is None, of this machine."""
+    """The target of a connection: a port of a pod, or of this machine if `pod` is None."""
 
     host: str
     port: int
@@ -45,20 +45,20 @@ class Destination:
 
 
 class Addresses:
-    """Finds out what an address means.
+    """Finds the destinations of addresses.
 
     Args:
-        cluster: where the Services and pods are.
+        cluster: the cluster of the Services and pods.
     """
 
     def __init__(self, cluster: Cluster):
         self._cluster = cluster
 
     def find(self, host: str, port: int) -> Destination:
-        """Return what `host:port` means: an address of a Service, of a pod or of this machine, or a DNS name.
+        """Return the destination of `host:port`: `host` is a Service, pod or local address, or a DNS name.
 
         Raises:
-            Unreachable: if it means nothing, or no endpoint of the Service is ready.
+            Unreachable: if nothing has that address, or no endpoint of the Service is ready.
         """
         if _is_here(host):
             return Destination(host, port)
@@ -76,7 +76,7 @@ class Addresses:
         return self._get(f"/api/v1/namespaces/{namespace}/services/{name}") if kind == "svc" else None
 
     def _endpoint(self, service: Object, port: int) -> Destination:
-        """Return one of the Service's ready endpoints, any of them."""
+        """Return a random ready endpoint of the Service."""
         name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
         ports = [each for each in service["spec"].get("ports", []) if each["port"] == port]
         if not ports:
@@ -132,7 +132,7 @@ def _is_ip(host: str) -> bool:
 
 
 def _is_here(host: str) -> bool:
-    """Tell whether an address is one of this machine's: only those can be bound."""
+    """Tell whether an address is this machine's: only those can be bound."""
     if not _is_ip(host):
         return host == "localhost"
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as probe:

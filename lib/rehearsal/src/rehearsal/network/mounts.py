@@ -1,6 +1,6 @@
-"""What a container finds in its file system: files of Secrets and ConfigMaps, as the kubelet would lay them.
+"""Read the Secret and ConfigMap files that a container finds in its file system, laid out as by the kubelet.
 
-A file is read from the object of the moment; the kubelet would take about a minute to bring a change.
+A file has the object's content at the time of reading; the kubelet would need about a minute for a change.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from rehearsal.network.addresses import Cluster, Object
 
 
 class Mounts:
-    """The mounted files of one container of a pod, each object read once.
+    """The mounted files of one container of a pod; each object is read once.
 
     Args:
-        cluster: asked as its administrator: it is the kubelet that reads Secrets, not the pod.
-        pod: whose volumes these are.
-        container: whose mounts these are.
+        cluster: queried as its administrator, since the kubelet, not the pod, reads Secrets.
+        pod: the pod with the volumes.
+        container: the container with the mounts.
     """
 
     def __init__(self, cluster: Cluster, pod: Object, container: Object):
@@ -34,8 +34,8 @@ class Mounts:
         """Return a file's content.
 
         Raises:
-            FileNotFoundError: if there is no such file in any mounted Secret or ConfigMap.
-            OSError: if the API server does not say.
+            FileNotFoundError: if no mounted Secret or ConfigMap has the file.
+            OSError: if the API server does not answer.
         """
         path = posixpath.normpath(path)
         holding = [each for each in self._mounts if _within(path, each["mountPath"]) is not None]
@@ -50,7 +50,7 @@ class Mounts:
         return files[name]
 
     def _files(self, volume: Object) -> dict[str, bytes]:
-        """Return the files of a volume by their path in it."""
+        """Return the files of a volume by their path inside it."""
         found: dict[str, bytes] = {}
         for source in [volume, *volume.get("projected", {}).get("sources", [])]:
             if secret := source.get("secret"):
@@ -73,7 +73,7 @@ class Mounts:
 
 
 def _laid(content: dict[str, bytes], source: Object) -> dict[str, bytes]:
-    """Return the files that a source makes: one for each key, or those that its items name."""
+    """Return the files of a source: one for each key, or those that its items name."""
     if not (items := source.get("items")):
         return content
     return {
@@ -82,7 +82,7 @@ def _laid(content: dict[str, bytes], source: Object) -> dict[str, bytes]:
 
 
 def _within(path: str, folder: str) -> str | None:
-    """Return the path inside a folder, or None if it is not in it."""
+    """Return a path relative to a folder, or None if it is not inside."""
     folder = posixpath.normpath(folder)
     if path == folder:
         return ""

@@ -1,7 +1,7 @@
-"""What charms find by a name: in a rehearsal, names are those of the cluster, where object stores are played.
+"""Redirect charms' connections by DNS name to the object stores that the rehearsal plays.
 
-Nobody else is asked, so that no key leaves this machine. An application's Service has no pod behind it that
-could answer, so the connection goes to the server of all stores (`rehearsal.stores`), which tells them apart.
+No other server is contacted, so no key leaves this machine. No pod behind an application's Service could
+answer, so the connection goes to the server of all stores (`rehearsal.stores`), which tells them apart.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 VARIABLE = "REHEARSAL_STORES"
-"""In the environment of charms: the port of the server of all stores, on 127.0.0.1."""
+"""An environment variable of charms: the port of the server of all stores on 127.0.0.1."""
 
 
 def leading_to(port: int) -> Callable[..., Any]:
-    """Return a `socket.getaddrinfo` by which all connections by name go to a port of 127.0.0.1."""
+    """Return a `socket.getaddrinfo` that sends every connection by name to a port of 127.0.0.1."""
     found = socket.getaddrinfo
 
     def getaddrinfo(host: Any, service: Any, *how: Any, **further: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Who plays a pod: programs that the rehearsal answers for, known by the name of their image."""
+"""Find the played program behind a pod's port, by the name of the container's image."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from rehearsal.players import identity
 
 @dataclass(frozen=True)
 class Visit:
-    """A connection that somebody makes to a port of a container."""
+    """A connection to a port of a container."""
 
     cluster: ControlPlane
     pod: Object
     container: Object
     port: int
     client: Callable[[], lightkube.Client]
-    """Returns a client that is the pod's service account; it is not the caller's to close."""
+    """Returns a client with the pod's service account; the caller must not close it."""
 
 
 Answer = Callable[[socket.socket], None]
-"""Speaks over a connection, and closes it."""
+"""Answers a connection, and closes it."""
 
 Program = Callable[[Visit], Answer | None]
-"""Says who answers a visit: None if the program does not listen on that port; raises Unreachable if it
-cannot even run, for want of a file, say."""
+"""Returns the answer to a visit, or None if the program does not listen on that port; raises Unreachable if
+the program cannot run, say for want of a file."""
 
 
 class Cast:
-    """The programs that are played.
+    """The programs that the rehearsal plays.
 
     Args:
-        cluster: where their pods are.
-        programs: by the last part of their image's path, so that a mirror of the registry is no matter.
+        cluster: the cluster of their pods.
+        programs: by the last part of the image's path, so that a registry mirror makes no difference.
     """
 
     def __init__(self, cluster: ControlPlane, programs: Mapping[str, Program]):
@@ -50,10 +50,10 @@ class Cast:
         self._lock = threading.Lock()
 
     def find(self, pod: Object, port: int) -> Answer:
-        """Return who answers at a port of a pod.
+        """Return the answer of a pod's port.
 
         Raises:
-            Unreachable: if nobody does.
+            Unreachable: if no program answers.
         """
         for container in pod["spec"]["containers"]:
             if program := self._programs.get(image_name(container["image"])):
@@ -73,7 +73,7 @@ class Cast:
             client.close()
 
     def _client(self, pod: Object) -> lightkube.Client:
-        """Return the client that a pod has for its life; to make one costs more than most answers."""
+        """Return the client that a pod keeps for its life; making one costs more than most answers."""
         metadata = pod["metadata"]
         with self._lock:
             if metadata["uid"] not in self._clients:
@@ -84,5 +84,5 @@ class Cast:
 
 
 def image_name(reference: str) -> str:
-    """Return the last part of an image's path: of `host:5000/a/b:1@sha256:c`, `b`."""
+    """Return the last part of an image's path: `b` for `host:5000/a/b:1@sha256:c`."""
     return re.split("[:@]", reference.rpartition("/")[2])[0]

@@ -1,10 +1,10 @@
-"""The way from the API server into the cluster: an HTTP proxy on a Unix socket.
+"""The API server's way into the cluster: an HTTP proxy on a Unix socket.
 
-The API server asks it to `CONNECT` to whatever it wants to reach in the cluster (its *egress selector*:
-webhooks, aggregated APIs, kubelets), always by address: of a Service, of a pod or of this machine.
+The API server sends it `CONNECT` for every connection into the cluster (its *egress selector*: webhooks,
+aggregated APIs, kubelets), always by address: of a Service, of a pod or of this machine.
 
-Facts: Kubernetes v1.36, k8s.io/apiserver/pkg/server/egressselector. Whoever has asked says nothing more until
-the answer; an answer other than 200 ends the call, and its status line is shown to whoever caused it.
+Facts: Kubernetes v1.36, k8s.io/apiserver/pkg/server/egressselector. The API server sends nothing more until
+the answer. Any status but 200 ends the call; the status line is shown to the user who caused it.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from rehearsal.network.playing import Answer, Cast, Program
 logger = logging.getLogger(__name__)
 
 _PATIENCE = 60.0
-"""Seconds that the other side may stay silent while it is its turn to speak; webhooks wait 10 by default."""
+"""Seconds to wait for the other side while it is its turn to send; webhooks wait 10 by default."""
 _LONGEST_REQUEST = 1 << 16
 
 
 class Network:
-    """The proxy; listens from the moment it is made.
+    """The proxy; it listens as soon as it is created.
 
     Args:
         path: of the socket.
-        cluster: whose network it is; it need not have been started.
-        programs: that are played, by the last part of their image's path.
+        cluster: the cluster to connect to; it need not have been started.
+        programs: the programs to play, by the last part of their image's path.
 
     Raises:
-        OSError: if there can be no socket at the path.
+        OSError: if the socket cannot be created.
     """
 
     def __init__(self, path: Path, cluster: ControlPlane, programs: Mapping[str, Program]):
@@ -56,7 +56,7 @@ class Network:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop listening, and end every connection."""
+        """Stop listening and end every connection."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._thread.join()
@@ -89,7 +89,7 @@ class Network:
             thread.start()
 
     def _run(self, connection: socket.socket) -> None:
-        """Serve one connection, for as long as it lasts."""
+        """Serve one connection until it ends."""
         try:
             with self._held(connection), connection, contextlib.suppress(OSError):
                 self._serve(connection)
@@ -111,7 +111,7 @@ class Network:
 
     @contextlib.contextmanager
     def _held(self, connection: socket.socket) -> Iterator[None]:
-        """Have a connection ended when the network is closed, whatever is wrapped around it meanwhile."""
+        """End the connection if the network closes meanwhile, even if TLS has been wrapped around it."""
         with connection.dup() as handle:
             with self._lock:
                 self._open.add(handle)
@@ -124,7 +124,7 @@ class Network:
                     self._open.discard(handle)
 
     def _reach(self, host: str, port: int) -> Answer:
-        """Return who answers at an address; raises Unreachable if nobody does."""
+        """Return the answer of an address; raise Unreachable if nothing answers."""
         found = self._addresses.find(host, port)
         if found.pod is not None:
             return self._cast.find(found.pod, found.port)
@@ -135,7 +135,7 @@ class Network:
         return lambda connection: self._join(connection, there)
 
     def _join(self, here: socket.socket, there: socket.socket) -> None:
-        """Pass on what either side says, until one of them has gone."""
+        """Pass data both ways until one side closes."""
         for each in (here, there):
             each.settimeout(None)
         with self._held(there), there:
@@ -146,10 +146,10 @@ class Network:
 
 
 def _asked(connection: socket.socket) -> tuple[str, int]:
-    """Read a CONNECT request; return the address it names. Raises OSError if it is none."""
+    """Read a CONNECT request and return its address; raise OSError if it is another request."""
     head = b""
     while not head.endswith(b"\r\n\r\n"):
-        # Whoever asks waits for the answer before it says more.
+        # The client sends nothing more before it has the answer.
         received = connection.recv(4096)
         head += received
         if not received or len(head) > _LONGEST_REQUEST:
@@ -163,7 +163,7 @@ def _asked(connection: socket.socket) -> tuple[str, int]:
 
 
 def _say(connection: socket.socket, status: int, reason: str) -> None:
-    """Answer with a status; whoever asked shows the whole line to its user."""
+    """Answer with a status; the client shows the whole line to its user."""
     line = " ".join(reason.split()).encode("ascii", "replace")
     length = b"" if status == 200 else b"Content-Length: 0\r\n"
     connection.sendall(b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, line, length))
@@ -178,6 +178,6 @@ def _pass_on(source: socket.socket, target: socket.socket) -> None:
 
 
 def _end(connection: socket.socket) -> None:
-    """Have both sides of a connection know that it is over; its reader, in another thread, closes it."""
+    """Shut the connection down for both sides; its reader, in another thread, closes it."""
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
