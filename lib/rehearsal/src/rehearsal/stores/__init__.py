@@ -1,1 +1,1 @@
-"""Object stores, played: as much of MinIO as those ask of it who administer one."""
+"""Played object stores: the part of MinIO that its administrators use."""

@@ -1,8 +1,8 @@
-"""What a MinIO knows: its users, their policies, its buckets and the rules of those. No objects.
+"""The state of a MinIO: users, policies, buckets and the buckets' lifecycle rules. It has no objects.
 
-Facts: github.com/minio/minio, cmd/admin-router.go and cmd/api-errors.go; github.com/minio/madmin-go. What is
-encrypted is so by MinIO's own Python library. `tests/conformance/test_conformance_stores.py` asks the same of
-this one and of a real one.
+Facts: github.com/minio/minio, cmd/admin-router.go and cmd/api-errors.go; github.com/minio/madmin-go. MinIO's
+own Python library encrypts and decrypts. `tests/conformance/test_conformance_stores.py` sends the same
+requests to this MinIO and to a real one.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from types import ModuleType
 
 ADMIN = "/minio/admin/v3/"
 ACCESS_KEY, SECRET_KEY = 3, 8
-"""How long a user's name and secret are at least."""
+"""Minimum lengths of a user's name and secret."""
 
 Query = Mapping[str, str]
 
 
 class Refusal(Exception):
-    """What MinIO answers instead of doing it.
+    """MinIO's refusal of a request.
 
     Args:
-        status: of HTTP.
-        code: what MinIO calls it.
+        status: the HTTP status.
+        code: MinIO's error code.
     """
 
     def __init__(self, status: int, code: str):
@@ -41,10 +41,10 @@ class _User:
 
 
 class Minio:
-    """One MinIO, which starts empty.
+    """One MinIO, empty at first.
 
     Args:
-        secret: returns the administrator's secret, which what is secret is encrypted with.
+        secret: returns the administrator's secret, which encrypts secret data.
     """
 
     def __init__(self, secret: Callable[[], str]):
@@ -52,7 +52,7 @@ class Minio:
         self.users: dict[str, _User] = {}
         self.policies: dict[str, object] = {}
         self.buckets: dict[str, bytes | None] = {}
-        """Name to the rules by which its objects go."""
+        """Lifecycle rules (XML) by bucket name."""
         self._commands: dict[tuple[str, str], Callable[[Query, bytes], bytes]] = {
             ("GET", "list-users"): self._list_users,
             ("PUT", "add-user"): self._add_user,
@@ -64,7 +64,7 @@ class Minio:
         }
 
     def do(self, method: str, path: str, query: Query, body: bytes) -> bytes:
-        """Do what the administrator asks; return the answer's body, or raise `Refusal`."""
+        """Carry out an administrator's request; return the answer's body, or raise `Refusal`."""
         if path.startswith(ADMIN):
             command = self._commands.get((method, path.removeprefix(ADMIN)))
             if command is None:
@@ -153,10 +153,10 @@ class Minio:
 
 @functools.cache
 def _crypto() -> ModuleType:
-    """Return the library's encryption, loaded when it is needed first.
+    """Return the library's encryption module, imported at first use.
 
-    It remembers keys that it has derived: one who makes a thousand users would keep two cores busy for
-    minutes, which with a real MinIO are not those of the charm.
+    Cache its derived keys: otherwise, making a thousand users keeps two cores busy for minutes. A real MinIO
+    would not take that time from the charm's cores.
     """
     from minio import crypto
 

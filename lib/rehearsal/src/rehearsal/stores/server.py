@@ -1,4 +1,4 @@
-"""Serves every object store of a rehearsal on one port: requests say by their `Host` which they mean."""
+"""Serve every object store of a rehearsal on one port; the `Host` header of a request selects the store."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _AUTHORIZATION = re.compile(
 
 
 class Stores:
-    """The server; listens on 127.0.0.1 from the moment it is made.
+    """The server; it listens on 127.0.0.1 as soon as it is created.
 
     Args:
-        keys: the administrators' keys.
+        keys: returns the administrators' keys.
     """
 
     def __init__(self, keys: Keys):
@@ -43,18 +43,18 @@ class Stores:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop listening; what the stores know is gone."""
+        """Stop listening; the stores' state is lost."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
 
     def at(self, address: str) -> Minio:
-        """Return the store at `host:port`, whether or not anybody has asked it for anything."""
+        """Return the store at `host:port`, even if it has had no request yet."""
         with self._lock:
             return self._stores.setdefault(address, Minio(lambda: (self._keys(address) or ("", ""))[1]))
 
     def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> bytes:
-        """Return the body of the answer to a request, or raise `Refusal`."""
+        """Return the body of a request's answer, or raise `Refusal`."""
         address = headers.get("host", "")
         key = self._keys(address)
         if key is None:
@@ -70,7 +70,7 @@ class Stores:
 def _authenticate(
     key: tuple[str, str], store: Minio, method: str, url: SplitResult, headers: dict[str, str], body: bytes
 ) -> None:
-    """Raise `Refusal` unless the administrator has signed a request, by the makers of MinIO's own library."""
+    """Raise `Refusal` unless the administrator signed the request, according to MinIO's own library."""
     from minio.credentials.credentials import Credentials
     from minio.signer import sign_v4_s3
 
@@ -105,7 +105,7 @@ class _Server(http.server.ThreadingHTTPServer):
         self.stores = stores
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of those who went before they had their answer."""
+        """Ignore clients that left before their answer."""
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -131,16 +131,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     do_GET = do_PUT = do_DELETE = do_HEAD = answer  # noqa: N815 - the names that http.server looks for
 
     def finish(self) -> None:
-        """Send what is left; whoever asked may have gone."""
+        """Send the rest of the answer; the client may have left."""
         with contextlib.suppress(OSError):
             super().finish()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nobody reads it."""
+        """Do nothing: nobody reads this log."""
 
 
 def _document(refusal: Refusal, path: str) -> bytes:
-    """Return a refusal as MinIO writes it: its administration in JSON, S3 in XML."""
+    """Return a refusal in MinIO's format: JSON for the admin API, XML for S3."""
     if not refusal.code:
         return b"nobody is there\n"
     if path.startswith(ADMIN):
