@@ -1,1 +1,1 @@
-"""What KFP and Argo make of a pipeline, as far as Kubernetes sees it: a Workflow, and its pods."""
+"""Turn a pipeline into its Kubernetes objects, as KFP and Argo do: a Workflow and its pods."""

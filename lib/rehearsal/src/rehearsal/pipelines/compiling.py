@@ -1,8 +1,8 @@
-"""From what the SDK compiles to the Workflow that KFP's API server submits.
+"""Compile the SDK's output to the Workflow that KFP's API server submits.
 
 Facts: kubeflow/pipelines 2.17.0, backend/src/v2/compiler/argocompiler (argo.go, dag.go, container.go) and
-backend/src/apiserver/template/v2_template.go. Templates, tasks, parameters and what they refer to are those;
-arguments of driver and launcher that no part of Kubernetes looks at are left out.
+backend/src/apiserver/template/v2_template.go. Templates, tasks, parameters and references are the same; this
+compiler leaves out driver and launcher arguments that no part of Kubernetes reads.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ from rehearsal.pipelines.templates import Settings
 LABEL = "pipelines.kubeflow.org/v2_component"
 RUN_LABEL = "pipeline/runid"
 _OF_DRIVERS = ("argostub/createpvc", "argostub/deletepvc")
-"""Images of steps that their drivers carry out themselves."""
+"""Images of steps that their drivers carry out."""
 ON_EXIT = "ALL_UPSTREAM_TASKS_COMPLETED"
 RUN_ID = "9f0e4b1c-0000-4000-8000-000000000000"
-"""Of a run for which no other one is given."""
+"""The default run ID."""
 
 
 class NoPipelineError(ValueError):
-    """What was given is nothing that KFP would compile."""
+    """KFP would not compile this input."""
 
 
 def compiled(
     spec: Document, platforms: Document | None, settings: Settings, run_id: str = RUN_ID
 ) -> Document:
-    """Return what KFP submits for a pipeline.
+    """Return the Workflow that KFP submits for a pipeline.
 
     Args:
-        spec: the first document that the SDK writes.
-        platforms: the second one, if there is one.
+        spec: the SDK's first document.
+        platforms: the SDK's second document, if there is one.
         settings: of the API server.
-        run_id: the run's.
+        run_id: the run's ID.
 
     Raises:
-        NoPipelineError: for what its compiler refuses.
+        NoPipelineError: if KFP's compiler would refuse it.
     """
     kubernetes = ((platforms or {}).get("platforms") or {}).get("kubernetes") or {}
     return _Compiler(spec, kubernetes.get("deploymentSpec") or {}, settings, run_id).compile()
@@ -104,7 +104,7 @@ class _Compiler:
         }
 
     def _graph(self, name: str) -> None:
-        """Add the template of a component that is a graph, and of all that is within it."""
+        """Add the template of a graph component and of everything inside it."""
         if name in self._templates:
             return
         tasks = (self._components[name].get("dag") or {}).get("tasks") or {}
@@ -136,14 +136,14 @@ class _Compiler:
     def _task(
         self, key: str, task: Document, hook: str = "", index: str = "", loop: str = ""
     ) -> list[Document]:
-        """Return the tasks of Argo that a task of the pipeline becomes.
+        """Return Argo's tasks for a task of the pipeline.
 
         Args:
             key: the task's name.
-            task: what the pipeline says of it.
+            task: the pipeline's document of the task.
             hook: the template of its exit hook.
-            index: within a loop, what says which time it is.
-            loop: the loop's name; `key` is the same for all then.
+            index: in a loop, the reference to the iteration's index.
+            loop: the loop's name; then `key` is the same for all iterations.
         """
         name = task["componentRef"]["name"]
         component = self._components[name]
@@ -207,7 +207,7 @@ class _Compiler:
         hook: str,
         index: str,
     ) -> list[Document]:
-        """Return the driver of a step, and the step."""
+        """Return a step and its driver."""
         label = self._components[name]["executorLabel"]
         platform = self._kubernetes.get(label, {})
         driver = f"{key}-driver"
@@ -261,7 +261,7 @@ class _Compiler:
     def _dag_driver(
         self, name: str, component: str, key: str = "", task: Document | None = None, index: str = ""
     ) -> Document:
-        """Return the task that prepares a graph: that of the pipeline's task `key`, or the root."""
+        """Return the driver task of a graph: of the pipeline's task `key`, or of the root."""
         values = {"component": self._argument("components", component, self._components[component])}
         if task is None:
             values |= {"runtime-config": self._runtime_config(), "driver-type": "ROOT_DAG"}
@@ -287,13 +287,13 @@ class _Compiler:
         self._templates.setdefault(name, templates.driver(name, given, answers, self._settings))
 
     def _executor_template(self, task: Document, platform: Document) -> str:
-        """Add the templates of a step, and return the name of the outer one."""
+        """Add a step's templates; return the outer one's name."""
         for template in (pair := templates.executors(task, platform, self._settings)):
             self._templates.setdefault(template["name"], template)
         return pair[0]["name"]
 
     def _argument(self, group: str, name: str, content: Document) -> str:
-        """Keep a piece of the pipeline as an argument of the Workflow, once, and return what refers to it.
+        """Add a piece of the pipeline to the Workflow's arguments, once; return the reference to it.
 
         Components that run the same container share one argument.
         """
@@ -306,7 +306,7 @@ class _Compiler:
         return workflow_parameter(f"{group}-{key}")
 
     def _runtime_config(self) -> str:
-        """Return the run's parameters, which here are all as the pipeline has them by default."""
+        """Return the run's parameters; here all have the pipeline's default values."""
         definitions = (self._spec["root"].get("inputDefinitions") or {}).get("parameters") or {}
         values = {
             name: definition.get("defaultValue")
@@ -317,9 +317,9 @@ class _Compiler:
 
 
 def _with_pod_metadata(template: Document, pods: Document) -> Document:
-    """Return a template with what all pods have, as the API server 2.17.0 submits it (seen on the real one).
+    """Return a template with all pods' metadata, as the API server 2.17.0 submits it (seen on a real one).
 
-    Labels are only added to templates that have some.
+    Only templates that have labels get more labels.
     """
     metadata = template["metadata"]
     merged = {part: {**pods[part], **own} for part, own in metadata.items()}
@@ -331,7 +331,7 @@ def _strategy(task: Document) -> str:
 
 
 def _producers(task: Document) -> list[str]:
-    """Return the tasks that must be over: those that are said, and those whose outputs are taken."""
+    """Return a task's predecessors: those it declares, and those whose outputs it uses."""
     found = list(task.get("dependentTasks", []))
     inputs = task.get("inputs") or {}
     for said in (*(inputs.get("parameters") or {}).values(), *(inputs.get("artifacts") or {}).values()):

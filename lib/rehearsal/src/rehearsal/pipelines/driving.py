@@ -1,8 +1,8 @@
-"""What a driver of KFP would say of its step: how the step's pod is to be, and whether and how often it runs.
+"""Play KFP's driver: return its patch of a step's pod, and whether and how often the step runs.
 
 Facts: kubeflow/pipelines 2.17.0, backend/src/v2/driver (driver.go and k8s.go: the patch of the pod; dag.go:
-the number of iterations). What takes a run is not known here: inputs of other steps, the cache, conditions.
-So nothing is cached, every condition holds, and a loop whose items another step computes runs once.
+the number of iterations). Only a real run knows other steps' outputs, the cache and conditions. So nothing is
+cached, every condition holds, and a loop over items from another step runs once.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any
 from rehearsal.pipelines.notation import Document
 
 _UNKNOWN = "1"
-"""An output that only a program could tell; the identifiers that drivers hand on are numbers."""
+"""An output that only a real program knows; drivers' identifiers are numbers."""
 
 
 def outputs(template: Document, inputs: Mapping[str, str]) -> dict[str, str]:
-    """Return the outputs of a pod that has succeeded: a driver's, or each one's default.
+    """Return the outputs of a succeeded pod: a driver's outputs, or the defaults.
 
     Args:
-        template: of the pod.
+        template: the pod's template.
         inputs: the values of its parameters.
     """
     values = {}
@@ -37,7 +37,7 @@ def outputs(template: Document, inputs: Mapping[str, str]) -> dict[str, str]:
 
 
 def _iterations(task: Document) -> int:
-    """Return how often a task runs that loops; none for a task that does not."""
+    """Return the number of a loop's iterations; 0 if the task is no loop."""
     iterator = task.get("parameterIterator")
     if iterator is None:
         return 0
@@ -49,8 +49,8 @@ def patch(container: Document, platform: Document) -> Document:
     """Return the patch of a step's pod.
 
     Args:
-        container: what the pipeline says of the user's container.
-        platform: what it says of Kubernetes.
+        container: the pipeline's document of the user's container.
+        platform: the pipeline's Kubernetes settings of the step.
     """
     main: Document = {
         "name": "main",
@@ -93,7 +93,7 @@ def _toleration(config: Document) -> Document:
 
 
 def _constant(config: Document) -> str:
-    """Return the name of a claim that the pipeline knows beforehand."""
+    """Return a claim's name if the pipeline itself states it."""
     parameter = config.get("pvcNameParameter") or {}
     return config.get("constant") or (parameter.get("runtimeValue") or {}).get("constant") or ""
 
@@ -110,7 +110,7 @@ def _secret_env(platform: Document) -> list[Document]:
 
 
 def _resources(config: Document) -> Document:
-    """Return requests and limits; a number of bytes is in units of a thousand million."""
+    """Return requests and limits; memory numbers are in units of 10^9 bytes."""
     limits: Document = {}
     requests: Document = {}
     for group, kind in ((limits, "Limit"), (requests, "Request")):

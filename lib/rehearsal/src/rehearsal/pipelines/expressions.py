@@ -1,8 +1,8 @@
-"""What a Workflow's texts mean: references to values, conditions of tasks, and what a task depends on.
+"""Evaluate a Workflow's references to values, conditions of tasks, and dependencies of tasks.
 
 Facts: argo-workflows v3.7.14, util/template/simple_template.go (references), workflow/controller/operator.go
-(shouldExecute: a condition is an expression of govaluate) and workflow/common/ancestry.go (`depends`). Of
-expressions, comparisons for (in)equality, `!`, `&&`, `||` and parentheses are known here.
+(shouldExecute: a condition is an expression of govaluate) and workflow/common/ancestry.go (`depends`). This
+module knows only the operators `==`, `!=`, `!`, `&&`, `||` and parentheses.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _TOKEN = re.compile(r"""\s*(&&|\|\||==|!=|[!()]|"[^"]*"|'[^']*'|[^\s!=&|()"']+)"
 
 
 class UnresolvedError(ValueError):
-    """A text refers to what is not there, or says what nobody understands."""
+    """A text refers to a missing value, or is no valid expression."""
 
 
 def substituted(document: Any, values: Mapping[str, str]) -> Any:
-    """Return a document with references replaced; those to unknown values stay."""
+    """Return a document with references replaced; references to unknown values stay."""
     if isinstance(document, str):
         return _TAG.sub(lambda match: values.get(match[1], match[0]), document)
     if isinstance(document, list):
@@ -34,10 +34,10 @@ def substituted(document: Any, values: Mapping[str, str]) -> Any:
 
 
 def resolved(document: Any, values: Mapping[str, str]) -> Any:
-    """Return a document with references replaced, once and for all.
+    """Return a document with references replaced, and refuse unknown values.
 
     Raises:
-        UnresolvedError: if it refers to a value of a Workflow that is not there.
+        UnresolvedError: if it refers to an unknown value of the Workflow.
     """
     for tag in _tags(document):
         if tag not in values and _OURS.match(tag):
@@ -46,7 +46,7 @@ def resolved(document: Any, values: Mapping[str, str]) -> Any:
 
 
 def holds(condition: str) -> bool:
-    """Return whether a condition is true, whose references have been replaced.
+    """Return whether a condition is true; its references must be replaced already.
 
     Raises:
         UnresolvedError: if it is no condition.
@@ -59,11 +59,11 @@ def holds(condition: str) -> bool:
 
 
 def depends(text: str, ended: Callable[[str, str], bool]) -> bool:
-    """Return whether a task may run by its `depends`.
+    """Return whether a task's `depends` lets it run.
 
     Args:
         text: such as `a.Succeeded && (b || c.Failed)`.
-        ended: tells whether a task has come to a result, such as `Succeeded`.
+        ended: tells whether a task has a result, such as `Succeeded`.
 
     Raises:
         UnresolvedError: if it is no expression.
@@ -78,7 +78,7 @@ def depends(text: str, ended: Callable[[str, str], bool]) -> bool:
 
 
 def dependencies(task: Document) -> tuple[str, list[str]]:
-    """Return the `depends` of a task, which its list of dependencies may say instead, and the tasks in it."""
+    """Return a task's `depends`, or its `dependencies` as such a text, and the names of the tasks in it."""
     text = task.get("depends") or " && ".join(task.get("dependencies", []))
     words = [token for token in _TOKEN.findall(text) if re.match(r"[\w-]", token)]
     return text, list(dict.fromkeys(word.partition(".")[0] for word in words))

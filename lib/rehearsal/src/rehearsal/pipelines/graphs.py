@@ -1,4 +1,4 @@
-"""The tasks of a graph: which are due, and what becomes of the whole.
+"""Advance the tasks of a graph: find those that are due, and the phase of the graph.
 
 Facts: argo-workflows v3.7.14, workflow/controller: dag.go (executeDAGTask, assessDAGPhase), exit_handler.go.
 """
@@ -12,19 +12,19 @@ from rehearsal.pipelines.nodes import BAD, COMPLETED, ENDED, Nodes, referable
 from rehearsal.pipelines.notation import Document
 
 Call = Callable[[str, Document, Mapping[str, str], str], Document]
-"""Carries out a task: its node's name, the task, what it may refer to, and the name of the graph's node."""
+"""Carries out a task: its node's name, the task, values for its references, the graph's node's name."""
 
 _RESULTS = {"Errored": "Error", "AnySucceeded": "Succeeded", "AllFailed": "Failed"}
-"""Results that a `depends` names, by another word than the phase."""
+"""Phases of the results that `depends` calls by another name."""
 
 
 class Graph:
-    """The tasks of a graph, each looked at once.
+    """The tasks of a graph; each is visited once.
 
     Args:
         name: of the graph's node.
         template: the graph's, with its inputs replaced.
-        values: what its tasks may refer to, besides one another.
+        values: values for its tasks' references, besides other tasks' outputs.
         nodes: of the Workflow.
         call: carries out a task.
     """
@@ -36,7 +36,7 @@ class Graph:
         self._nodes = nodes
         self._call = call
         self._ended: dict[str, str] = {}
-        """Phases of the tasks that are over, with their exit hooks."""
+        """Phases of ended tasks whose exit hooks have ended, too."""
         self._seen: set[str] = set()
 
     def advance(self) -> str:
@@ -54,7 +54,7 @@ class Graph:
         return {key: value for task in self._tasks for key, value in self._outputs(task).items()}
 
     def _visit(self, name: str) -> None:
-        """Look at a task, after those that it depends on."""
+        """Visit a task after the tasks it depends on."""
         if name in self._seen:
             return
         self._seen.add(name)
@@ -75,11 +75,11 @@ class Graph:
             self._ended[name] = node["phase"]
 
     def _needed(self, name: str) -> list[str]:
-        """Return the tasks that one depends on, of those that there are."""
+        """Return the existing tasks that a task depends on."""
         return [each for each in dependencies(self._tasks[name])[1] if each in self._tasks]
 
     def _reason_against(self, task: Document) -> tuple[str, str]:
-        """Return the phase in which a task ends without having begun, and why; empty if it may begin."""
+        """Return the phase and the reason of a task that ends without starting; empty if it may start."""
         logic, _ = dependencies(task)
         try:
             if not logic or depends(logic, self._came_to):
@@ -89,7 +89,7 @@ class Graph:
         return "Omitted", "omitted: depends condition not met"
 
     def _hook_ended(self, name: str, task: Document, node: Document) -> bool:
-        """Carry out a task's exit hook, and return whether that is over."""
+        """Carry out a task's exit hook, and return whether it has ended."""
         hook = (task.get("hooks") or {}).get("exit")
         if hook is None or node["phase"] not in COMPLETED:
             return True
@@ -102,7 +102,7 @@ class Graph:
         return self._ended[task] == _RESULTS.get(result, result)
 
     def _branch(self, name: str) -> str:
-        """Return the phase of a task; one that was left out has that of what it depends on."""
+        """Return the phase of a task; an omitted task has the phase of its dependencies."""
         phase = self._ended[name]
         if phase in COMPLETED:
             return phase

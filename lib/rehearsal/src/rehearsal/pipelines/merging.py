@@ -1,4 +1,4 @@
-"""One document on top of another: as defaults are merged, and as Kubernetes merges a patch of a pod."""
+"""Merge documents: onto defaults, and as Kubernetes merges a patch into a pod."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _KEYS = {
     "volumeMounts": "mountPath",
     "imagePullSecrets": "name",
 }
-"""Lists whose items a strategic merge patch tells apart by a field (k8s.io/api, core/v1/types.go)."""
+"""The field by which a strategic merge patch identifies a list's items (k8s.io/api, core/v1/types.go)."""
 
 
 def with_defaults(defaults: Any, document: Any) -> Any:
-    """Return a document on top of defaults: mappings key by key, anything else as a whole."""
+    """Return a document merged onto defaults: mappings key by key, anything else as a whole."""
     if isinstance(defaults, dict) and isinstance(document, dict):
         keys = [*defaults, *(key for key in document if key not in defaults)]
         return {
@@ -28,9 +28,9 @@ def with_defaults(defaults: Any, document: Any) -> Any:
 
 
 def patched(spec: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a pod's spec, or a part of it, with a strategic merge patch.
+    """Return a pod's spec, or a part of it, with a strategic merge patch applied.
 
-    Of the patch's language, null deletes a field; `$patch` is not known.
+    In the patch, null deletes a field; `$patch` is not supported.
     """
     result = {key: value for key, value in spec.items() if patch.get(key, "") is not None}
     for key, value in patch.items():

@@ -1,7 +1,7 @@
 """The nodes of a Workflow's status: one for each step, graph, loop and attempt.
 
-Facts: argo-workflows v3.7.14, pkg/apis/workflow/v1alpha1/workflow_types.go (NodeStatus). A node's `children`
-are here those of its graph; Argo draws the edges between steps.
+Facts: argo-workflows v3.7.14, pkg/apis/workflow/v1alpha1/workflow_types.go (NodeStatus). Here, a node's
+`children` are the nodes of its graph; Argo's are the edges between steps.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class Nodes:
 
     Args:
         workflow: the Workflow's name.
-        documents: the nodes there are; they are changed.
-        now: the time, as Kubernetes writes it.
+        documents: the existing nodes; they are changed.
+        now: returns the time in Kubernetes' format.
     """
 
     def __init__(self, workflow: str, documents: dict[str, Document], now: Callable[[], str]):
@@ -37,14 +37,14 @@ class Nodes:
         return self.documents.get(node_id(self._workflow, name))
 
     def ensure(self, name: str, kind: str, template: str, boundary: str, phase: str = "Running") -> Document:
-        """Return a node, made if there is none.
+        """Return a node; create it if there is none.
 
         Args:
             name: of the node.
-            kind: its type; `Skipped` for one that was never begun.
+            kind: its type; `Skipped` if it never started.
             template: the name of its template.
-            boundary: the name of the node that it is a part of, if any.
-            phase: of a new one.
+            boundary: the name of its parent node, if any.
+            phase: of a new node.
         """
         identifier = node_id(self._workflow, name)
         if identifier not in self.documents:
@@ -76,7 +76,7 @@ class Nodes:
         return node
 
     def progress(self) -> str:
-        """Return how many of the pods have succeeded."""
+        """Return how many pods have succeeded, as `succeeded/all`."""
         phases = [each["phase"] for each in self.documents.values() if each["type"] == "Pod"]
         return f"{phases.count('Succeeded')}/{len(phases)}"
 
@@ -87,14 +87,14 @@ def parameters(document: Document) -> list[Document]:
 
 
 def with_outputs(node: Document, values: dict[str, str]) -> Document:
-    """Give a node outputs, if there are any, and return it."""
+    """Set a node's outputs if there are any, and return the node."""
     if values:
         node["outputs"] = {"parameters": [{"name": key, "value": value} for key, value in values.items()]}
     return node
 
 
 def referable(prefix: str, node: Document) -> dict[str, str]:
-    """Return what others may refer to of a node, as `tasks.<name>` or `steps.<name>`."""
+    """Return the values that others may refer to, with the prefix `tasks.<name>` or `steps.<name>`."""
     values = {f"{prefix}.status": node["phase"]}
     for each in parameters(node.get("outputs") or {}):
         values[f"{prefix}.outputs.parameters.{each['name']}"] = each["value"]

@@ -1,4 +1,4 @@
-"""How a Workflow refers to its parameters, and small pieces of its documents."""
+"""A Workflow's references to its parameters, and small pieces of its documents."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Document = dict[str, Any]
 
 
 def with_fields(document: Document, **fields: Any) -> Document:
-    """Return a document with further fields; one that is empty is left out, except an empty default."""
+    """Return a document with more fields; leave out empty ones, except an empty default."""
     return document | {
         key: value for key, value in fields.items() if value is not None and (value or key == "default")
     }

@@ -1,9 +1,9 @@
-"""The pods that Argo makes of a Workflow's templates, as its controller is set up.
+"""Build the pods that Argo's controller makes from a Workflow's templates.
 
 Facts: argo-workflows v3.7.14, workflow/controller/workflowpod.go (containers beside the main one, metadata,
-volumes, and that a template's own fields come before the Workflow's), workflow/util/pod_name.go,
-config/config.go and docs/default-workflow-specs.md. What only the programs in the pods read is left out: the
-variables of init and wait, and the command that wraps the main container's.
+volumes; a template's fields override the Workflow's), workflow/util/pod_name.go, config/config.go and
+docs/default-workflow-specs.md. Left out is what only programs in the pods read: the environment of init and
+wait, and the command that wraps the main container's.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ INSTANCE = f"{PREFIX}controller-instanceid"
 _ARGO = {"name": "var-run-argo", "mountPath": "/var/run/argo"}
 _TEMPORARY = {"name": "tmp-dir-argo", "mountPath": "/tmp", "subPath": "0"}  # noqa: S108
 _SHADOWED = ("affinity", "nodeSelector", "securityContext", "tolerations", "schedulerName")
-"""Fields of a pod that a template has, or else the Workflow."""
+"""Fields of a pod that come from the template, or else from the Workflow."""
 _LONGEST = 253 - 10 - 1
 
 
 @dataclass(frozen=True)
 class Argo:
-    """How the workflow controller is set up.
+    """The configuration of the workflow controller.
 
     Args:
-        image: of init and wait.
+        image: of the containers init and wait.
         executor: further fields of these two.
-        main: what a main container has that says nothing else.
-        defaults: what a Workflow has that says nothing else.
+        main: default fields of main containers.
+        defaults: default fields of Workflows.
         repository: where artifacts and logs go.
-        instance: the controller's, if several share a cluster.
+        instance: the controller's instance ID, if several share a cluster.
     """
 
     image: str = EXECUTOR
@@ -52,14 +52,14 @@ class Argo:
 
     @classmethod
     def configured(cls, data: Mapping[str, str], image: str = "") -> Argo:
-        """Return what a ConfigMap says, which may have one key for each setting, or `config` for all.
+        """Return the configuration in a ConfigMap: one key for each setting, or `config` for all.
 
         Args:
             data: of `workflow-controller-configmap`.
-            image: of the controller's command line, which comes first.
+            image: from the controller's command line; it overrides the ConfigMap's.
 
         Raises:
-            yaml.YAMLError: if it says nothing that can be read.
+            yaml.YAMLError: if a value is not YAML.
         """
         config = yaml.safe_load(data.get("config", "")) or {}
         for key, text in data.items():
@@ -77,7 +77,7 @@ class Argo:
         )
 
     def with_defaults(self, workflow: Document) -> Document:
-        """Return a Workflow with the defaults: it comes first, in each field it has."""
+        """Return a Workflow merged onto the defaults; its own fields win."""
         return merging.with_defaults(self.defaults, workflow)
 
 
@@ -98,12 +98,12 @@ def pod(argo: Argo, workflow: Document, template: Document, node: str) -> Docume
 
     Args:
         argo: the controller.
-        workflow: the Workflow, with its defaults.
+        workflow: the Workflow, merged with its defaults.
         template: with its references replaced.
         node: the node's name.
 
     Raises:
-        UnresolvedError: if the template's patch is none.
+        UnresolvedError: if the template's pod patch is invalid.
     """
     run, spec = workflow["metadata"]["name"], workflow["spec"]
     own = template.get("container") or template.get("script") or {}
@@ -176,7 +176,7 @@ def _patch(text: str | None) -> Document:
 
 
 def _volumes(spec: Document, template: Document, secrets: list[Document]) -> list[Document]:
-    """Return a pod's volumes: Argo's, the template's, and those of the Workflow that a container mounts."""
+    """Return a pod's volumes: Argo's, the template's, and the Workflow's that a container mounts."""
     found = [{"name": each, "emptyDir": {}} for each in ("var-run-argo", "tmp-dir-argo")]
     found += template.get("volumes") or []
     own = template.get("container") or template.get("script") or {}
@@ -192,7 +192,7 @@ def _volumes(spec: Document, template: Document, secrets: list[Document]) -> lis
 def _repository_secrets(
     argo: Argo, workflow: Document, template: Document
 ) -> tuple[list[Document], list[Document]]:
-    """Return the Secrets of the store, if logs or artifacts go there, and how init and wait mount them."""
+    """Return the Secrets of the store and their mounts in init and wait, if logs or artifacts go there."""
     archives = argo.repository.get("archiveLogs") or workflow["spec"].get("archiveLogs")
     artifacts = [
         each for part in ("inputs", "outputs") for each in (template.get(part) or {}).get("artifacts") or []
@@ -218,7 +218,7 @@ def _with_argo(containers: list[Document]) -> list[Document]:
 
 
 def _hash(text: str) -> int:
-    """Return FNV-1a in 32 bits, as Go's hash/fnv."""
+    """Return a 32-bit FNV-1a hash, like Go's hash/fnv."""
     value = 0x811C9DC5
     for byte in text.encode():
         value = (value ^ byte) * 0x01000193 & 0xFFFFFFFF

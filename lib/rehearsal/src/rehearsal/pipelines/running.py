@@ -1,8 +1,8 @@
-"""How a Workflow goes on: which steps are due, which pods they need, and what becomes of the whole.
+"""Advance a Workflow: carry out the steps that are due, make their pods, and set the Workflow's status.
 
-Facts: argo-workflows v3.7.14, workflow/controller: operator.go (a node for each step, retries, what an error
-leads to), dag.go and steps.go. Graphs, lists of steps, containers and scripts are known, with conditions,
-loops, retries and exit hooks; anything else of a template is an error that says so. Not played: deadlines,
+Facts: argo-workflows v3.7.14, workflow/controller: operator.go (a node for each step, retries, results of
+errors), dag.go and steps.go. Supported: graphs, lists of steps, containers and scripts, with conditions,
+loops, retries and exit hooks; any other template ends in an error that names it. Not played: deadlines,
 pauses between retries, limits of parallelism, artifacts, claims that a Workflow makes, and shutting down.
 """
 
@@ -25,11 +25,11 @@ _OF_WORKFLOW = {"Skipped": "Succeeded", "Omitted": "Succeeded"}
 
 
 class StepError(Exception):
-    """A step that cannot be carried out; it ends as `Error`."""
+    """A step cannot be carried out; it ends as `Error`."""
 
 
 class TryAgainError(Exception):
-    """A pod that cannot be made now; the step waits."""
+    """A pod cannot be made now; the step waits."""
 
 
 Make = Callable[[Document], Document]
@@ -37,14 +37,14 @@ Make = Callable[[Document], Document]
 
 
 class Run:
-    """A Workflow on its way; made anew each time somebody looks at it.
+    """A Workflow in progress; create one for each look at the Workflow.
 
     Args:
         argo: the controller.
-        workflow: the Workflow, as it is; it is not changed.
-        pods: its pods.
-        make: makes one.
-        now: the time, as Kubernetes writes it.
+        workflow: the current Workflow; it is not changed.
+        pods: the Workflow's pods.
+        make: makes a pod.
+        now: returns the time in Kubernetes' format.
     """
 
     def __init__(
@@ -61,10 +61,10 @@ class Run:
         self._nodes = Nodes(self._name, copy.deepcopy(status.get("nodes") or {}), now)
         self._templates = {each["name"]: each for each in self._workflow["spec"].get("templates") or []}
         self.waits = False
-        """Whether a step waits for what cannot be watched."""
+        """Whether a step waits for something that cannot be watched."""
 
     def advance(self) -> Document:
-        """Carry out what is due, and return the Workflow with its new status."""
+        """Carry out the steps that are due, and return the Workflow with its new status."""
         spec = self._workflow["spec"]
         message = ""
         try:
@@ -100,15 +100,15 @@ class Run:
     # One step
 
     def _execute(self, name: str, call: Document, boundary: str = "") -> Document:
-        """Carry out the template that is called for, as far as it goes now; return its node.
+        """Carry out a template as far as possible now; return its node.
 
         Args:
             name: of the node.
             call: `template` and its `arguments`, with their references replaced.
-            boundary: the name of the node that it is a part of.
+            boundary: the name of its parent node.
 
         Raises:
-            StepError: if it can never be.
+            StepError: if it can never be carried out.
         """
         node = self._nodes.get(name)
         if node is not None and node["phase"] in ENDED:
@@ -156,7 +156,7 @@ class Run:
         return values
 
     def _retry(self, name: str, template: Document, values: dict[str, str], boundary: str) -> Document:
-        """Carry out the attempts at a template; the last one decides."""
+        """Carry out a template's attempts; the last one decides."""
         node = self._nodes.ensure(name, "Retry", template["name"], boundary, "Running")
         strategy = template["retryStrategy"]
         limit, policy = strategy.get("limit"), strategy.get("retryPolicy", "OnFailure")
@@ -200,11 +200,11 @@ class Run:
         raise StepError(message)
 
     def _never(self, name: str, template: str, boundary: str, phase: str, message: str) -> Document:
-        """Mark what is not carried out, and return its node."""
+        """Mark a step that is not carried out, and return its node."""
         return self._nodes.mark(self._nodes.ensure(name, "Skipped", template, boundary), phase, message)
 
     def _pod(self, name: str, template: Document, values: dict[str, str], boundary: str) -> Document:
-        """See how a step's pod is, or make it."""
+        """Update a step's node from its pod, or make the pod."""
         node = self._nodes.ensure(name, "Pod", template["name"], boundary, "Pending")
         found = self._pods.get(node["id"])
         if found is None and node["phase"] == "Running":
@@ -226,7 +226,7 @@ class Run:
         return self._nodes.mark(node, phase, _why(status) if phase == "Failed" else "")
 
     def _owned(self, made: Document) -> Document:
-        """Return a pod that goes with its Workflow, if that is one that there is."""
+        """Return a pod owned by its Workflow, if the Workflow exists in the cluster."""
         if "uid" not in self._live["metadata"]:
             return made
         owner = {
@@ -251,7 +251,7 @@ class Run:
         return self._nodes.mark(node, phase)
 
     def _steps(self, name: str, template: Document, values: dict[str, str], boundary: str) -> Document:
-        """Carry out lists of steps, one list after the other."""
+        """Carry out lists of steps, one list after another."""
         node = self._nodes.ensure(name, "Steps", template["name"], boundary, "Running")
         scope = dict(values)
         for number, group in enumerate(template["steps"]):
@@ -268,12 +268,12 @@ class Run:
         return self._nodes.mark(node, "Succeeded")
 
     def _call(self, name: str, task: Document, scope: Mapping[str, str], boundary: str) -> Document:
-        """Carry out a task or a step, once or for each of its items; return its node, whatever becomes of it.
+        """Carry out a task or a step, once or for each of its items; return its node, whatever the result.
 
         Args:
             name: of the node.
-            task: of a graph, or a step.
-            scope: what it may refer to.
+            task: a task of a graph, or a step.
+            scope: values for its references.
             boundary: the name of the graph's node.
         """
         try:
@@ -313,7 +313,7 @@ _LOOPS = ("withItems", "withParam", "withSequence")
 
 
 def _items(loops: Document) -> list[Any] | None:
-    """Return what a task is carried out for; None for one that is no loop."""
+    """Return the items of a loop; None if the task is no loop."""
     if "withItems" in loops:
         return loops["withItems"]
     if "withParam" in loops:
@@ -332,7 +332,7 @@ def _item_values(item: Any) -> dict[str, str]:
 
 
 def _handed_on(template: Document, scope: Mapping[str, str]) -> dict[str, str]:
-    """Return the outputs of a template that hands on those of its steps."""
+    """Return the outputs that a template takes from its steps."""
     return {
         each["name"]: substituted(source, scope)
         for each in parameters(template.get("outputs") or {})
@@ -341,7 +341,7 @@ def _handed_on(template: Document, scope: Mapping[str, str]) -> dict[str, str]:
 
 
 def _why(status: Document) -> str:
-    """Return why a pod has failed."""
+    """Return the reason for a pod's failure."""
     for container in status.get("containerStatuses") or []:
         ended = (container.get("state") or {}).get("terminated") or {}
         if ended.get("exitCode"):
@@ -350,15 +350,15 @@ def _why(status: Document) -> str:
 
 
 def pods(workflow: Document, argo: Argo, name: str) -> list[Document]:
-    """Return the pods of a run in which everything goes well, in the order in which they are made.
+    """Return the pods of a run in which everything succeeds, in the order of their creation.
 
     Args:
-        workflow: as it is submitted.
+        workflow: the submitted Workflow.
         argo: the controller.
         name: of the Workflow.
 
     Raises:
-        RuntimeError: if it does not go well.
+        RuntimeError: if the run does not succeed.
     """
     made: list[Document] = []
 

@@ -1,4 +1,4 @@
-"""The templates of pods in a Workflow of KFP: drivers, importers, and the steps with their launcher.
+"""The pod templates in a Workflow of KFP: drivers, importers, and steps with their launcher.
 
 Facts: kubeflow/pipelines 2.17.0, backend/src/v2/compiler/argocompiler: container.go, dag.go, importer.go,
 common.go (the CA bundle) and security_context.go. 2.16.0 differs in the launcher's memory (128Mi), and has no
@@ -14,7 +14,7 @@ from rehearsal.pipelines.notation import Document, arguments, input_value, input
 
 _ROLE = "pipelines.kubeflow.org/runtime-role"
 WITHOUT_SIDECAR = {"sidecar.istio.io/inject": "false"}
-"""On every template (backend/src/apiserver/template/v2_template.go)."""
+"""An annotation of every template (backend/src/apiserver/template/v2_template.go)."""
 
 _RETRY = (
     ("maxRetryCount", "retry-max-count"),
@@ -31,13 +31,13 @@ _METADATA = [{"configMapRef": {"name": "metadata-grpc-configmap", "optional": Tr
 
 SECCOMP: Document = {"seccompProfile": {"type": "RuntimeDefault"}}
 NON_ROOT_POD: Document = {"runAsNonRoot": True, **SECCOMP}
-"""The security context of a pod of KFP's own."""
+"""The security context of KFP's own pods."""
 _USER_CONTAINER: Document = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
     **SECCOMP,
 }
-"""Of a user's container, whose image may need root."""
+"""The security context of a user's container; its image may need root."""
 _OWN_CONTAINER: Document = {**_USER_CONTAINER, "runAsNonRoot": True}
 
 _DRIVER_RESOURCES = {
@@ -49,14 +49,14 @@ _LAUNCHER_RESOURCES = {"limits": {"cpu": "500m", "memory": "256Mi"}, "requests":
 
 @dataclass(frozen=True)
 class Settings:
-    """What the API server's environment sets.
+    """Settings from the API server's environment.
 
     Args:
         driver: the image of drivers.
         launcher: the image of launchers and importers.
-        service_account: of runs that name none.
-        ca_bundle: the Secret with the authority of the object store; empty where there is none.
-        ca_bundle_folder: where it is mounted.
+        service_account: the default for runs.
+        ca_bundle: the Secret with the object store's CA; empty if there is none.
+        ca_bundle_folder: where the Secret is mounted.
     """
 
     driver: str
@@ -73,14 +73,14 @@ def driver(
 
     Args:
         name: of the template.
-        given: its inputs with their defaults; None for none.
-        answers: its outputs, the same way.
+        given: its inputs with their defaults; None means no default.
+        answers: its outputs with their defaults, likewise.
         settings: of the API server.
     """
     outputs = []
     for key, value in answers.items():
         source = with_fields({"path": f"/tmp/outputs/{key}"}, default=value)  # noqa: S108
-        # The one output whose default KFP says twice.
+        # KFP states the default of this output twice.
         default = "false" if key == "cached-decision" else None
         outputs.append(with_fields({"name": key}, default=default) | {"valueFrom": source})
     template: Document = {
@@ -102,7 +102,7 @@ def driver(
 
 
 def importer(name: str, given: list[str], settings: Settings) -> Document:
-    """Return the template of importers, whose inputs are `given`."""
+    """Return the template of importers with the inputs `given`."""
     words = ["--executor_type", "importer", "--importer_spec", input_value("importer")]
     template: Document = {
         "name": name,
@@ -123,9 +123,9 @@ def importer(name: str, given: list[str], settings: Settings) -> Document:
 
 
 def executors(task: Document, platform: Document, settings: Settings) -> tuple[Document, Document]:
-    """Return the two templates of a step: the graph that a cached step skips, and the pod in it.
+    """Return a step's two templates: the graph, which a cached step skips, and the pod in it.
 
-    Steps share them: what is one step's own comes by parameters, and by the driver's patch.
+    Steps share these templates; parameters and the driver's patch carry each step's own values.
     """
     metadata = platform.get("podMetadata")
     prefix = "retry-" if "retryPolicy" in task else ""
@@ -150,7 +150,7 @@ def executors(task: Document, platform: Document, settings: Settings) -> tuple[D
 
 
 def retry_values(task: Document) -> dict[str, str]:
-    """Return the parameters by which a step says how often it is tried again."""
+    """Return the parameters of a step's retries."""
     policy = task.get("retryPolicy")
     if policy is None:
         return {}
@@ -158,7 +158,7 @@ def retry_values(task: Document) -> dict[str, str]:
 
 
 def metadata_values(platform: Document) -> dict[str, str]:
-    """Return the parameters by which a step says its pod's annotations and labels."""
+    """Return the parameters of a step's pod annotations and labels."""
     metadata, values = platform.get("podMetadata") or {}, {}
     for group, part in (("annotation", "annotations"), ("label", "labels")):
         entries = sorted((metadata.get(part) or {}).items())
@@ -228,7 +228,7 @@ def _step(
 
 
 def _with_authority(template: Document, settings: Settings) -> Document:
-    """Mount the authority of the object store, if there is one; without that Secret the pod never starts."""
+    """Mount the object store's CA, if there is one; the pod never starts without that Secret."""
     if not settings.ca_bundle:
         return template
     items = [{"key": "ca.crt", "path": "ca.crt"}]
