@@ -1,4 +1,4 @@
-"""Charms that play Charmhub's: the real ones' names, endpoints, options, handshakes and what others rely on.
+"""Stand-ins for Charmhub charms: same names, endpoints, options, handshakes, and effects that others rely on.
 
 | stand-in | plays | makes in Kubernetes |
 | --- | --- | --- |
@@ -11,9 +11,9 @@
 | s3-integrator | canonical/object-storage-integrator, 2 | nothing |
 | mlflow-server | canonical/mlflow-operator, 2.22 | nothing |
 
-Each has its own folder, as any charm, and says in its docstring where it differs from the real one. All of
-them differ in that they reconcile on every hook, not on some; that garbage from another application blocks
-them, naming it, where the real ones mostly fail in the hook; and that an active one says `stand-in`. The
-endpoints that they declare and do not speak on are those for the service mesh, certificates, logs, metrics
-and dashboards. `optional` is said of every endpoint that the real charm works without.
+Each has its own folder, like any charm; its docstring lists its differences from the real one. All of them
+differ in three ways: they reconcile on every hook, not on some; wrong data from another application blocks
+them with a status that names it, while most real ones fail in the hook; an active one says `stand-in`.
+They declare but do not use the endpoints for the service mesh, certificates, logs, metrics and dashboards.
+Every endpoint that the real charm works without is `optional`.
 """

@@ -1,6 +1,6 @@
-"""The SDI handshake, through serialized-data-interface: the library that the real charms use.
+"""The SDI handshake, through serialized-data-interface, the library of the real charms.
 
-So what our own charms write is read, and checked, by the code that will read it in production.
+So the code that reads our own charms' data in production reads and checks it here, too.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from rehearsal.stand_ins.stopping import Stop, blocked, waiting
 
 
 def speaking(charmcraft: Path) -> dict[str, sdi.SerializedDataInterface]:
-    """Return the endpoints that a charm's file gives schemas to, for `Interface`.
+    """Return the endpoints with a schema in a charm's file, for `Interface`.
 
-    Called as a charm is imported: the library checks the schemas, and a hook starts where the import ended.
-    The versions are given in their order, since the library writes them as they come: a set of them would be
-    written in another order by each process, and each time be news to the other side.
+    Call it when the charm is imported: the library checks the schemas, and hooks start after the import. The
+    versions are sorted because the library writes them in the given order: a set has another order in each
+    process, and each new order would be a change for the other side.
     """
     nobody: Any = None
     found = {}
@@ -44,12 +44,12 @@ def speaking(charmcraft: Path) -> dict[str, sdi.SerializedDataInterface]:
 
 
 class Interface:
-    """One endpoint that speaks SDI, with all its relations: as with the library, one bad neighbour stops all.
+    """An SDI endpoint with all its relations; as with the library, one wrong relation stops all.
 
     Args:
-        charm: whose endpoint it is; only a leader's, since others may not write.
-        spoken: one of `speaking`.
-        relations: those that are there to stay.
+        charm: the endpoint's charm, on the leader only, since other units may not write.
+        spoken: an endpoint from `speaking`.
+        relations: its relations that are not being removed.
     """
 
     def __init__(
@@ -65,16 +65,16 @@ class Interface:
         self._received: dict[ops.Relation, dict[str, Any]] | None = None
 
     def greet(self) -> None:
-        """Say on every relation which versions are spoken here."""
+        """Write our versions to every relation."""
         for relation in self._relations:
             self._library.send_versions(relation)
 
     def received(self) -> dict[ops.Relation, dict[str, Any]]:
-        """Return what the related applications wrote; those that have not yet are left out.
+        """Return the related applications' data; leave out applications that have written none yet.
 
         Raises:
-            Stop: if an application has not greeted, speaks other versions only, or wrote what does not fit
-                the schema.
+            Stop: if an application has not greeted, has no common version, or wrote data that do not fit the
+                schema.
         """
         if self._received is None:
             found = {relation: self._read(relation) for relation in self._relations}
@@ -82,7 +82,7 @@ class Interface:
         return self._received
 
     def send(self, data: dict[str, Any]) -> None:
-        """Write data on every relation, once all of them are sound; raises `Stop` as `received` does."""
+        """Write data to every relation if all relations are sound; raise `Stop` as `received` does."""
         self.received()
         for relation in self._relations:
             with self._blamed(relation):
@@ -94,7 +94,7 @@ class Interface:
 
     @contextlib.contextmanager
     def _blamed(self, relation: ops.Relation) -> Iterator[None]:
-        """Turn what the library raises into a status that names the application at the other end."""
+        """Turn the library's errors into a status that names the related application."""
         try:
             yield
         except UnversionedRelation as error:
@@ -104,11 +104,11 @@ class Interface:
         except SDIException as error:
             raise self.wrong(relation, _reason(error)) from error
         except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            # What the library does not catch of PyYAML's ways to fail on YAML that others wrote.
+            # The library does not catch these errors of PyYAML on others' YAML.
             raise self.wrong(relation, f"no YAML: {error}") from error
 
     def wrong(self, relation: ops.Relation, reason: str) -> Stop:
-        """Return the status for data that make no sense, naming who wrote them."""
+        """Return the status for wrong data, which names their author."""
         return blocked(f"wrong data on {self._library.endpoint} from {relation.app.name}: {reason}")
 
 

@@ -1,7 +1,7 @@
-"""Manifests in YAML files, with `$name` where a value belongs.
+"""Manifests in YAML files, with `$name` in place of values.
 
-Values go into the parsed document, not into its text: none of them, whoever wrote it, can change its
-structure, and one that stands alone keeps its type. A file is YAML as it is; `$$` is a dollar sign.
+Values go into the parsed document, not into its text, so no value can change its structure, and a value that
+stands alone keeps its type. A file is plain YAML; `$$` is a dollar sign.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ Manifest = dict[str, Any]
 
 
 def load(path: Path) -> list[Manifest]:
-    """Return the documents of a file: read as a charm is imported, since a hook starts where that ended."""
+    """Return a file's documents; call it at the charm's import, since hooks start after the import."""
     return list(yaml.safe_load_all(path.read_text()))
 
 
 def render(documents: Iterable[Manifest], values: Mapping[str, Any]) -> list[Manifest]:
-    """Return copies of documents with the values in; KeyError if one is missing."""
+    """Return copies of documents with the values filled in; KeyError if one is missing."""
     return [_filled(document, values) for document in documents]
 
 

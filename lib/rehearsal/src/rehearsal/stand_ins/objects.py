@@ -1,4 +1,4 @@
-"""The objects that a stand-in makes in Kubernetes: applied, and pruned by label."""
+"""Apply a stand-in's Kubernetes objects, and prune them by label."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ ROLE = create_namespaced_resource("rbac.authorization.k8s.io", "v1", "Role", "ro
 ROLE_BINDING = create_namespaced_resource("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings")
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
-"""Nothing else is let into a URL."""
+"""Only such names may go into a URL."""
 
 
 class Rejected(Stop):
-    """Kubernetes does not take an object as it is: something in it is wrong.
+    """Kubernetes refuses an object because something in it is wrong.
 
     Attributes:
         name: of the object.
@@ -53,11 +53,11 @@ class Rejected(Stop):
 
 
 class Objects:
-    """What an application has in its model's namespace.
+    """An application's objects in its model's namespace.
 
-    Every method raises `Stop` for what the operator can mend: missing rights, with the command that gives
-    them, and values that Kubernetes refuses. If the API server is away or busy, the hook fails, as those of
-    the real charms do, and Juju runs it again. A hook that touches no object opens no connection.
+    Every method raises `Stop` for problems that the operator can fix: missing rights, with the command that
+    grants them, and values that Kubernetes refuses. If the API server is down or busy, the hook fails, as the
+    real charms' hooks do, and Juju runs it again. A hook that touches no object opens no connection.
     """
 
     def __init__(self, application: str, namespace: str):
@@ -70,12 +70,12 @@ class Objects:
         return lightkube.Client(namespace=self._namespace, field_manager=self._application)
 
     def close(self) -> None:
-        """Close the connection, if there is one; the next use opens another."""
+        """Close the connection, if there is one; the next use opens a new one."""
         if client := self.__dict__.pop("_client", None):
             client.close()
 
     def exists(self, kind: Kind, name: str) -> bool:
-        """Tell whether there is an object of that name, whoever made it."""
+        """Tell whether an object of that name exists, whoever made it."""
         with self.explained(f"{kind.__name__} {name}"):
             try:
                 self._client.get(kind, name)
@@ -86,14 +86,14 @@ class Objects:
         return True
 
     def names(self, kind: Kind) -> set[str]:
-        """Return the names of the objects that are ours."""
+        """Return the names of our own objects."""
         return set(self._list(kind))
 
     def keep(self, kind: Kind, wanted: Iterable[Manifest] = ()) -> None:
-        """Have these objects of a kind and no other; what says already what it should is left alone.
+        """Keep exactly these objects of a kind: apply those that differ, and delete our others.
 
         Raises:
-            Rejected: if Kubernetes does not take one; nothing is deleted then.
+            Rejected: if Kubernetes refuses one; then nothing is deleted.
         """
         live, kept = self._list(kind), set()
         for manifest in wanted:
@@ -108,7 +108,7 @@ class Objects:
 
     @contextlib.contextmanager
     def explained(self, subject: str) -> Iterator[None]:
-        """Turn a refusal that is about `subject` into a `Stop`, where trying again is no use."""
+        """Turn a refusal about `subject` into a `Stop` if trying again is useless."""
         try:
             yield
         except httpx2.HTTPStatusError as error:
@@ -118,12 +118,12 @@ class Objects:
             raise stop from error
 
     def explanation(self, subject: str, code: int, message: str) -> Stop | None:
-        """Return what a refusal means; None for what trying again may mend.
+        """Return the meaning of a refusal; None if trying again may help.
 
         Args:
             subject: a kind, or a kind and a name.
-            code: of the HTTP answer.
-            message: what the API server says.
+            code: the HTTP status.
+            message: the API server's message.
         """
         if "is being terminated" in message:
             return waiting(f"{subject}: its namespace is being removed")
@@ -135,7 +135,7 @@ class Objects:
         return None
 
     def _list(self, kind: Kind) -> dict[str, Manifest]:
-        """Return ours by name; a type that is not there has none."""
+        """Return our objects by name; none if the kind is not installed."""
         with self.explained(kind.__name__):
             try:
                 items = list(self._client.list(kind, labels={**self._labels}))
@@ -170,7 +170,7 @@ class KubernetesStandIn(StandIn):
 
 @contextlib.contextmanager
 def _whether_gone() -> Iterator[None]:
-    """Let what is gone already be gone."""
+    """Ignore that an object is gone already."""
     try:
         yield
     except httpx2.HTTPStatusError as error:
@@ -183,7 +183,7 @@ def _said(error: httpx2.HTTPStatusError) -> str:
 
 
 def _says(live: Manifest | None, manifest: Manifest) -> bool:
-    """Tell whether an object needs no apply. One that the server puts defaults into never looks so."""
+    """Tell whether an object needs no apply; always False for objects that get defaults from the server."""
     if live is None:
         return False
     for key, value in manifest.items():

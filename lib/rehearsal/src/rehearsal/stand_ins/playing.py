@@ -1,4 +1,4 @@
-"""What all stand-ins share: one reconcile on every hook, and what becomes of what is in its way."""
+"""The common base of all stand-ins: one reconcile on every hook, and statuses for its problems."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from rehearsal.stand_ins.stopping import Stop
 logger = logging.getLogger(__name__)
 
 _RANK = ("blocked", "maintenance", "waiting")
-"""The worst first, as ops ranks them (`ops.CollectStatusEvent`)."""
+"""Worst first, in the order of ops (`ops.CollectStatusEvent`)."""
 
 
 class StandIn(ops.CharmBase):
-    """A charm that plays another: in every hook the leader does all it has to do, or says why it cannot.
+    """A charm that plays another: in every hook the leader does all its work, or its status says why not.
 
-    The other units do nothing and wait for leadership, as those of the real charms do.
+    The other units only wait for leadership, like those of the real charms.
     """
 
     endpoints: Mapping[str, SerializedDataInterface] = MappingProxyType({})
-    """Those that speak SDI (`handshake.speaking`)."""
+    """The SDI endpoints (`handshake.speaking`)."""
 
     def __init__(self, framework: ops.Framework):
         super().__init__(framework)
@@ -36,14 +36,14 @@ class StandIn(ops.CharmBase):
         framework.observe(self.on.remove, self._remove)
 
     def play(self) -> None:
-        """Do all there is to do; raises `Stop` with what is in the way."""
+        """Do all the work; raise `Stop` if something prevents it."""
         raise NotImplementedError
 
     def clear(self) -> None:
-        """Delete what was made outside Juju; raises `Stop` if that cannot be."""
+        """Delete everything made outside Juju; raise `Stop` if that fails."""
 
     def each(self, *steps: Callable[[], None]) -> None:
-        """Take every step, even if another one stops; raises the worst `Stop`."""
+        """Take every step, even if another one stops; raise the worst `Stop`."""
         stops: list[Stop] = []
         for step in steps:
             try:
@@ -55,12 +55,12 @@ class StandIn(ops.CharmBase):
             raise min(stops, key=lambda stop: _RANK.index(stop.status.name))
 
     def related(self, endpoint: str) -> list[ops.Relation]:
-        """Return the relations of an endpoint in the order they were made, none that is breaking."""
+        """Return an endpoint's relations in order of creation, without those that are breaking."""
         there = [each for each in self.model.relations[endpoint] if each.active and each.app]
         return sorted(there, key=lambda relation: relation.id)
 
     def interface(self, endpoint: str) -> Interface:
-        """Return an endpoint that speaks SDI, and has greeted."""
+        """Return an SDI endpoint after greeting on it."""
         interface = Interface(self, self.endpoints[endpoint], self.related(endpoint))
         interface.greet()
         return interface
@@ -82,5 +82,5 @@ class StandIn(ops.CharmBase):
         try:
             self.clear()
         except Stop as stop:
-            # The unit goes either way; a failing hook would only keep it.
+            # Juju removes the unit anyway; a failing hook would only delay it.
             logger.error("not everything is deleted: %s", stop)

@@ -1,15 +1,15 @@
-"""What stops a stand-in: the one exception, which becomes the unit's status."""
+"""The only exception that stops a stand-in; it becomes the unit's status."""
 
 from __future__ import annotations
 
 import ops
 
 _MOST = 120
-"""Characters of a status message: more do not fit into a line of `juju status`."""
+"""Maximum characters of a status message: more do not fit into a line of `juju status`."""
 
 
 class Stop(Exception):
-    """Ends what a stand-in does, with a status."""
+    """Stops a stand-in with a status."""
 
     def __init__(self, status: ops.StatusBase):
         super().__init__(status.message)
@@ -17,17 +17,17 @@ class Stop(Exception):
 
 
 def blocked(message: str) -> Stop:
-    """Return what only the operator can mend. The message may quote what others wrote."""
+    """Return a stop that only the operator can fix. The message may quote others' data."""
     return Stop(ops.BlockedStatus(_shown(message)))
 
 
 def waiting(message: str) -> Stop:
-    """Return what mends itself when others have done their part."""
+    """Return a stop that ends when others have done their part."""
     return Stop(ops.WaitingStatus(_shown(message)))
 
 
 def starting(message: str) -> Stop:
-    """Return what mends itself when the unit has come up."""
+    """Return a stop that ends when the unit has started."""
     return Stop(ops.MaintenanceStatus(_shown(message)))
 
 

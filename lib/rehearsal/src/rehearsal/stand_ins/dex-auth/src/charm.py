@@ -1,10 +1,10 @@
-"""Plays dex-auth: tells its issuer, reads its client, asks for the route to /dex.
+"""Plays dex-auth: sends its issuer, reads its client, requests the route to /dex.
 
-Facts: canonical/dex-auth-operator, 2.41. Dex itself would run in the charm's own pod and is not played, so
-nothing is made in Kubernetes. It differs from the real charm so:
+Facts: canonical/dex-auth-operator, 2.41. The real charm runs Dex in its own pod. Dex is not played, so
+nothing is made in Kubernetes. Differences from the real charm:
 
-- Its ports are opened by Juju; the real one patches the application's Service itself.
-- Connectors that are no list of type, id and name each block, where the real one's Dex does not come up.
+- Juju opens its ports; the real one patches the application's Service itself.
+- Connectors that are no list of entries with type, id and name block it; the real one's Dex does not start.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ METRICS_PORT = 5558
 
 
 class DexAuth(StandIn):
-    """What other charms rely on of dex-auth."""
+    """The parts of dex-auth that other charms rely on."""
 
     endpoints = speaking(Path(__file__).parents[1] / "charmcraft.yaml")
 
     def play(self) -> None:
-        """Tell the issuer whatever else there is; ask for the route once people can log in."""
+        """Send the issuer in any case; request the route once people can log in."""
         self.tell_issuer()
         self.check_pod()
         self.interface("oidc-client").received()
@@ -38,7 +38,7 @@ class DexAuth(StandIn):
         self.interface("ingress").send(route)
 
     def tell_issuer(self) -> None:
-        """Tell clients the issuer: an option, the former option for it, or the Service's own address."""
+        """Send the issuer: from the option, or its predecessor, or else the Service's own address."""
         public = str(self.config["public-url"])
         if public and not public.startswith(("http://", "https://")):
             public = f"http://{public}"
@@ -48,7 +48,7 @@ class DexAuth(StandIn):
             relation.data[self.app]["issuer-url"] = issuer
 
     def check_pod(self) -> None:
-        """Wait for the container that dex would run in."""
+        """Wait for dex's container."""
         if not self.unit.get_container("dex").can_connect():
             raise starting("Waiting for pod startup to complete")
 

@@ -1,10 +1,10 @@
-"""Plays istio-gateway: the proxies at the edge of the mesh, and how they are reached.
+"""Plays istio-gateway: the proxies at the edge of the mesh, and their Service.
 
-Facts: canonical/istio-operators, charms/istio-gateway, 1.28. It differs from the real charm so:
+Facts: canonical/istio-operators, charms/istio-gateway, 1.28. Differences from the real charm:
 
-- With another `kind`, what was made for the former one goes.
-- It blocks as soon as `istio-pilot` is related no more; the proxies stay, as with the real one.
-- Nobody has to defer an event: every hook does the same.
+- A change of `kind` deletes the objects of the former kind.
+- It blocks as soon as the `istio-pilot` relation is gone; the proxies stay, as with the real one.
+- It defers no event, since every hook does the same.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ KINDS = {
     "Deployment": DEPLOYMENT,
     "Service": SERVICE,
 }
-"""In the order in which they are made."""
+"""In the order of creation."""
 
 SERVICE_TYPES = ["LoadBalancer", "ClusterIP", "NodePort"]
 
@@ -48,16 +48,16 @@ _ANNOTATION = re.compile(
     rf"(?!kubernetes\.io/|k8s\.io/)(?=.{{1,253}}=)({_SUBDOMAIN}/)?[a-z0-9]([-a-z0-9_.]{{0,61}}[a-z0-9])?=[\w.-]+",
     re.IGNORECASE,
 )
-"""`key=value` as the real charm takes it: no reserved prefix, and less in a value than Kubernetes allows."""
+"""`key=value` in the real charm's format: no reserved prefix, and stricter values than Kubernetes allows."""
 
 
 class IstioGateway(KubernetesStandIn):
-    """What other charms rely on of istio-gateway: its workload and its service account."""
+    """The parts of istio-gateway that other charms rely on: its workload and its service account."""
 
     endpoints = speaking(Path(__file__).parents[1] / "charmcraft.yaml")
 
     def play(self) -> None:
-        """Make the workload, once the control plane's address is known."""
+        """Make the workload once the control plane's address is known."""
         pilots = self.interface("istio-pilot").received()
         if self.config["kind"] not in ("ingress", "egress"):
             raise blocked("Config item `kind` must be set")
@@ -77,7 +77,7 @@ class IstioGateway(KubernetesStandIn):
             self.objects.keep(resource)
 
     def values(self, pilot: dict[str, Any]) -> dict[str, Any]:
-        """Return what goes into the manifest."""
+        """Return the manifest's values."""
         kind = str(self.config["kind"])
         gateway = f"{kind}gateway"
         return {
@@ -101,7 +101,7 @@ class IstioGateway(KubernetesStandIn):
         }
 
     def annotations(self) -> dict[str, str]:
-        """Return the annotations of the Service; none at all if one is wrong, which the log then says."""
+        """Return the Service's annotations; if one is invalid, log that and return none."""
         pairs = [pair.strip() for pair in str(self.config["annotations"]).split(",") if pair.strip()]
         for pair in pairs:
             if not _ANNOTATION.fullmatch(pair):

@@ -1,14 +1,14 @@
-"""Plays istio-pilot: installs Istio's CRDs, keeps the Gateway and its guard, routes what asks for `ingress`.
+"""Plays istio-pilot: installs Istio's CRDs, keeps the Gateway and its guard, and makes `ingress` routes.
 
-Facts: canonical/istio-operators, charms/istio-pilot, 1.28. It differs from the real charm so:
+Facts: canonical/istio-operators, charms/istio-pilot, 1.28. Differences from the real charm:
 
-- It installs CRDs where the real one installs the control plane with them. They stay when it goes.
-- `gateway_up` is true if the Gateway is there and an application on `istio-pilot` has been told the control
-  plane's address. The real one asks for an address of the Service that this application then makes: no
-  event tells of that, and no local cluster gives out addresses.
-- The status is the worst problem itself, not how many there are.
-- Wrong data on `ingress-auth` close the gateway, as missing ones do.
-- Certificates come from the option `tls-secret-id` only; with `certificates` related it is blocked.
+- It installs only CRDs; the real one installs the control plane, too. Its CRDs stay after its removal.
+- `gateway_up` is true if the Gateway exists and an application on `istio-pilot` has the control plane's
+  address. The real one checks for an address of that application's Service, but no event reports that
+  address, and local clusters assign none.
+- The status is the worst problem itself, not the number of problems.
+- Wrong data on `ingress-auth` close the gateway, like missing data.
+- Certificates come only from the option `tls-secret-id`; a relation on `certificates` blocks it.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ VIRTUAL_SERVICE = create_namespaced_resource(
 )
 
 LAST = "gateways.networking.istio.io"
-"""The CRD that is installed after all others: where it is, they are."""
+"""The CRD that is installed last: if it exists, all others do."""
 
 IMAGES = {"pilot-image", "global-tag", "global-hub", "global-proxy-image", "global-proxy-init-image"}
-"""What the option image-configuration must say."""
+"""Required keys of the option image-configuration."""
 
 MANIFESTS = Path(__file__).parent / "manifests"
 OPEN = load(MANIFESTS / "gateway.yaml")
@@ -53,12 +53,12 @@ ROUTED = load(MANIFESTS / "virtual-service.yaml")
 
 
 class IstioPilot(KubernetesStandIn):
-    """What other charms rely on of istio-pilot."""
+    """The parts of istio-pilot that other charms rely on."""
 
     endpoints = speaking(Path(__file__).parents[1] / "charmcraft.yaml")
 
     def play(self) -> None:
-        """Install types first, and tell of the gateway last that is known of it."""
+        """Install types first, and send the gateway's state after the gateway is made."""
         self.each(
             self.check_images,
             self.install_types,
@@ -74,7 +74,7 @@ class IstioPilot(KubernetesStandIn):
             self.objects.keep(kind)
 
     def check_images(self) -> None:
-        """Check what the control plane would be installed with."""
+        """Check the control plane's images."""
         try:
             said = yaml.safe_load(str(self.config["image-configuration"]))
         except yaml.YAMLError as error:
@@ -84,7 +84,7 @@ class IstioPilot(KubernetesStandIn):
             raise blocked(f"option image-configuration does not say {', '.join(sorted(missing))}")
 
     def install_types(self) -> None:
-        """Install Istio's CRDs if they are not there; they are served then."""
+        """Install Istio's CRDs if they are missing, and wait until they are served."""
         if self.objects.exists(CRD, LAST):
             return
         cluster = ExistingCluster(Path(os.environ["KUBECONFIG"]))
@@ -102,16 +102,16 @@ class IstioPilot(KubernetesStandIn):
             cluster.stop()
 
     def tell_address(self) -> None:
-        """Tell gateways where the control plane is."""
+        """Send the control plane's address to gateways."""
         address = {"service-name": f"istiod.{self.model.name}.svc", "service-port": "15012"}
         self.interface("istio-pilot").send(address)
 
     def keep_gateway(self) -> None:
-        """Keep the gateway, guarded if anything is related to guard it."""
+        """Keep the gateway, guarded if `ingress-auth` has a relation."""
         try:
             self.keep_guard()
         except Stop:
-            # Related is closed: who wants a guard would rather have nobody get in than everybody.
+            # A relation without a working guard closes the gateway: better nobody gets in than everybody.
             self.objects.keep(GATEWAY)
             self.objects.keep(SECRET)
             raise
@@ -124,7 +124,7 @@ class IstioPilot(KubernetesStandIn):
         self.objects.keep(GATEWAY, [gateway])
 
     def keep_guard(self) -> None:
-        """Have every request at the gateway asked about, if anything is related that can be asked."""
+        """Keep the filter that sends every request at the gateway to the guard, if one is related."""
         auth = self.interface("ingress-auth")
         guards = auth.received()
         if len(guards) > 1:
@@ -139,7 +139,7 @@ class IstioPilot(KubernetesStandIn):
             raise auth.wrong(next(iter(guards)), rejection.reason) from rejection
 
     def authn_filter(self, guard: dict[str, Any]) -> Manifest:
-        """Return the filter that has an authenticator asked: always one in our own model."""
+        """Return the filter that asks an authenticator; it is always in our own model."""
         values = {
             "name": f"{self.app.name}-authn-filter",
             "namespace": self.model.name,
@@ -151,7 +151,7 @@ class IstioPilot(KubernetesStandIn):
         return render(GUARDED, values)[0]
 
     def certificate(self) -> dict[str, str]:
-        """Return certificate and key in base64 as the user's secret has them; empty if none is configured."""
+        """Return certificate and key of the user's secret in base64; empty if none is configured."""
         if self.related("certificates"):
             raise blocked("certificates: not played by this stand-in; use the option tls-secret-id")
         identifier = self.config.get("tls-secret-id")
@@ -174,7 +174,7 @@ class IstioPilot(KubernetesStandIn):
         return {"certificate": encoded["tls-crt"], "key": encoded["tls-key"]}
 
     def tell_gateway(self) -> None:
-        """Tell who puts routes on the gateway which one it is, and whether anybody gets in by it."""
+        """Send the gateway's name and namespace, and whether traffic gets through it."""
         name = str(self.config["default-gateway"])
         there = name in self.objects.names(GATEWAY)
         proxied = any("data" in each.data[self.app] for each in self.related("istio-pilot"))
@@ -187,9 +187,9 @@ class IstioPilot(KubernetesStandIn):
             relation.data[self.app].update(said)
 
     def keep_routes(self) -> None:
-        """Have a VirtualService for each application on `ingress`, called after its service.
+        """Keep a VirtualService for each application on `ingress`, with its service's name.
 
-        Two that send the same service overwrite each other, as with the real charm; the later one wins.
+        If two applications send the same service, the later one wins, as in the real charm.
         """
         ingress = self.interface("ingress")
         routes, authors = {}, {}
@@ -203,7 +203,7 @@ class IstioPilot(KubernetesStandIn):
             raise ingress.wrong(authors[rejection.name], rejection.reason) from rejection
 
     def virtual_service(self, route: dict[str, Any]) -> Manifest:
-        """Return the route to an application; without a namespace it is taken to be in our own model."""
+        """Return the route to an application; its default namespace is our own model."""
         values = {
             "name": route["service"],
             "namespace": self.model.name,

@@ -1,8 +1,8 @@
-"""Plays minio: tells where the store is, and its administrator's key.
+"""Plays minio: sends the store's address and its administrator's key.
 
-Facts: canonical/minio-operator, 1.10. MinIO itself would run in the charm's own pod and is not played, so
-nothing is made in Kubernetes but what Juju makes. Its ports are opened by Juju; the real one patches the
-Service itself, and tells others of the store before its pod is up.
+Facts: canonical/minio-operator, 1.10. The real charm runs MinIO in its own pod. MinIO is not played, so only
+Juju makes objects in Kubernetes. Juju opens the ports; the real charm patches the Service itself, and sends
+the store's data before its pod is up.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from rehearsal.stand_ins.playing import StandIn
 from rehearsal.stand_ins.stopping import blocked, starting
 
 SHORTEST = 8
-"""Characters of a secret key."""
+"""Minimum characters of a secret key."""
 
 
 class Minio(StandIn):
-    """What other charms rely on of minio."""
+    """The parts of minio that other charms rely on."""
 
     endpoints = speaking(Path(__file__).parents[1] / "charmcraft.yaml")
     _stored = ops.StoredState()
 
     def play(self) -> None:
-        """Check the options, and tell everybody of the store."""
+        """Check the options, and send the store's data to all relations."""
         storage = self.interface("object-storage")
         self.check_mode()
         if not self.unit.get_container("minio").can_connect():
@@ -47,7 +47,7 @@ class Minio(StandIn):
         )
 
     def check_mode(self) -> None:
-        """Check that it is known what to serve."""
+        """Check the options of the mode."""
         mode, service = self.config["mode"], self.config["gateway-storage-service"]
         if mode not in ("server", "gateway"):
             raise blocked(f"Invalid mode '{mode}'. Supported values: 'server', 'gateway'")
@@ -56,7 +56,7 @@ class Minio(StandIn):
             raise blocked(f"{reason} Supported values: 's3', 'azure'")
 
     def secret_key(self) -> str:
-        """Return the option, or a key made up once and kept."""
+        """Return the option's key, or a key generated once and kept."""
         said = str(self.config["secret-key"])
         if said:
             if len(said) < SHORTEST:

@@ -1,13 +1,13 @@
-"""Plays mlflow-server: offers every profile the credentials and PodDefaults for MLflow.
+"""Plays mlflow-server: offers MLflow's credentials and PodDefaults to every profile.
 
-Facts: canonical/mlflow-operator, 2.22, src/charm.py, src/secrets and src/poddefaults. What it writes is,
-byte for byte, what that charm's templates come to. MLflow itself would run in the charm's own pod and is
-not played, so nothing is made in Kubernetes. It differs from the real charm so:
+Facts: canonical/mlflow-operator, 2.22, src/charm.py, src/secrets and src/poddefaults. Its output is byte for
+byte that of the real charm's templates. The real charm runs MLflow in its own pod. MLflow is not played, so
+nothing is made in Kubernetes. Differences from the real charm:
 
-- Its ports are opened by Juju; the real one patches the application's Service, and opens ports of the nodes.
-- It does not ask the store for its bucket, nor check the option that names where in it artifacts go.
-- Credentials that break the templates block it, where the real one's hook fails.
-- It offers what it has to profiles though the ingress has not answered.
+- Juju opens its ports; the real one patches the application's Service, and opens ports of the nodes.
+- It does not look for its bucket in the store, and does not check the option for the artifacts' place in it.
+- Credentials that break the templates block it; the real one's hook fails.
+- It makes its offers to profiles even if the ingress has not answered.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ LINK = {
 
 
 class MlflowServer(StandIn):
-    """What other charms rely on of mlflow-server."""
+    """The parts of mlflow-server that other charms rely on."""
 
     endpoints = speaking(Path(__file__).parents[1] / "charmcraft.yaml")
 
     def play(self) -> None:
-        """Offer what there is to offer once database and store are known."""
+        """Make the offers once database and store are known."""
         for relation in self.related("dashboard-links"):
             relation.data[self.app]["dashboard_links"] = json.dumps([LINK])
         port = int(self.config["mlflow_port"])
@@ -76,16 +76,16 @@ class MlflowServer(StandIn):
         )
 
     def store(self) -> dict[str, Any]:
-        """Return what the object store's application says."""
+        """Return the object store's data."""
         interface = self.interface("object-storage")
         for relation, data in interface.received().items():
-            if "namespace" not in data:  # the schema lets it be left out, and the real charm's hook fails
+            if "namespace" not in data:  # the schema allows that; the real charm's hook fails
                 raise interface.wrong(relation, "no namespace")
             return data
         raise waiting("Waiting for object-storage relation data")
 
     def ask_database(self) -> None:
-        """Ask for a database."""
+        """Request a database."""
         for relation in self.related("relational-db"):
             relation.data[self.app].update({"database": "mlflow", "requested-secrets": json.dumps(REQUESTED)})
 
@@ -100,9 +100,9 @@ class MlflowServer(StandIn):
                 raise waiting("Waiting for relational-db relation data")
 
     def filled(self, text: str, values: dict[str, str]) -> list[Any]:
-        """Return the documents of a template; as in the real one, values go into its text, unquoted."""
+        """Return a template's documents; as in the real charm, values go into its text, unquoted."""
         try:
-            # Each is a file of its own in the real charm, and the key in it must not begin another document.
+            # Each is its own file in the real charm, so a key must not begin another document.
             documents = [
                 yaml.safe_load(string.Template(each).substitute(values)) for each in text.split("---\n")
             ]

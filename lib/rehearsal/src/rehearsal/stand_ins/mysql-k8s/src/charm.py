@@ -1,11 +1,11 @@
-"""Plays mysql-k8s: gives each application that asks a database, and a user of its own.
+"""Plays mysql-k8s: gives each requesting application a database and its own user.
 
 Facts: canonical/mysql-k8s-operator, 8.0, src/relations/mysql_provider.py, and version 0 of
-canonical/data-platform-libs, data_interfaces. MySQL itself would run in the charm's own pod and is not
-played. It differs from the real charm so:
+canonical/data-platform-libs, data_interfaces. The real charm runs MySQL in its own pod; MySQL is not played.
+Differences from the real charm:
 
-- Clients are told of TLS by an option of the stand-in's own.
-- Its Services are there from the first client to the last, and select the unit's pod by Juju's label.
+- An option of the stand-in sets the TLS data for clients.
+- Its Services exist from the first client to the last, and select the unit's pod by Juju's label.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _ALPHABET = string.ascii_letters + string.digits
 
 
 class MysqlK8s(KubernetesStandIn):
-    """What other charms rely on of mysql-k8s."""
+    """The parts of mysql-k8s that other charms rely on."""
 
     def play(self) -> None:
-        """Answer everybody who asks."""
+        """Answer every request."""
         if self.config["profile"] not in ("production", "testing"):
             raise blocked("Invalid value for option profile: production, testing")
         if not self.unit.get_container("mysql").can_connect():
@@ -43,7 +43,7 @@ class MysqlK8s(KubernetesStandIn):
         self.objects.keep(SERVICE)
 
     def answer(self, relation: ops.Relation) -> None:
-        """Make a database and a user when they are asked for first; what is asked later changes nothing."""
+        """Make a database and a user at the first request; later requests change nothing."""
         asked, said = relation.data[relation.app], relation.data[self.app]
         wanted = self.wanted(relation)
         known = "endpoints" in said
@@ -71,7 +71,7 @@ class MysqlK8s(KubernetesStandIn):
                 said.pop(key, None)
 
     def wanted(self, relation: ops.Relation) -> set[str]:
-        """Return the fields that an application wants in secrets; none if it knows none."""
+        """Return the fields that an application requests in secrets; none if it does not support secrets."""
         try:
             wanted = json.loads(relation.data[relation.app].get("requested-secrets") or "[]")
         except (ValueError, RecursionError):
@@ -81,14 +81,14 @@ class MysqlK8s(KubernetesStandIn):
         return set(wanted)
 
     def tell(self, relation: ops.Relation, wanted: set[str], group: str, content: dict[str, str]) -> None:
-        """Write each field into the group's secret if it is wanted there, and plain otherwise."""
+        """Write each field into the group's secret if it is wanted there, otherwise in plain text."""
         said = relation.data[self.app]
         said.update({key: value for key, value in content.items() if key not in wanted})
         if hidden := {key: value for key, value in content.items() if key in wanted}:
             said[f"secret-{group}"] = self.kept(relation, group, hidden)
 
     def kept(self, relation: ops.Relation, group: str, content: dict[str, str]) -> str:
-        """Have a secret of the relation hold `content`, and return its URI."""
+        """Store `content` in a secret of the relation, and return its URI."""
         label = f"database.{relation.id}.{group}.secret"
         try:
             secret = self.model.get_secret(label=label)
@@ -101,11 +101,11 @@ class MysqlK8s(KubernetesStandIn):
         return secret.id or secret.get_info().id
 
     def endpoint(self, role: str) -> str:
-        """Return a Service's address, its name with the dot of the root."""
+        """Return a Service's address; its name ends with the dot of the DNS root."""
         return f"{self.app.name}-{role}.{self.model.name}.svc.cluster.local.:3306"
 
     def service(self, role: str) -> Manifest:
-        """Return the Service of the units that are the primary, or the replicas."""
+        """Return the Service of the primary or of the replicas."""
         return {
             "apiVersion": "v1",
             "kind": "Service",

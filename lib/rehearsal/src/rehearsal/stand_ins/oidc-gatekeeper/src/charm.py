@@ -1,13 +1,13 @@
-"""Plays oidc-gatekeeper: the client of dex that is asked about every request at the gateway.
+"""Plays oidc-gatekeeper: dex's client, which the gateway asks about every request.
 
-Facts: canonical/oidc-gatekeeper-operator, ckf-1.10. The authservice would run in the charm's own pod and is
-not played, so nothing is made in Kubernetes. As with the real charm, nothing is sent to anybody before dex
-has told its issuer and every related application has greeted, and the option client-secret is not used. It
-differs from the real charm so:
+Facts: canonical/oidc-gatekeeper-operator, ckf-1.10. The real charm runs the authservice in its own pod. The
+authservice is not played, so nothing is made in Kubernetes. As in the real charm, it sends nothing before dex
+has sent its issuer and every related application has greeted, and it ignores the option client-secret.
+Differences from the real charm:
 
 - It greets everywhere before it waits for a greeting, which takes fewer rounds.
-- Its port is opened by Juju; the real one patches the application's Service itself.
-- An issuer that is no URL, or several of them, block.
+- Juju opens its port; the real one patches the application's Service itself.
+- An issuer that is no URL, or more than one, blocks it.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ PORT = 8080
 
 
 class OidcGatekeeper(StandIn):
-    """What other charms rely on of oidc-gatekeeper."""
+    """The parts of oidc-gatekeeper that other charms rely on."""
 
     endpoints = speaking(Path(__file__).parents[1] / "charmcraft.yaml")
 
     def play(self) -> None:
-        """Once dex is known and all have greeted, tell dex who we are, and have the gateway ask us."""
+        """Once dex is known and all have greeted, register with dex and with the gateway."""
         self.check_issuer()
         interfaces = {name: self.interface(name) for name in ("oidc-client", "ingress", "ingress-auth")}
         for interface in interfaces.values():
@@ -54,7 +54,7 @@ class OidcGatekeeper(StandIn):
             raise starting("Waiting for pod startup to complete")
 
     def check_issuer(self) -> None:
-        """Check that dex has told its issuer."""
+        """Check that dex has sent its issuer."""
         relations = self.related("dex-oidc-config")
         if not relations:
             raise blocked(
@@ -74,7 +74,7 @@ class OidcGatekeeper(StandIn):
             raise blocked(f"wrong data on dex-oidc-config from {name}: issuer-url: no URL: {issuer}")
 
     def client(self) -> dict[str, object]:
-        """Return what dex has to know of us."""
+        """Return our client data for dex."""
         return {
             "id": self.config["client-id"],
             "name": self.config["client-name"],
@@ -83,7 +83,7 @@ class OidcGatekeeper(StandIn):
         }
 
     def client_secret(self) -> str:
-        """Return the client's secret, made once and kept in the peer relation."""
+        """Return the client's secret, generated once and kept in the peer relation."""
         for relation in self.related("client-secret"):
             data = relation.data[self.app]
             if "client-secret" not in data:

@@ -1,10 +1,10 @@
-"""Plays s3-integrator: tells applications of an S3 store, and its key in a secret.
+"""Plays s3-integrator: sends an S3 store's data to applications, and its key in a secret.
 
-Facts: canonical/object-storage-integrator, s3 and lib/object_storage, version 1 of the interface. It differs
-from the real charm so:
+Facts: canonical/object-storage-integrator, s3 and lib/object_storage, version 1 of the interface. Differences
+from the real charm:
 
-- It does not ask the store for its buckets, nor make them.
-- It knows requirers of version 1 only: one that asks for no secrets is told so by a status.
+- It neither looks up nor makes buckets in the store.
+- It supports requirers of version 1 only; if one requests no secrets, the status says so.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ BUCKET = re.compile(r"(?!(^xn--|.+-s3alias$))^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$")
 ENDPOINT = re.compile(r"https?://[^\s/?#]+(/\S*)?$")
 VERSIONS = ("2", "4")
 OLDEST = 9_999_999
-"""Days after which backups may be removed, at the most."""
+"""Maximum days until backups may be removed."""
 CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 PLAIN = ("endpoint", "region", "attributes", "s3-uri-style", "storage-class", "s3-api-version")
-"""Options that are told as they are, if they say anything."""
+"""Options that are sent unchanged, if set."""
 
 
 class S3Integrator(StandIn):
-    """What other charms rely on of s3-integrator."""
+    """The parts of s3-integrator that other charms rely on."""
 
     def play(self) -> None:
-        """Tell everybody who asks of the store."""
+        """Send the store's data to every application that requests them."""
         for relation in self.related("s3-credentials"):
             relation.data[self.app]["version"] = "1"
         keys, store = self.keys(), self.store()
@@ -41,7 +41,7 @@ class S3Integrator(StandIn):
         )
 
     def asking(self) -> list[ops.Relation]:
-        """Return the relations on which somebody has asked."""
+        """Return the relations with a request."""
         related = self.related("s3-credentials")
         return [each for each in related if {"version", "bucket"} & each.data[each.app].keys()]
 
@@ -63,7 +63,7 @@ class S3Integrator(StandIn):
         return {key: content[key] for key in ("access-key", "secret-key")}
 
     def store(self) -> dict[str, str]:
-        """Return what the options say of the store."""
+        """Return the store's data from the options."""
         self.check()
         said = {key: str(self.config[key]) for key in PLAIN if self.config.get(key)}
         if days := int(self.config.get("experimental-delete-older-than-days", 0)):
@@ -75,7 +75,7 @@ class S3Integrator(StandIn):
         if chain := str(self.config["tls-ca-chain"]):
             try:
                 certificates = CERTIFICATE.findall(base64.b64decode(chain).decode())
-            except ValueError:  # no Base64, or no text
+            except ValueError:  # not Base64, or not text
                 certificates = []
             if not certificates:
                 raise blocked("Invalid config(s): 'tls-ca-chain'")
@@ -83,7 +83,7 @@ class S3Integrator(StandIn):
         return said
 
     def check(self) -> None:
-        """Check the options that are told as they are."""
+        """Check options that are sent unchanged."""
         endpoint, version = str(self.config.get("endpoint") or ""), self.config.get("s3-api-version")
         if endpoint and not ENDPOINT.match(endpoint):
             raise blocked("Invalid config(s): 'endpoint'")
@@ -93,7 +93,7 @@ class S3Integrator(StandIn):
             raise blocked("Invalid config(s): 'experimental-delete-older-than-days'")
 
     def answer(self, relation: ops.Relation, keys: dict[str, str], store: dict[str, str]) -> None:
-        """Tell an application of the store, with its own bucket where no option names one."""
+        """Send the store's data to an application, with its requested bucket if no option names one."""
         asked, said = relation.data[relation.app], relation.data[self.app]
         if not asked.get("requested-secrets"):
             raise blocked(f"{relation.app.name} asks for no secrets: not played by this stand-in")
