@@ -34,7 +34,7 @@ class Document:
     """The content of a file, with the place of each value.
 
     Attributes:
-        path: the file.
+        path: the file, as named.
         value: mappings, lists and scalars; None if the file is empty or not YAML.
         places: line and column of every value; for a value in a mapping, those of its key.
         findings: YAML errors and duplicate keys.

@@ -1,4 +1,4 @@
-"""Read the Secret and ConfigMap files that a container finds in its file system, laid out as by the kubelet.
+"""Read a container's Secret and ConfigMap files, laid out as the kubelet does.
 
 A file has the object's content at the time of reading; the kubelet would need about a minute for a change.
 """
