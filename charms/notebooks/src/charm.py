@@ -8,7 +8,6 @@ import ops
 import profile_images
 import pydantic
 import spawner
-from custom_resources import definitions
 from spawner_options import SpawnerOptions
 
 from kubeflow_charm import ComponentCharm, Manifest, gather
@@ -90,6 +89,8 @@ class Notebooks(ComponentCharm[Facts]):
             webhook=WEBHOOK,
             viewer_pull_secret=profile_images.viewer_pull_secret(self.app.name, facts.images),
         )
+        from custom_resources import definitions  # a hook that stops before, and an action, need no models
+
         return [*definitions(), *rendered]
 
     def publish(self, facts: Facts) -> str:
