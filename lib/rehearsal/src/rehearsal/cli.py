@@ -17,6 +17,7 @@ from rehearsal.cluster.stages import Misbehaviour
 from rehearsal.errors import RehearsalError
 from rehearsal.juju.state import Model
 from rehearsal.juju.tabular import render_status
+from rehearsal.network.outside import Outside
 from rehearsal.progress import Progress
 from rehearsal.stage import Stage
 
@@ -61,6 +62,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--nodes", type=Path, default=nodes.DEFAULT, help="a file of nodes for the local one")
     add("--misbehave", action="append", default=[], metavar="POD=WAY",
         help="pods that do not come up: image-pull, crash-loop[:LAST WORDS], oom, slow:SECONDS")  # fmt: skip
+    add("--audit-log", type=Path, metavar="FILE",
+        help="add a line to FILE for each request to the local API server: who, what, status")  # fmt: skip
+    add("--outside", action="append", default=[], metavar="IMAGE=ADDRESS",
+        help="do not play IMAGE; its pods' ports are your program's: HOST, HOST:PORT or /SOCKET")  # fmt: skip
     add("--timeout", type=float, default=300, help="seconds until everything must be active (300)")
     return parser
 
@@ -80,6 +85,8 @@ def _rehearse(arguments: argparse.Namespace, progress: Progress) -> int:
         node_file=arguments.nodes,
         misbehaviours=tuple(map(Misbehaviour.parse, arguments.misbehave)),
         replacements=replacements,
+        audit_log=arguments.audit_log,
+        outside=tuple(map(Outside.parse, arguments.outside)),
         on_phase=progress.tell,
     )
     with stage:

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from rehearsal.cluster import nodes
@@ -21,6 +21,7 @@ from rehearsal.guardian import Guardian
 from rehearsal.juju import client
 from rehearsal.juju.engine import Chooser, Engine, first_ready
 from rehearsal.juju.server import Server
+from rehearsal.network.outside import Outside
 from rehearsal.network.proxy import Network
 from rehearsal.players.players import Players
 from rehearsal.players.program import Clock, Kernels, now, unreachable
@@ -38,6 +39,8 @@ class Stage:
         chooser: chooses the hook that runs next.
         kernels: what notebook servers answer when asked whether they are idle.
         clock: the time that programs in pods see.
+        audit_log: the file to which the local control plane adds a line for each request to the API server.
+        outside: the programs that are not played, but run elsewhere; connections to their pods lead to them.
         on_phase: called with the current work.
     """
 
@@ -51,8 +54,12 @@ class Stage:
         chooser: Chooser = first_ready,
         kernels: Kernels = unreachable,
         clock: Clock = now,
+        audit_log: Path | None = None,
+        outside: Sequence[Outside] = (),
         on_phase: Callable[[str], None] = lambda _: None,
     ):
+        if kubeconfig is not None and (audit_log is not None or outside):
+            raise RehearsalError("the audit log and programs outside need the local control plane")
         try:
             self.folder = Path(tempfile.mkdtemp(prefix="rehearsal-"))
         except OSError as error:
@@ -67,12 +74,14 @@ class Stage:
                 node_file=node_file,
                 misbehaviours=misbehaviours,
                 network=self.folder / "network.sock",
+                audit_log=audit_log,
                 on_phase=on_phase,
             )
         self._network: Network | None = None
         self._replacements = dict(replacements or {})
         self._chooser = chooser
         self._kernels, self._clock = kernels, clock
+        self._outside = tuple(outside)
         self.bin = self.folder / "bin"
         """The folder of `juju`, `juju-exec` and `kubectl`."""
         self.players: Players | None = None
@@ -81,7 +90,7 @@ class Stage:
     def __enter__(self) -> Stage:
         try:
             if isinstance(self.cluster, ControlPlane):
-                self._network = Network(self.folder / "network.sock", self.cluster, PROGRAMS)
+                self._network = Network(self.folder / "network.sock", self.cluster, PROGRAMS, self._outside)
             self.cluster.start()
             self._write_commands()
             self.gate = Gate(self.cluster.url, self.cluster.tls())
@@ -97,7 +106,12 @@ class Stage:
             self.server = Server(self.engine, self._socket, self._replacements)
             self.engine.start()
             if isinstance(self.cluster, ControlPlane):
-                self.players = Players(self.cluster, kernels=self._kernels, clock=self._clock)
+                self.players = Players(
+                    self.cluster,
+                    kernels=self._kernels,
+                    clock=self._clock,
+                    outside={each.image for each in self._outside},
+                )
                 self.players.start()
         except BaseException:
             self._close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from webhook_bench import Kube, Webhook, define, eventually, poddefault_definiti
 
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.guardian import Guardian
+from rehearsal.network.outside import Outside
 from rehearsal.network.playing import Answer, Visit
 from rehearsal.network.proxy import Network
 from rehearsal.players.programs import PROGRAMS
@@ -48,9 +49,9 @@ class Wiring:
         self.path, self.cluster = path, cluster
         self.open()
 
-    def open(self) -> None:
+    def open(self, outside: Sequence[Outside] = ()) -> None:
         programs = {**PROGRAMS, "silent": _silent, "echo": _echo}
-        self.network = Network(self.path, self.cluster, programs)
+        self.network = Network(self.path, self.cluster, programs, outside)
 
     def close(self) -> None:
         self.network.close()

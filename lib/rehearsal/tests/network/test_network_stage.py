@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from pathlib import Path
 
+import pytest
 from webhook_bench import Kube, denial, eventually
 
 from rehearsal.cluster.controlplane import ControlPlane
+from rehearsal.errors import RehearsalError
+from rehearsal.network.outside import Outside
 from rehearsal.stage import Stage
 
 
@@ -14,9 +19,9 @@ def networks() -> set[threading.Thread]:
     return {each for each in threading.enumerate() if each.name.startswith("network")}
 
 
-def test_a_rehearsal_calls_webhooks_until_it_ends():
-    before = networks()
-    with Stage() as stage:
+def test_a_rehearsal_calls_webhooks_until_it_ends(tmp_path: Path):
+    before, log = networks(), tmp_path / "audit.log"
+    with Stage(audit_log=log) as stage:
         assert isinstance(stage.cluster, ControlPlane)
         kube = Kube(stage.cluster)
         service = {"name": "nothing", "namespace": "default"}
@@ -42,3 +47,24 @@ def test_a_rehearsal_calls_webhooks_until_it_ends():
         assert networks() - before
     assert not networks() - before
     assert not stage.folder.exists()
+    _reads_as_an_audit_log(log)
+
+
+def _reads_as_an_audit_log(log: Path) -> None:
+    """Check that it tells who made what with which answer, and nothing of what was in it."""
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    asked = [
+        each for each in lines if each["verb"] == "create" and each["objectRef"]["resource"] == "configmaps"
+    ]
+    assert "configmaps" in asked[0]["requestURI"]
+    assert asked[0]["user"]["username"]
+    assert 500 in {each["responseStatus"]["code"] for each in asked}
+    assert not [each for each in lines if "requestObject" in each or "responseObject" in each]
+
+
+def test_a_cluster_of_the_users_own_has_neither_an_audit_log_of_ours_nor_programs_outside(tmp_path: Path):
+    kubeconfig = tmp_path / "kubeconfig"
+    with pytest.raises(RehearsalError, match="need the local control plane"):
+        Stage(kubeconfig=kubeconfig, audit_log=tmp_path / "log")
+    with pytest.raises(RehearsalError, match="need the local control plane"):
+        Stage(kubeconfig=kubeconfig, outside=[Outside("a", "127.0.0.1")])

@@ -65,6 +65,16 @@ def test_another_image_is_nobody(bench: Bench, players: Players):
     plays(bench, players)
 
 
+def test_a_program_that_runs_outside_is_not_played(bench: Bench, reached: Any):
+    bench.deploy()
+    with Players(reached, outside={"workflow-controller"}) as others:
+        plays(bench, others)
+    with Players(reached, outside={PROGRAM}) as none:
+        until(lambda: bench.get(kinds.DEPLOYMENT, "any-name")["status"].get("availableReplicas"), "a pod")
+        time.sleep(0.5)
+        assert none.playing() == []
+
+
 def test_settings_are_read_anew_when_a_new_pod_has_taken_over(bench: Bench, players: Players):
     bench.deploy({"USE_ISTIO": "true", "ISTIO_GATEWAY": "one/gateway"})
     book(bench)

@@ -41,6 +41,7 @@ class ControlPlane:
         misbehaviours: pods that do not come up.
         network: the socket of the proxy through which the API server reaches pods (see `rehearsal.network`).
             Without one it calls no webhook.
+        audit_log: the file that the API server adds a line to for each request, as JSON.
         on_phase: told what is being waited for.
     """
 
@@ -52,10 +53,12 @@ class ControlPlane:
         node_file: Path = nodes.DEFAULT,
         misbehaviours: tuple[stages.Misbehaviour, ...] = (),
         network: Path | None = None,
+        audit_log: Path | None = None,
         on_phase: Phase = lambda _: None,
     ):
         self.folder = folder
         self._network = network
+        self._audit_log = audit_log
         self._pki = folder / "pki"
         self._guardian = guardian
         self._nodes = nodes.load(node_file)
@@ -179,12 +182,12 @@ class ControlPlane:
 
     def _start_api_server(self) -> None:
         """Start etcd and the API server, on other ports if one was taken after it was found free."""
-        egress = self._write_egress()
+        egress, audit = self._write_egress(), self._write_audit_policy()
         for again in (True, True, False):
             store, peer, port = free_ports(3)
             self.url = f"https://127.0.0.1:{port}"
             self._spawn("etcd", parts.etcd(self.folder, store, peer))
-            self._spawn("kube-apiserver", parts.api_server(self._pki, store, port, egress))
+            self._spawn("kube-apiserver", parts.api_server(self._pki, store, port, egress, audit))
             try:
                 self._wait(self._api_ready, "the API server was not ready")
             except RehearsalError as error:
@@ -200,6 +203,14 @@ class ControlPlane:
         path = self.folder / "egress.yaml"
         path.write_text(yaml.safe_dump(parts.egress(self._network)))
         return path
+
+    def _write_audit_policy(self) -> tuple[Path, Path] | None:
+        """Return the files of the audit log's policy and of the log."""
+        if self._audit_log is None:
+            return None
+        path = self.folder / "audit-policy.yaml"
+        path.write_text(yaml.safe_dump(parts.AUDIT_POLICY))
+        return path, self._audit_log.resolve()
 
     def _spawn(self, name: str, arguments: list[str]) -> None:
         command = self._programs[name] + arguments

@@ -34,7 +34,18 @@ def etcd(folder: Path, port: int, peer: int) -> list[str]:
     ]
 
 
-def api_server(pki: Path, store: int, port: int, egress: Path | None = None) -> list[str]:
+AUDIT_POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [{"level": "Metadata"}],
+}
+"""Who asked for what, and the answer's status, of every request; no content, so no secret."""
+
+
+def api_server(
+    pki: Path, store: int, port: int, egress: Path | None = None, audit: tuple[Path, Path] | None = None
+) -> list[str]:
     """Return the API server's arguments; RBAC is on, and so is Pod Security admission, by default.
 
     Args:
@@ -43,6 +54,7 @@ def api_server(pki: Path, store: int, port: int, egress: Path | None = None) -> 
         port: to listen on.
         egress: the file that says how the cluster's network is reached. Without one there is no way to any
             webhook, and none is called.
+        audit: the files of the audit log's policy and of the log, if there shall be one.
     """
     return [
         f"--etcd-servers=http://127.0.0.1:{store}",
@@ -64,7 +76,13 @@ def api_server(pki: Path, store: int, port: int, egress: Path | None = None) -> 
         f"--egress-selector-config-file={egress}" if egress else f"--disable-admission-plugins={_WEBHOOKS}",
         "--enable-priority-and-fairness=false",
         "--profiling=false",
+        *(_audit(*audit) if audit else ()),
     ]
+
+
+def _audit(policy: Path, log: Path) -> list[str]:
+    """Return the API server's arguments for an audit log, which is one file however long it gets."""
+    return [f"--audit-policy-file={policy}", f"--audit-log-path={log}", "--audit-log-maxsize=1000000"]
 
 
 def egress(proxy: Path) -> dict[str, Any]:

@@ -14,11 +14,13 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rehearsal.cluster.controlplane import ControlPlane
-from rehearsal.network.addresses import Addresses, Unreachable
+from rehearsal.network import outside as elsewhere
+from rehearsal.network.addresses import Addresses, Destination, Unreachable
+from rehearsal.network.outside import Outside
 from rehearsal.network.playing import Answer, Cast, Program
 
 logger = logging.getLogger(__name__)
@@ -35,15 +37,23 @@ class Network:
         path: of the socket.
         cluster: the cluster to connect to; it need not have been started.
         programs: the programs to play, by the last part of their image's path.
+        outside: the programs that are not played, but run elsewhere.
 
     Raises:
         OSError: if the socket cannot be created.
     """
 
-    def __init__(self, path: Path, cluster: ControlPlane, programs: Mapping[str, Program]):
+    def __init__(
+        self,
+        path: Path,
+        cluster: ControlPlane,
+        programs: Mapping[str, Program],
+        outside: Sequence[Outside] = (),
+    ):
         self.path = path
         self._addresses = Addresses(cluster)
         self._cast = Cast(cluster, programs)
+        self._outside = outside
         self._open: set[socket.socket] = set()
         self._threads: set[threading.Thread] = set()
         self._closed = False
@@ -126,12 +136,10 @@ class Network:
     def _reach(self, host: str, port: int) -> Answer:
         """Return the answer of an address; raise Unreachable if nothing answers."""
         found = self._addresses.find(host, port)
-        if found.pod is not None:
+        program = elsewhere.find(self._outside, found.pod) if found.pod else None
+        if found.pod is not None and program is None:
             return self._cast.find(found.pod, found.port)
-        try:
-            there = socket.create_connection((found.host, found.port), timeout=_PATIENCE)
-        except OSError as error:
-            raise Unreachable(f"{found.host}:{found.port}: {error}") from None
+        there = program.connect(found.port, _PATIENCE) if program else _connected(found)
         return lambda connection: self._join(connection, there)
 
     def _join(self, here: socket.socket, there: socket.socket) -> None:
@@ -143,6 +151,14 @@ class Network:
             back.start()
             _pass_on(here, there)
             back.join()
+
+
+def _connected(place: Destination) -> socket.socket:
+    """Connect to a port of this machine; raises Unreachable if nobody listens."""
+    try:
+        return socket.create_connection((place.host, place.port), timeout=_PATIENCE)
+    except OSError as error:
+        raise Unreachable(f"{place.host}:{place.port}: {error}") from None
 
 
 def _asked(connection: socket.socket) -> tuple[str, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import TYPE_CHECKING
 
 from rehearsal.players import deployments, identity, notebook, profile, pvcviewer, tensorboard, workflow
@@ -34,6 +34,7 @@ class Player:
         deployment: which.
         world: what programs find outside the API server.
         refusals: told what is in the way.
+        outside: images whose programs are not played.
 
     Raises:
         Unstartable: if one of the programs cannot begin.
@@ -47,6 +48,7 @@ class Player:
         deployment: Object,
         world: World,
         refusals: Refusals,
+        outside: Set[str] = frozenset(),
     ):
         self.template = deployment["spec"]["template"]
         """The pods' template that was played when this began."""
@@ -59,7 +61,7 @@ class Player:
         def seen(kind: Kind, name: str) -> Object | None:
             return look.read(kind, (namespace, name))
 
-        settings = [(part, deployments.read(deployment, part, seen)) for part in parts(deployment)]
+        settings = [(part, deployments.read(deployment, part, seen)) for part in parts(deployment, outside)]
         own = refusals.for_holder(self._expire)
         self._api = Api(
             lambda transport: identity.client(cluster, namespace, account, transport=transport),
@@ -107,7 +109,8 @@ class Player:
         self.on_expiry()
 
 
-def parts(deployment: Object) -> list[Object]:
-    """Return the containers whose programs are played."""
+def parts(deployment: Object, outside: Set[str]) -> list[Object]:
+    """Return the containers whose programs are played: of no image that is outside."""
     containers = deployment["spec"]["template"]["spec"]["containers"]
-    return [each for each in containers if deployments.program(each) in PROGRAMS]
+    played = PROGRAMS.keys() - outside
+    return [each for each in containers if deployments.program(each) in played]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import TYPE_CHECKING
 
 from rehearsal.players import deployments, identity, kinds
@@ -27,6 +28,7 @@ class Players:
         cluster: where they play.
         kernels: what notebook servers answer, by namespace and name, when they are asked for their kernels.
         clock: returns the time, with its zone.
+        outside: images whose programs are not played: others run them.
     """
 
     def __init__(
@@ -35,9 +37,11 @@ class Players:
         *,
         kernels: Kernels = programs.unreachable,
         clock: Clock = programs.now,
+        outside: Set[str] = frozenset(),
     ):
         self._cluster = cluster
         self._world = World(kernels, clock)
+        self._outside = outside
         self._refusals = Refusals()
         self._playing: dict[Key, Player] = {}
 
@@ -85,7 +89,8 @@ class Players:
     def _reconcile(self, key: Key) -> None:
         """Start, stop or renew the player of a Deployment."""
         deployment = self._api.get(kinds.DEPLOYMENT, key)
-        if deployment is None or not deployments.available(deployment) or not parts(deployment):
+        available = deployment is not None and deployments.available(deployment)
+        if deployment is None or not available or not parts(deployment, self._outside):
             self._end(key)
             return
         player = self._playing.get(key)
@@ -94,7 +99,7 @@ class Players:
             if not changed and not player.expired:
                 return
             self._end(key)
-        player = Player(self._cluster, self._api, deployment, self._world, self._refusals)
+        player = Player(self._cluster, self._api, deployment, self._world, self._refusals, self._outside)
         player.on_expiry = lambda: self._controller.add(key, _RENEWAL)
         self._playing[key] = player
         player.start()
