@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from webhook_bench import Kube, denial, eventually
 
-from rehearsal.cluster.controlplane import ControlPlane
+from rehearsal.cluster.controlplane import ControlPlane, free_ports
 from rehearsal.errors import RehearsalError
 from rehearsal.network.outside import Outside
 from rehearsal.stage import Stage
@@ -21,7 +21,9 @@ def networks() -> set[threading.Thread]:
 
 def test_a_rehearsal_calls_webhooks_until_it_ends(tmp_path: Path):
     before, log = networks(), tmp_path / "audit.log"
-    with Stage(audit_log=log) as stage:
+    (closed,) = free_ports(1)
+    away = Outside("notebook-controller", f"127.0.0.1:{closed}")
+    with Stage(audit_log=log, outside=[away]) as stage:
         assert isinstance(stage.cluster, ControlPlane)
         kube = Kube(stage.cluster)
         service = {"name": "nothing", "namespace": "default"}
@@ -44,6 +46,19 @@ def test_a_rehearsal_calls_webhooks_until_it_ends(tmp_path: Path):
         kube.create("ValidatingWebhookConfiguration", "nothing", webhooks=[hook])
         said = eventually(lambda: denial(lambda: kube.create("ConfigMap", "x", "default", dry=True)))
         assert "no endpoint of the Service default/nothing is ready" in said
+        labels = {"app": "nothing"}
+        pod = {"containers": [{"name": "main", "image": "example.com/notebook-controller:1"}]}
+        template = {"metadata": {"labels": labels}, "spec": pod}
+        selected = {"selector": {"matchLabels": labels}, "template": template}
+        kube.create("Deployment", "nothing", "default", spec=selected)
+        kube.apply("Service", "nothing", "default", spec={"selector": labels, "ports": [{"port": 443}]})
+
+        def told() -> str:
+            text = denial(lambda: kube.create("ConfigMap", "x", "default", dry=True))
+            return text if away.address in text else ""
+
+        assert f"{away.image} at {away.address}" in eventually(told)
+        assert stage.players and stage.players.playing() == []
         assert networks() - before
     assert not networks() - before
     assert not stage.folder.exists()
