@@ -3,9 +3,9 @@
 Pods are made as their controllers make them, with the same labels:
 
 - of a Job, by the real Job controller. Trials of Katib are Jobs, unless their template says otherwise.
-- of a v1 training job, by kubeflow/training-operator v1.8.1: pkg/apis/kubeflow.org/v1/common_types.go has the
+- of a v1 training job, by kubeflow/trainer v1.9.4: pkg/apis/kubeflow.org/v1/common_types.go has the
   labels, pkg/controller.v1/common/pod.go puts them on pods, pkg/controller.v1/mpi/mpijob.go on those of MPIJobs.
-- of a TrainJob, by the real Job controller from what JobSet makes: kubernetes-sigs/jobset v0.9.1,
+- of a TrainJob, by the real Job controller from what JobSet makes: kubernetes-sigs/jobset v0.10.1,
   pkg/controllers/jobset_controller.go, `labelAndAnnotateObject`.
 """
 
@@ -195,6 +195,13 @@ def placed(user: Requests, labels: Mapping[str, str], pods: int) -> list[Manifes
     return until(found)
 
 
+def refusals(user: Requests, namespace: str, made: Manifest) -> str:
+    """Return what a Job's events say of the first pod that could not be created."""
+    selected = f"type=Warning,involvedObject.uid={made['metadata']['uid']}"
+    path = f"/api/v1/namespaces/{namespace}/events?fieldSelector={selected}"
+    return until(lambda: [event["message"] for event in user.items(path)])[0]
+
+
 def tolerated(spec: Manifest) -> set[str]:
     """Return the keys that a pod tolerates, beyond those that every pod does."""
     keys = [each.get("key", "") for each in spec["tolerations"]]
@@ -266,11 +273,9 @@ def test_a_full_quota_refuses_the_pod_and_the_job_says_so(
     platform: Platform, bob: Requests, gpus: Gpus
 ) -> None:
     made = bob.create("/apis/batch/v1/namespaces/bob/jobs", job("mine", pod({}, {NVIDIA: 2})))
-    selected = f"type=Warning,involvedObject.uid={made['metadata']['uid']}"
-    path = f"/api/v1/namespaces/bob/events?fieldSelector={selected}"
-    said = until(lambda: [event["message"] for event in bob.items(path)])
-    assert "exceeded quota: kf-resource-quota" in said[0]
-    assert f"requests.{NVIDIA}=2" in said[0]
+    said = refusals(bob, "bob", made)
+    assert "exceeded quota: kf-resource-quota" in said
+    assert f"requests.{NVIDIA}=2" in said
     assert bob.items("/api/v1/namespaces/bob/pods") == []
 
 
@@ -322,6 +327,29 @@ def test_a_trial_may_have_poddefaults_and_tolerations_as_well(
     assert [each for each in found["spec"]["tolerations"] if each.get("key") == NVIDIA] == [USUAL]
     applied = {key.rpartition("/poddefault-")[2] for key in found["metadata"].get("annotations", {})}
     assert applied >= set(labels)
+
+
+@pytest.mark.parametrize("gpus", ["default"], indirect=True)
+def test_a_poddefault_that_is_not_written_like_the_taint_refuses_the_pod_and_the_job_says_so(
+    platform: Platform, ada: Requests, gpus: Gpus
+) -> None:
+    """As it does a notebook with the form's tolerations: the documentation says so."""
+    path = f"{POD_DEFAULTS}/namespaces/ada/poddefaults"
+    other = [{"key": NVIDIA, "operator": "Exists"}]
+    spec = {"desc": "theirs", "selector": {"matchLabels": {"theirs": "true"}}, "tolerations": other}
+    theirs = {"apiVersion": "kubeflow.org/v1alpha1", "kind": "PodDefault", "metadata": {"name": "theirs"}}
+    ada.create(path, theirs | {"spec": spec})
+    jobs = "/apis/batch/v1/namespaces/ada/jobs"
+    try:
+        said = refusals(ada, "ada", ada.create(jobs, job("refused", pod({"theirs": "true"}, {NVIDIA: 1}))))
+        # The cure: the same toleration in the pod template.
+        agreed = pod({"theirs": "true"}, {NVIDIA: 1}, tolerations=other)
+        ada.create(jobs, job("mine", agreed))
+        (found,) = placed(ada, {JOB: "mine"}, 1)
+    finally:
+        ada.delete(f"{path}/theirs")
+    assert f"merging tolerations for theirs has a conflict on {NVIDIA}" in said
+    assert found["spec"]["nodeName"] == "gpu-0"
 
 
 @pytest.mark.parametrize("gpus", ["teams"], indirect=True)

@@ -300,6 +300,27 @@ class TestServed:
         site.ours.converge([policy])
         assert site.get(policy)
 
+    def test_a_policy_is_kept_true_and_goes_with_its_last_wish(self, site: Site) -> None:
+        policy = site.policy()
+        binding = site.of_cluster(
+            policy["apiVersion"],
+            "MutatingAdmissionPolicyBinding",
+            spec={"policyName": policy["metadata"]["name"]},
+        )
+        config = site.here("v1", "ConfigMap")
+        site.ours.converge([binding, policy, config])
+        site.patch(policy, {"spec": {"reinvocationPolicy": "IfNeeded"}})
+        site.api.request("DELETE", site.path(binding))
+        site.ours.converge([binding, policy, config])
+        found = site.get(policy)
+        assert found and found["spec"]["reinvocationPolicy"] == "Never"
+        assert site.left(binding, policy) == {binding["kind"], policy["kind"], "ConfigMap"}
+        site.ours.converge([config])
+        assert site.left(binding, policy) == {"ConfigMap"}
+        site.ours.converge([binding, policy])
+        site.ours.clear()
+        _until_gone(site, binding, policy, config)
+
     def test_a_kind_that_the_api_server_does_not_have(self, site: Site) -> None:
         later = dataclasses.replace(kind_of(site.policy()), api_version="admissionregistration.k8s.io/v9")
         asked = site.requests(lambda: site.ours.serves(later))
