@@ -16,7 +16,7 @@ import ops
 from kubeflow_charm import config, images, manifests
 from kubeflow_charm.cluster import readiness
 from kubeflow_charm.cluster.executor import Cluster, Placed
-from kubeflow_charm.cluster.resources import Manifest
+from kubeflow_charm.cluster.resources import Manifest, kind_of
 from kubeflow_charm.gateway import principal
 from kubeflow_charm.problems import Problem, flattened, statuses
 from kubeflow_charm.watch import watcher
@@ -329,7 +329,7 @@ def _pulling_with(secret: Manifest, documents: Iterable[Manifest]) -> list[Manif
     """Name the pull secret in every pod template."""
     documents = list(documents)
     for document in documents:
-        pod = ((document.get("spec") or {}).get("template") or {}).get("spec")
-        if pod is not None:
+        if kind_of(document).pods:
+            pod = document["spec"]["template"]["spec"]
             pod["imagePullSecrets"] = [{"name": secret["metadata"]["name"]}]
     return documents

@@ -39,7 +39,10 @@ from kubeflow_charm.problems import Problem, blocked, flattened, waiting
 logger = logging.getLogger(__name__)
 
 Placed = tuple[Manifest, Iterable[str]]
-"""An object without a namespace, and the namespaces to put it into."""
+"""An object without a namespace, and the namespaces to put it into; `NOWHERE` for a cluster-wide kind."""
+
+NOWHERE = ("",)
+"""The place of an object of a cluster-wide kind."""
 
 _PARALLEL = 4
 """Parallel writes: enough to hide the round trip, few enough for a busy API server."""
@@ -138,7 +141,8 @@ class Cluster(Reader):
         """Yield an object for each namespace; they share all but their metadata."""
         claimed = self._claimed(manifest)
         for namespace in namespaces:
-            yield {**claimed, "metadata": {**claimed["metadata"], "namespace": namespace}}
+            where = {"namespace": namespace} if namespace else {}
+            yield {**claimed, "metadata": {**claimed["metadata"], **where}}
 
     def _existing(self, wanted: Wanted) -> Existing:
         """Read our objects, and what is in the places of missing ones."""

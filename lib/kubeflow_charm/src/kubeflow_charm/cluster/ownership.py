@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from kubeflow_charm.cluster import settled
-from kubeflow_charm.cluster.resources import Kind, Manifest, by_group_kind
+from kubeflow_charm.cluster.resources import Kind, Manifest, by_group_kind, kind_of
 
 INSTANCE = "app.kubernetes.io/instance"
 """Label of all our objects and pods: one selector for lists and watches."""
@@ -85,7 +85,7 @@ class ApplySet:
         metadata = manifest["metadata"]
         metadata["labels"] = (metadata.get("labels") or {}) | {INSTANCE: self.instance, PART_OF: self.id}
         spec = manifest.get("spec")
-        template = spec.get("template") if isinstance(spec, dict) else None
+        template = spec.get("template") if kind_of(manifest).pods and isinstance(spec, dict) else None
         if isinstance(template, dict) and "spec" in template:
             # A field whose value is null is one that is left out.
             pod = template["metadata"] = template.get("metadata") or {}

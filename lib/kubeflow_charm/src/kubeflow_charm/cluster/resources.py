@@ -34,6 +34,7 @@ class Kind:
             other kind belongs to its creator.
         replaceable: whether we can delete and create an object again without loss of data.
         status: whether we read complete live objects, not only their metadata.
+        pods: whether `spec.template` is that of pods.
     """
 
     api_version: str
@@ -44,6 +45,7 @@ class Kind:
     shared: bool = False
     replaceable: bool = False
     status: bool = False
+    pods: bool = False
 
     @functools.cached_property
     def group(self) -> str:
@@ -125,13 +127,21 @@ KINDS: tuple[Kind, ...] = (
     Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", NETWORK),
     # Before its pods, which believe the headers of any caller.
     Kind("security.istio.io/v1", "AuthorizationPolicy", "authorizationpolicies", NETWORK),
-    Kind("apps/v1", "Deployment", "deployments", WORKLOAD, replaceable=True, status=True),
-    Kind("apps/v1", "StatefulSet", "statefulsets", WORKLOAD, status=True),
+    Kind("apps/v1", "Deployment", "deployments", WORKLOAD, replaceable=True, status=True, pods=True),
+    Kind("apps/v1", "StatefulSet", "statefulsets", WORKLOAD, status=True, pods=True),
     Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", WORKLOAD),
     Kind("networking.istio.io/v1", "Gateway", "gateways", CUSTOM),
     Kind("networking.istio.io/v1", "VirtualService", "virtualservices", CUSTOM),
     Kind("networking.istio.io/v1", "DestinationRule", "destinationrules", CUSTOM),
     Kind("kubeflow.org/v1alpha1", "PodDefault", "poddefaults", CUSTOM),
+    Kind(
+        "trainer.kubeflow.org/v1alpha1",
+        "ClusterTrainingRuntime",
+        "clustertrainingruntimes",
+        CUSTOM,
+        namespaced=False,
+        replaceable=True,
+    ),
     Kind(
         "admissionregistration.k8s.io/v1",
         "MutatingWebhookConfiguration",

@@ -46,11 +46,13 @@ class Certificate:
         ca: one or two authorities, for `caBundle`.
         certificate: the certificate that the webhook serves.
         key: its private key.
+        authority_key: the private key of the first of `ca`; empty unless a program checks its authority.
     """
 
     ca: str
     certificate: str
     key: str
+    authority_key: str = ""
 
 
 class _Authority(pydantic.BaseModel):
@@ -69,6 +71,8 @@ class _Kept(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, defer_build=True)
 
     names: list[str]
+    checked: str = ""
+    """The name of the authority that a program checks; empty if none does."""
     certificate: _Pem
     key: _Pem
     not_after: pydantic.AwareDatetime
@@ -87,14 +91,19 @@ class _Kept(pydantic.BaseModel):
         """Return the part that manifests need."""
         coming = self.coming.certificate if self.coming else None
         bundle = "".join(f"{pem.strip()}\n" for pem in (self.authority.certificate, coming, self.gone) if pem)
-        return Certificate(bundle, self.certificate, self.key)
+        return Certificate(bundle, self.certificate, self.key, self.authority.key if self.checked else "")
 
 
 _KEY = "certificates"
 
 
 def webhook_certificate(
-    charm: ops.CharmBase, service: str, namespace: str, *, cluster_domain: str = "cluster.local"
+    charm: ops.CharmBase,
+    service: str,
+    namespace: str,
+    *,
+    cluster_domain: str = "cluster.local",
+    checked: str = "",
 ) -> Certificate:
     """Return the certificate of the webhook behind a Service; create or renew it if necessary.
 
@@ -106,6 +115,8 @@ def webhook_certificate(
         service: name of the Service.
         namespace: its namespace.
         cluster_domain: the DNS domain of the cluster.
+        checked: the name of the authority, for a program that checks its own certificate and cannot be told
+            not to: `issuing.checked_authority`.
     """
     label = f"webhook-certificate-{service}"
     name = f"{service}.{namespace}.svc"
@@ -114,11 +125,13 @@ def webhook_certificate(
     try:
         secret = charm.model.get_secret(label=label)
     except ops.SecretNotFoundError:
-        kept = _made(names, now)
+        kept = _made(names, now, checked)
         charm.app.add_secret(kept.content(), label=label, description=f"TLS of the webhook {service}")
         return kept.public()
     known = _parsed(secret.get_content(refresh=True), now)
-    kept = _made(names, now) if known is None else _kept_up(known, names, now)
+    if known is not None and known.checked != checked:
+        known = None
+    kept = _made(names, now, checked) if known is None else _kept_up(known, names, now)
     if kept != known:
         secret.set_content(kept.content())
     return kept.public()
@@ -149,27 +162,28 @@ def _kept_up(kept: _Kept, names: list[str], now: datetime.datetime) -> _Kept:
         if kept.coming:
             step = {"authority": kept.coming, "coming": None, "gone": kept.authority.certificate}
         elif _due(kept.authority.not_after, AUTHORITY_DAYS, now):
-            step |= {"coming": _authority(names, now)}
+            step |= {"coming": _authority(names, now, kept.checked)}
         kept = kept.model_copy(update=step)
     elif kept.names == names:
         return kept
     try:
         return kept.model_copy(update=_serving(kept.authority, names, now))
     except ValueError:  # the authority is no valid PEM
-        return _made(names, now)
+        return _made(names, now, kept.checked)
 
 
-def _made(names: list[str], now: datetime.datetime) -> _Kept:
+def _made(names: list[str], now: datetime.datetime, checked: str) -> _Kept:
     """Return a new authority and a certificate that it signs."""
-    authority = _authority(names, now)
-    return _Kept(authority=authority, **_serving(authority, names, now))
+    authority = _authority(names, now, checked)
+    return _Kept(authority=authority, checked=checked, **_serving(authority, names, now))
 
 
-def _authority(names: list[str], now: datetime.datetime) -> _Authority:
+def _authority(names: list[str], now: datetime.datetime, checked: str) -> _Authority:
     from kubeflow_charm.webhooks import issuing  # a settled hook does not need the cryptography library
 
     until = now + _days(AUTHORITY_DAYS)
-    pair = issuing.authority(names[0], now, until)
+    made = issuing.checked_authority(checked, now, until) if checked else None
+    pair = made or issuing.authority(names[0], now, until)
     return _Authority(certificate=pair.certificate, key=pair.key, not_after=until)
 
 

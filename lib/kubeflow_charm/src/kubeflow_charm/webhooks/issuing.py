@@ -8,11 +8,14 @@ from typing import NamedTuple
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _LEEWAY = datetime.timedelta(minutes=5)
 """Certificates are valid this much earlier, for clocks that are slow."""
+
+
+_Signer = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 class Pair(NamedTuple):
@@ -34,18 +37,34 @@ def authority(name: str, now: datetime.datetime, until: datetime.datetime) -> Pa
     return _signed(builder, key, key)
 
 
+def checked_authority(name: str, now: datetime.datetime, until: datetime.datetime) -> Pair:
+    """Return an authority that cert-controller accepts as its own.
+
+    It has an RSA key in PKCS#1 and its name as a DNS name (open-policy-agent/cert-controller v0.16.0,
+    pkg/rotator/rotator.go, `validCACert` and `buildArtifactsFromSecret`).
+    """
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    builder = (
+        _builder(_named(name), _named(name), key, key, now, until)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(key_cert_sign=True, crl_sign=True), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+    )
+    return _signed(builder, key, key)
+
+
 def serving(names: list[str], now: datetime.datetime, until: datetime.datetime, by: Pair) -> Pair:
     """Return a certificate for a server with `names`; the first is its common name.
 
     Raises:
-        ValueError: if `by` is not an authority with its own elliptic-curve key.
+        ValueError: if `by` is not an authority with its own key.
     """
     try:
         issuer = x509.load_pem_x509_certificate(by.certificate.encode())
         signer = serialization.load_pem_private_key(by.key.encode(), None)
     except (TypeError, UnsupportedAlgorithm) as error:
         raise ValueError(f"not an authority: {error}") from error
-    if not isinstance(signer, ec.EllipticCurvePrivateKey) or signer.public_key() != issuer.public_key():
+    if not isinstance(signer, _Signer) or signer.public_key() != issuer.public_key():
         raise ValueError("not an authority: the key is another's")
     key = ec.generate_private_key(ec.SECP256R1())
     alternatives = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
@@ -67,8 +86,8 @@ def _named(name: str) -> x509.Name:
 def _builder(
     subject: x509.Name,
     issuer: x509.Name,
-    key: ec.EllipticCurvePrivateKey,
-    signer: ec.EllipticCurvePrivateKey,
+    key: _Signer,
+    signer: _Signer,
     now: datetime.datetime,
     until: datetime.datetime,
 ) -> x509.CertificateBuilder:
@@ -105,15 +124,17 @@ def _usage(**granted: bool) -> x509.KeyUsage:
 
 def _signed(
     builder: x509.CertificateBuilder,
-    key: ec.EllipticCurvePrivateKey,
-    signer: ec.EllipticCurvePrivateKey,
+    key: _Signer,
+    signer: _Signer,
 ) -> Pair:
     certificate = builder.sign(signer, hashes.SHA256())
+    rsa_key = isinstance(key, rsa.RSAPrivateKey)
+    form = serialization.PrivateFormat.TraditionalOpenSSL if rsa_key else serialization.PrivateFormat.PKCS8
     return Pair(
         certificate.public_bytes(serialization.Encoding.PEM).decode(),
         key.private_bytes(
             serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
+            form,
             serialization.NoEncryption(),
         ).decode(),
     )

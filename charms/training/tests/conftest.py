@@ -1,0 +1,35 @@
+"""The training charm on the charms' harness."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from charm_harness import Harness, unwatched
+from ops import testing
+
+
+class Training(Harness):
+    """The charm, and the applications that it is related to."""
+
+    def relations(self, *, dashboard: bool = False, dispatcher: bool = False) -> list[testing.Relation]:
+        """Return the relations: to a dashboard, and to a resource dispatcher."""
+        relations = []
+        if dashboard:
+            relations.append(testing.Relation("dashboard-links", remote_app_name="kubeflow-dashboard"))
+        if dispatcher:
+            relations.append(testing.Relation("secrets", remote_app_name="resource-dispatcher"))
+        return relations
+
+    def state(self, model: str, config: dict[str, Any] | None = None, **said: Any) -> testing.State:
+        """Return the state before a hook that asks no cluster for its nodes, unless the test says so."""
+        return super().state(model, {"gpu-discovery": False} | (config or {}), **said)
+
+
+@pytest.fixture(scope="session")
+def training(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Training]:
+    """The charm."""
+    with unwatched():
+        yield Training(Path(__file__).parents[1], tmp_path_factory.mktemp("training"))
