@@ -4,6 +4,7 @@
 import dataclasses
 
 import gang_scheduling
+import job_pods
 import ops
 import runtime_finalizers
 import training_runtimes
@@ -11,6 +12,7 @@ from training_options import TrainingConfig
 
 from kubeflow_charm import ComponentCharm, Manifest, gather
 from kubeflow_charm.cluster.executor import NOWHERE, Placed
+from kubeflow_charm.gpu import admission
 from kubeflow_charm.gpu.pools import Gpus
 from kubeflow_charm.images import Images
 from kubeflow_charm.relations import dashboard_links, kubernetes_manifest
@@ -46,6 +48,10 @@ class Facts:
     config: TrainingConfig
     images: Images
     gpus: Gpus
+    policies: list[Manifest]
+    """What places the pods of jobs on GPUs, or off them."""
+    served: bool
+    """Whether these are objects of the API server, or PodDefaults for the profiles."""
 
 
 class Training(ComponentCharm[Facts]):
@@ -57,13 +63,16 @@ class Training(ComponentCharm[Facts]):
         super().__init__(framework)
         self.dashboard = dashboard_links.Requires(self, "dashboard-links")
         open_image = f"juju attach-resource {self.app.name} torch-runtime=<image>"
+        self.pod_defaults = kubernetes_manifest.Requires(self, "pod-defaults")
         self.secrets = kubernetes_manifest.SecretRequires(self, "secrets", smaller=open_image)
 
     def gather(self) -> Facts:
         """Read the options, and in the cluster its GPUs and the gang scheduler."""
         config, images = gather(self.read_config, lambda: self.images)
         gang_scheduling.check(config, self.cluster)
-        return Facts(config, images, config.gpus(self.cluster.nodes))
+        gpus = config.gpus(self.cluster.nodes)
+        served = bool(gpus.pools) and self.cluster.serves(admission.POLICY)
+        return Facts(config, images, gpus, job_pods.policies(config, gpus, served=served), served)
 
     def manifests(self, facts: Facts) -> list[Manifest]:
         """Return the objects of the controllers."""
@@ -81,10 +90,11 @@ class Training(ComponentCharm[Facts]):
         return [(runtime, NOWHERE) for runtime in made]
 
     def publish(self, facts: Facts) -> str:
-        """Send links to the dashboard and the pull secret of runtimes to the profiles."""
+        """Send links to the dashboard; to profiles the pull secret of runtimes, and PodDefaults for GPUs."""
         config = facts.config
         links = [OPERATOR_LINK] if config.kinds else []
         self.dashboard.send([*links, TRAINER_LINK] if config.trainer else links)
+        self.pod_defaults.send([] if facts.served else facts.policies)
         self.secrets.send(training_runtimes.secrets(self.app.name, facts.images))
         if not config.trainer:
             runtime_finalizers.release(self.cluster, self.app.name)
