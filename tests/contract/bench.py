@@ -53,6 +53,8 @@ SECRETS = {"secret-user": {"username": "relation-1", "password": "p"}}
 """Key to what the secret holds whose URI the other application wrote there."""
 ALTERNATIVES = {"kubeflow-pipelines": ("object-storage",)}
 """Charm to those of its optional endpoints of which it needs one."""
+ALONE = {"kubeflow-training"}
+"""Charms that need no neighbour."""
 
 
 class Bench:
@@ -90,7 +92,12 @@ class Bench:
 
     @property
     def needed(self) -> list[str]:
-        """The endpoints without which it does nothing: where none is required, the first one."""
+        """The endpoints without which it does nothing: where none is required, the first one.
+
+        Nothing for a charm that works alone.
+        """
+        if self.charm.name in ALONE:
+            return []
         required = self.required or list(self.charm.endpoints)[:1]
         return [*required, *ALTERNATIVES.get(self.charm.name, ())]
 

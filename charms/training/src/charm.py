@@ -12,6 +12,7 @@ from training_options import TrainingConfig
 
 from kubeflow_charm import ComponentCharm, Manifest, gather
 from kubeflow_charm.cluster.executor import NOWHERE, Placed
+from kubeflow_charm.cluster.resources import kind_of
 from kubeflow_charm.gpu import admission
 from kubeflow_charm.gpu.pools import Gpus
 from kubeflow_charm.images import Images
@@ -87,16 +88,16 @@ class Training(ComponentCharm[Facts]):
     def spread(self, facts: Facts) -> list[Placed]:
         """Return the runtimes: one whose name somebody else has taken keeps nothing else back."""
         made = training_runtimes.runtimes(self.app.name, facts.config, facts.images)
+        if not made or not self.cluster.serves(kind_of(made[0])):  # the first hook brings their type
+            return []
         return [(runtime, NOWHERE) for runtime in made]
 
     def publish(self, facts: Facts) -> str:
         """Send links to the dashboard; to profiles the pull secret of runtimes, and PodDefaults for GPUs."""
-        config = facts.config
-        links = [OPERATOR_LINK] if config.kinds else []
-        self.dashboard.send([*links, TRAINER_LINK] if config.trainer else links)
+        self.dashboard.send(links(facts.config))
         self.pod_defaults.send([] if facts.served else facts.policies)
         self.secrets.send(training_runtimes.secrets(self.app.name, facts.images))
-        if not config.trainer:
+        if not facts.config.trainer:
             runtime_finalizers.release(self.cluster, self.app.name)
         return facts.gpus.summary
 
@@ -125,6 +126,11 @@ class Training(ComponentCharm[Facts]):
             service: webhook_certificate(self, service, self.namespace, checked=checked.get(service, ""))
             for service in services
         }
+
+
+def links(config: TrainingConfig) -> list[dashboard_links.Link]:
+    """Return the links to the documentation of what runs."""
+    return [*([OPERATOR_LINK] if config.kinds else []), *([TRAINER_LINK] if config.trainer else [])]
 
 
 def _definitions(config: TrainingConfig) -> list[Manifest]:

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from charm_harness import Harness, unwatched
+from charm_harness import Harness, charm_type, unwatched
 from ops import testing
+
+from kubeflow_charm import config
 
 
 class Training(Harness):
@@ -26,6 +28,11 @@ class Training(Harness):
     def state(self, model: str, config: dict[str, Any] | None = None, **said: Any) -> testing.State:
         """Return the state before a hook that asks no cluster for its nodes, unless the test says so."""
         return super().state(model, {"gpu-discovery": False} | (config or {}), **said)
+
+    def config(self, options: dict[str, Any] | None = None) -> Any:
+        """Return the options as the charm reads them."""
+        usual = {name: option["default"] for name, option in self._metadata["config"]["options"].items()}
+        return config.read(usual | (options or {}), charm_type(self.source).config_type)
 
 
 @pytest.fixture(scope="session")

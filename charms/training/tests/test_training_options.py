@@ -1,0 +1,281 @@
+"""What the options and images of the charm make of its objects, without a cluster."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from ops import testing
+
+KINDS = ("PyTorchJob", "TFJob", "MPIJob", "XGBoostJob", "PaddleJob", "JAXJob")
+OPERATOR = "Deployment/training-operator"
+TRAINER = "Deployment/kubeflow-trainer-controller-manager"
+JOBSET = "Deployment/jobset-controller-manager"
+
+
+def container(objects: dict[str, Any], workload: str) -> dict[str, Any]:
+    """Return the one container of a Deployment."""
+    (only,) = objects[workload]["spec"]["template"]["spec"]["containers"]
+    return only
+
+
+def crds(objects: dict[str, Any]) -> set[str]:
+    """Return the names of the definitions."""
+    return {name.partition("/")[2] for name in objects if name.startswith("CustomResourceDefinition/")}
+
+
+def mounts(objects: dict[str, Any], workload: str) -> dict[str, str]:
+    """Return path to the Secret or ConfigMap that is mounted there."""
+    volumes = objects[workload]["spec"]["template"]["spec"]["volumes"]
+    sources = {
+        each["name"]: each.get("secret", {}).get("secretName") or each.get("configMap", {}).get("name")
+        for each in volumes
+    }
+    return {each["mountPath"]: sources[each["name"]] for each in container(objects, workload)["volumeMounts"]}
+
+
+def test_the_controllers_run_as_upstream_runs_them(training):
+    """kubeflow/manifests 26.03: training-operator and trainer with jobset; the certificates are the charm's."""
+    objects = training.render()
+    operator, trainer, jobset = (container(objects, name) for name in (OPERATOR, TRAINER, JOBSET))
+    assert operator["command"] == jobset["command"] == ["/manager"]
+    assert "command" not in trainer
+    assert (
+        trainer["args"] == jobset["args"] == ["--config=/controller_manager_config.yaml", "--zap-log-level=2"]
+    )
+    # Upstream's has no arguments: these are its own defaults (training-operator 1.9.2, pkg/config/config.go).
+    assert operator["args"] == [
+        "--pytorch-init-container-image=alpine:3.10",
+        "--mpi-kubectl-delivery-image=ghcr.io/kubeflow/training-v1/kubectl-delivery:latest",
+    ]
+    assert [each["name"] for each in operator["env"]] == ["MY_POD_NAMESPACE", "MY_POD_NAME"]
+    certificates = "/tmp/k8s-webhook-server/serving-certs"
+    assert mounts(objects, OPERATOR) == {certificates: "training-operator-webhook-cert"}
+    assert mounts(objects, TRAINER) == {
+        certificates: "kubeflow-trainer-webhook-cert",
+        "/controller_manager_config.yaml": "kubeflow-trainer-config",
+    }
+    assert mounts(objects, JOBSET) == {
+        certificates: "jobset-webhook-server-cert",
+        "/controller_manager_config.yaml": "jobset-manager-config",
+    }
+
+
+@pytest.mark.parametrize(
+    ("service", "ports"),
+    [
+        ("training-operator", {"monitoring-port": 8080, "webhook-server": 443}),
+        ("kubeflow-trainer-controller-manager", {"monitoring-port": 8080, "webhook-server": 443}),
+        ("jobset-webhook-service", {None: 443}),
+        ("jobset-controller-manager-metrics-service", {"https": 8443}),
+    ],
+)
+def test_services_have_upstreams_names_and_ports(training, service, ports):
+    spec = training.render()[f"Service/{service}"]["spec"]
+    assert {each.get("name"): each["port"] for each in spec["ports"]} == ports
+
+
+def test_every_webhook_of_upstream_is_there(training):
+    hooks = {
+        hook["name"]: (hook["clientConfig"]["service"]["name"], hook["clientConfig"]["service"]["path"])
+        for document in training.render().values()
+        for hook in document.get("webhooks", ())
+    }
+    jobs = ("pytorchjob", "tfjob", "xgboostjob", "paddlejob", "jaxjob")
+    kinds = ("clustertrainingruntime", "trainingruntime", "trainjob")
+    trainer, jobset = "kubeflow-trainer-controller-manager", "jobset-webhook-service"
+    assert hooks == {
+        f"validator.{job}.training-operator.kubeflow.org": (
+            "training-operator",
+            f"/validate-kubeflow-org-v1-{job}",
+        )
+        for job in jobs
+    } | {
+        f"validator.{kind}.trainer.kubeflow.org": (trainer, f"/validate-trainer-kubeflow-org-v1alpha1-{kind}")
+        for kind in kinds
+    } | {
+        "mjobset.kb.io": (jobset, "/mutate-jobset-x-k8s-io-v1alpha2-jobset"),
+        "vjobset.kb.io": (jobset, "/validate-jobset-x-k8s-io-v1alpha2-jobset"),
+        "mpod.kb.io": (jobset, "/mutate--v1-pod"),
+        "vpod.kb.io": (jobset, "/validate--v1-pod"),
+    }
+
+
+def test_no_controller_may_read_secrets_of_users_that_it_does_not_need(training):
+    """Trainer keeps SSH keys of MPI in profiles; the others need Secrets for their certificates only."""
+    reading = {
+        name
+        for name, document in training.render().items()
+        if name.startswith("ClusterRole/")
+        for rule in document.get("rules", ())
+        if "secrets" in rule.get("resources", ())
+    }
+    assert reading == {"ClusterRole/kubeflow-trainer-controller-manager"}
+
+
+@pytest.mark.parametrize(
+    ("role", "aggregated"),
+    [
+        ("kubeflow-training-admin", {"admin"}),
+        ("kubeflow-training-edit", {"edit", "training-admin"}),
+        ("kubeflow-training-view", {"view"}),
+        ("kubeflow-trainer-admin", {"admin"}),
+        ("kubeflow-trainer-edit", {"edit", "trainer-admin"}),
+        ("kubeflow-trainer-view", {"view", "trainer-view"}),
+        ("kubeflow-trainer-view-cluster-runtimes", set()),
+    ],
+)
+def test_roles_of_users_are_collected_as_upstreams(training, role, aggregated):
+    labels = training.render()[f"ClusterRole/{role}"]["metadata"].get("labels", {})
+    assert set(labels) == {
+        f"rbac.authorization.kubeflow.org/aggregate-to-kubeflow-{each}" for each in aggregated
+    }
+
+
+@pytest.mark.parametrize(
+    ("config", "workloads", "number"),
+    [
+        ({}, {OPERATOR, TRAINER, JOBSET}, 10),
+        ({"trainer": False}, {OPERATOR}, 6),
+        ({"training-operator": False}, {TRAINER, JOBSET}, 4),
+        ({"job-kinds": "[]"}, {TRAINER, JOBSET}, 4),
+        ({"trainer": False, "training-operator": False}, set(), 0),
+        ({"job-kinds": "[TFJob, PyTorchJob]"}, {OPERATOR, TRAINER, JOBSET}, 6),
+    ],
+    ids=str,
+)
+def test_each_of_the_two_can_be_left_out_with_its_types(training, config, workloads, number):
+    objects = training.render(config)
+    assert {name for name in objects if name.startswith("Deployment/")} == workloads
+    assert len(crds(objects)) == number
+
+
+def test_kinds_that_are_left_out_have_no_type_no_rights_and_no_webhook(training):
+    objects = training.render({"job-kinds": "[TFJob, MPIJob, PyTorchJob]"})
+    served = {"pytorchjobs.kubeflow.org", "tfjobs.kubeflow.org", "mpijobs.kubeflow.org"}
+    assert {name for name in crds(objects) if name.endswith("jobs.kubeflow.org")} - served == set()
+    assert container(objects, OPERATOR)["args"][2:] == [
+        "--enable-scheme=pytorchjob",
+        "--enable-scheme=tfjob",
+        "--enable-scheme=mpijob",
+    ]
+    hooks = objects["ValidatingWebhookConfiguration/validator.training-operator.kubeflow.org"]["webhooks"]
+    assert [each["rules"][0]["resources"] for each in hooks] == [["pytorchjobs"], ["tfjobs"]]
+    for role in ("training-operator", "kubeflow-training-edit", "kubeflow-training-view"):
+        named = {each for rule in objects[f"ClusterRole/{role}"]["rules"] for each in rule["resources"]}
+        assert {each for each in named if each.startswith(("jaxjobs", "paddlejobs", "xgboostjobs"))} == set()
+        assert "tfjobs" in named
+
+
+def test_mpijobs_alone_need_no_webhook(training):
+    objects = training.render({"job-kinds": "[MPIJob]", "trainer": False})
+    assert not [name for name in objects if "WebhookConfiguration" in name]
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"job-kinds": "[MXJob]"}, "option job-kinds: [0]: Input should be 'PyTorchJob'"),
+        ({"job-kinds": "PyTorchJob"}, "option job-kinds: Input should be a valid list"),
+        ({"job-kinds": "[["}, "option job-kinds: "),
+        ({"runtimes": "[torch]"}, "option runtimes: [0]: Input should be 'torch-distributed'"),
+        ({"gang-scheduler": "yunikorn"}, "option gang-scheduler: Input should be 'none', 'volcano'"),
+        ({"gang-scheduler-name": "a b"}, "option gang-scheduler-name: "),
+        ({"image-registry": "https://x"}, "option image-registry: "),
+        ({"gpu-vendors": "[{}]"}, "option gpu-vendors: [0].limitsKey: "),
+    ],
+    ids=str,
+)
+def test_a_wrong_option_is_named_with_its_place(training, config, said):
+    status = training.run("mlops", config).unit_status
+    assert isinstance(status, testing.BlockedStatus)
+    assert status.message.startswith(said)
+    assert len(status.message) <= 120
+
+
+def test_one_registry_serves_every_image(training):
+    objects = training.render({"image-registry": "mirror.example.com/kf"})
+    images = re.findall(r"(?:image=|'image': ')([^']+)", str(list(objects.values())))
+    assert len(images) == 5
+    assert all(image.startswith("mirror.example.com/kf/") for image in images)
+
+
+@pytest.mark.parametrize(
+    ("config", "argument"),
+    [
+        ({"gang-scheduler": "volcano"}, "--gang-scheduler-name=volcano"),
+        ({"gang-scheduler": "scheduler-plugins"}, "--gang-scheduler-name=scheduler-plugins-scheduler"),
+        (
+            {"gang-scheduler": "scheduler-plugins", "gang-scheduler-name": "gangs"},
+            "--gang-scheduler-name=gangs",
+        ),
+    ],
+    ids=str,
+)
+def test_the_operator_is_told_the_gang_scheduler_and_trainer_starts_anew(
+    training, installed, config, argument
+):
+    before, after = training.render(), training.render(config)
+    assert container(after, OPERATOR)["args"][-1] == argument
+    assert not any("gang" in each for each in container(before, OPERATOR)["args"])
+    assert before[TRAINER] != after[TRAINER]
+    assert before[JOBSET] == after[JOBSET]
+
+
+@pytest.fixture
+def installed(training, monkeypatch):
+    """Let the charm find every gang scheduler, without any cluster."""
+    training.render()
+    from kubeflow_charm.cluster.executor import Cluster
+
+    monkeypatch.setattr(Cluster, "named", lambda *_, **__: [{}])
+
+
+def test_the_authority_of_the_operator_is_one_that_it_accepts(training):
+    """open-policy-agent/cert-controller v0.16.0, pkg/rotator/rotator.go: an RSA key in PKCS#1, and the name."""
+    import base64
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    objects = training.render()
+    data = {
+        key: base64.b64decode(value)
+        for key, value in objects["Secret/training-operator-webhook-cert"]["data"].items()
+    }
+    assert data["ca.key"].startswith(b"-----BEGIN RSA PRIVATE KEY-----")
+    key = serialization.load_pem_private_key(data["ca.key"], None)
+    (authority,) = x509.load_pem_x509_certificates(data["ca.crt"])
+    assert isinstance(key, rsa.RSAPrivateKey)
+    assert key.public_key() == authority.public_key()
+    names = authority.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["training-operator-ca"]
+    serving = x509.load_pem_x509_certificate(data["tls.crt"])
+    serving.verify_directly_issued_by(authority)
+    for other in ("kubeflow-trainer-webhook-cert", "jobset-webhook-server-cert"):
+        assert "ca.key" not in objects[f"Secret/{other}"]["data"]
+
+
+@pytest.mark.parametrize(
+    ("config", "texts"),
+    [
+        ({}, ["Kubeflow Training Operator Documentation", "Kubeflow Trainer Documentation"]),
+        ({"trainer": False}, ["Kubeflow Training Operator Documentation"]),
+        ({"training-operator": False}, ["Kubeflow Trainer Documentation"]),
+    ],
+    ids=str,
+)
+def test_the_dashboard_gets_a_link_to_the_documentation_of_what_runs(training, charm_module, config, texts):
+    assert [link.text for link in charm_module.links(training.config(config))] == texts
+
+
+@pytest.fixture
+def charm_module(training):
+    """The charm's module."""
+    import sys
+
+    from charm_harness import charm_type
+
+    return sys.modules[charm_type(training.source).__module__]
