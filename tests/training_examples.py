@@ -163,8 +163,8 @@ GROUPS: list[Object] = [
             ]
         }
     },
-    {"startupPolicy": {"startupPolicyOrder": "InOrder"}},
     {"suspend": True, "ttlSecondsAfterFinished": 0},
+    {"startupPolicy": {"startupPolicyOrder": "InOrder"}},
     {"coordinator": {"replicatedJob": "node", "jobIndex": 0, "podIndex": 0}},
     {"managedBy": "kueue.x-k8s.io/multikueue"},
     {"ttlSecondsAfterFinished": 600},

@@ -159,7 +159,7 @@ def test_the_api_server_adds_upstreams_defaults(send):
         (jobset(1), ("network", "subdomain"), "other"),
         (jobset(2), ("successPolicy", "operator"), "All"),
         (jobset(3), ("failurePolicy", "maxRestarts"), 4),
-        (jobset(5), ("startupPolicy", "startupPolicyOrder"), "AnyOrder"),
+        (jobset(6), ("startupPolicy", "startupPolicyOrder"), "AnyOrder"),
         (jobset(8), ("replicatedJobs", 1, "dependsOn", 0, "status"), "Ready"),
         (job("PyTorchJob", 4), ("runPolicy", "schedulingPolicy", "queue"), "other"),
     ],
