@@ -16,6 +16,7 @@ from typing import Any
 import ops
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -309,3 +310,42 @@ def test_a_service_with_a_long_name_has_it_whole_among_the_alternatives(unit):
     with context(context.on.update_status(), testing.State(leader=True)) as manager:
         certificate = webhook_certificate(manager.charm, "s" * 63, "n" * 63)
     trusted(certificate.ca, certificate.certificate, NOW, f"{'s' * 63}.{'n' * 63}.svc")
+
+
+def checked_by_its_program(certificate: Certificate, name: str, at: datetime.datetime) -> None:
+    """Check what cert-controller checks before it leaves a certificate alone, ninety days ahead.
+
+    open-policy-agent/cert-controller v0.16.0, pkg/rotator/rotator.go: the first authority of the bundle has its
+    name as a DNS name and an RSA key in PKCS#1, and signed the certificate.
+    """
+    assert certificate.authority_key.startswith("-----BEGIN RSA PRIVATE KEY-----")
+    key = serialization.load_pem_private_key(certificate.authority_key.encode(), None)
+    authority, *_ = x509.load_pem_x509_certificates(certificate.ca.encode())
+    assert key.public_key() == authority.public_key()
+    names = authority.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == [name]
+    serving = x509.load_pem_x509_certificate(certificate.certificate.encode())
+    serving.verify_directly_issued_by(authority)
+    assert min(serving.not_valid_after_utc, authority.not_valid_after_utc) > at + 90 * DAY
+
+
+def test_a_program_that_checks_its_authority_finds_it_right_for_twenty_years(unit: Unit) -> None:
+    before = unit.hook(checked="our-ca")
+    for _ in range(20 * 12):
+        certificate = unit.hook(checked="our-ca")
+        checked_by_its_program(certificate, "our-ca", unit.now)
+        trusted(before.ca, certificate.certificate, unit.now)
+        before = certificate
+        unit.now += 30 * DAY
+    assert len(authorities(before)) <= 2
+
+
+def test_other_programs_never_see_the_key_of_their_authority(unit: Unit) -> None:
+    assert unit.hook().authority_key == ""
+
+
+def test_an_authority_is_made_anew_if_a_program_begins_to_check_it(unit: Unit) -> None:
+    before = unit.hook()
+    after = unit.hook(checked="our-ca")
+    assert authorities(after) != authorities(before)
+    checked_by_its_program(after, "our-ca", unit.now)

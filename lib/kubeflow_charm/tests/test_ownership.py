@@ -45,7 +45,8 @@ def test_labels_fit_and_differ(application: str, model: str) -> None:
     ids=str,
 )
 def test_a_claim_labels_the_object_and_its_pods_whatever_the_spec(spec: Any) -> None:
-    item = {"kind": "Thing", "metadata": {"name": "a", "labels": {"team": "ada"}}, "spec": spec}
+    metadata = {"name": "a", "labels": {"team": "ada"}}
+    item = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
     OWN.claim(item)
     assert item["metadata"]["labels"] == {"team": "ada", INSTANCE: OWN.instance, PART_OF: OWN.id}
     assert OWN.is_member(item)
@@ -55,7 +56,7 @@ def test_a_claim_labels_the_object_and_its_pods_whatever_the_spec(spec: Any) -> 
 
 @pytest.mark.parametrize("labels", [{}, {"labels": None}], ids=str)
 def test_a_claim_works_without_spec_and_labels(labels: dict[str, None]) -> None:
-    item = {"kind": "Thing", "metadata": {"name": "a", **labels}}
+    item = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", **labels}}
     OWN.claim(item)
     assert OWN.is_member(item)
 
@@ -89,3 +90,16 @@ def test_a_record_that_was_meddled_with_has_no_names(annotations: Any) -> None:
 
 def test_without_a_parent_there_is_no_record() -> None:
     assert OWN.recorded([]) is None
+
+
+def test_a_template_of_other_things_than_pods_stays_as_it_is() -> None:
+    """The template of a runtime is a JobSet: with our label on it, users' JobSets would look like ours."""
+    item = {
+        "apiVersion": "trainer.kubeflow.org/v1alpha1",
+        "kind": "ClusterTrainingRuntime",
+        "metadata": {"name": "a"},
+        "spec": {"template": {"spec": {}}},
+    }
+    OWN.claim(item)
+    assert item["metadata"]["labels"][INSTANCE] == OWN.instance
+    assert item["spec"] == {"template": {"spec": {}}}
