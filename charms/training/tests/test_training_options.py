@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import base64
+import importlib
 import re
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+from charm_harness import charm_type
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from ops import testing
+
+from kubeflow_charm.cluster.executor import Cluster
+from kubeflow_charm.gpu.pools import discover
+from rehearsal.cluster import nodes
+
+NODE_FILES = Path(nodes.__file__).with_name("nodes")
 
 KINDS = ("PyTorchJob", "TFJob", "MPIJob", "XGBoostJob", "PaddleJob", "JAXJob")
 OPERATOR = "Deployment/training-operator"
@@ -226,20 +240,11 @@ def test_the_operator_is_told_the_gang_scheduler_and_trainer_starts_anew(
 @pytest.fixture
 def installed(training, monkeypatch):
     """Let the charm find every gang scheduler, without any cluster."""
-    training.render()
-    from kubeflow_charm.cluster.executor import Cluster
-
     monkeypatch.setattr(Cluster, "named", lambda *_, **__: [{}])
 
 
 def test_the_authority_of_the_operator_is_one_that_it_accepts(training):
     """open-policy-agent/cert-controller v0.16.0, pkg/rotator/rotator.go: an RSA key in PKCS#1, and the name."""
-    import base64
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
     objects = training.render()
     data = {
         key: base64.b64decode(value)
@@ -274,8 +279,37 @@ def test_the_dashboard_gets_a_link_to_the_documentation_of_what_runs(training, c
 @pytest.fixture
 def charm_module(training):
     """The charm's module."""
-    import sys
-
-    from charm_harness import charm_type
-
     return sys.modules[charm_type(training.source).__module__]
+
+
+@pytest.mark.parametrize(
+    ("config", "served", "labels"),
+    [
+        ({}, True, [{"training.kubeflow.org/job-name"}, {"jobset.sigs.k8s.io/jobset-name"}]),
+        ({"trainer": False}, True, [{"training.kubeflow.org/job-name"}]),
+        ({"training-operator": False}, True, [{"jobset.sigs.k8s.io/jobset-name"}]),
+        (
+            {"job-kinds": "[TFJob]"},
+            False,
+            [{"tfjob-controller"}, {"node"}, {"launcher"}, {"dataset-initializer"}, {"model-initializer"}],
+        ),
+    ],
+    ids=str,
+)
+def test_pods_of_both_controllers_are_placed_by_their_labels(training, config, served, labels):
+    """By a policy; where the API server has none, by PodDefaults, which select one value each."""
+    found = importlib.import_module("job_pods").policies(
+        training.config(config), discover(nodes.load(NODE_FILES / "default.yaml")), served=served
+    )
+    if served:
+        selectors = [
+            each["spec"]["matchConstraints"]["objectSelector"]["matchExpressions"]
+            for each in found
+            if each["kind"] == "MutatingAdmissionPolicy"
+        ]
+        assert [{each["key"] for each in selector} for selector in selectors] == labels
+        assert len(found) == 2 * len(labels)  # with its binding
+        return
+    assert {each["kind"] for each in found} == {"PodDefault"}
+    assert [set(each["spec"]["selector"]["matchLabels"].values()) for each in found] == labels
+    assert len({each["metadata"]["name"] for each in found}) == len(found)
