@@ -34,6 +34,9 @@ RELATIONS = {
     ("kubeflow-pipelines:secrets", "resource-dispatcher:secrets"),
     ("kubeflow-pipelines:config-maps", "resource-dispatcher:config-maps"),
     ("kubeflow-pipelines:pod-defaults", "resource-dispatcher:pod-defaults"),
+    ("kubeflow-training:dashboard-links", "kubeflow-dashboard:links"),
+    ("kubeflow-training:secrets", "resource-dispatcher:secrets"),
+    ("kubeflow-training:pod-defaults", "resource-dispatcher:pod-defaults"),
     ("kubeflow-dashboard:kubeflow-profiles", "kubeflow-profiles:kubeflow-profiles"),
 }
 

@@ -43,6 +43,7 @@ def test_the_bundle_deploys_and_everything_becomes_active(juju: jubilant.Juju) -
         "kubeflow-notebooks",
         "kubeflow-pipelines",
         "kubeflow-profiles",
+        "kubeflow-training",
         "minio",
         "oidc-gatekeeper",
         "resource-dispatcher",
