@@ -76,14 +76,11 @@ class Training(ComponentCharm[Facts]):
         return Facts(config, images, gpus, job_pods.policies(config, gpus, served=served), served)
 
     def manifests(self, facts: Facts) -> list[Manifest]:
-        """Return the objects of the controllers."""
-        config = facts.config
-        return [
-            *_definitions(config),
-            *self.render(
-                config=config, gateway_namespace=self.namespace, certificates=self._certificates(config)
-            ),
-        ]
+        """Return the objects of the controllers, and what places the pods of jobs."""
+        config, policies = facts.config, facts.policies if facts.served else []
+        certificates = self._certificates(config)
+        rendered = self.render(config=config, gateway_namespace=self.namespace, certificates=certificates)
+        return [*_definitions(config), *rendered, *policies]
 
     def spread(self, facts: Facts) -> list[Placed]:
         """Return the runtimes: one whose name somebody else has taken keeps nothing else back."""

@@ -39,4 +39,6 @@ class Training(Harness):
 def training(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Training]:
     """The charm."""
     with unwatched():
-        yield Training(Path(__file__).parents[1], tmp_path_factory.mktemp("training"))
+        harness = Training(Path(__file__).parents[1], tmp_path_factory.mktemp("training"))
+        charm_type(harness.source)  # tests import the modules beside it
+        yield harness

@@ -313,3 +313,14 @@ def test_pods_of_both_controllers_are_placed_by_their_labels(training, config, s
     assert {each["kind"] for each in found} == {"PodDefault"}
     assert [set(each["spec"]["selector"]["matchLabels"].values()) for each in found] == labels
     assert len({each["metadata"]["name"] for each in found}) == len(found)
+
+
+@pytest.mark.parametrize(("served", "kept"), [(True, 2), (False, 0)])
+def test_the_policies_are_objects_of_the_application_where_the_api_server_has_them(
+    training, monkeypatch, served, kept
+):
+    monkeypatch.setattr(Cluster, "nodes", lambda _: nodes.load(NODE_FILES / "default.yaml"))
+    monkeypatch.setattr(Cluster, "serves", lambda *_: served)
+    objects = training.render({"gpu-discovery": True})
+    for kind in ("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"):
+        assert len([name for name in objects if name.startswith(f"{kind}/")]) == kept
