@@ -324,3 +324,46 @@ def test_the_policies_are_objects_of_the_application_where_the_api_server_has_th
     objects = training.render({"gpu-discovery": True})
     for kind in ("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"):
         assert len([name for name in objects if name.startswith(f"{kind}/")]) == kept
+
+
+JOBS = "mpijobs tfjobs pytorchjobs xgboostjobs paddlejobs jaxjobs"
+STATUSES = " ".join(f"{job}/status" for job in JOBS.split())
+ROLES: dict[str, dict[str, dict[str, str]]] = {
+    "kubeflow-training-edit": {
+        "kubeflow.org": {JOBS: "create delete get list patch update watch", STATUSES: "get"},
+        "": {"persistentvolumeclaims": "create delete get list watch", "events": "get list watch"},
+    },
+    "kubeflow-training-view": {"kubeflow.org": {JOBS: "get list watch", STATUSES: "get"}},
+    "kubeflow-trainer-edit": {
+        "trainer.kubeflow.org": {
+            "trainingruntimes": "get list watch",
+            "trainjobs": "create patch get list watch delete",
+        },
+        "": {"pods pods/log events": "get list watch"},
+    },
+    "kubeflow-trainer-view": {"trainer.kubeflow.org": {"trainingruntimes trainjobs": "get list watch"}},
+    "kubeflow-trainer-view-cluster-runtimes": {
+        "trainer.kubeflow.org": {"clustertrainingruntimes": "get list watch"}
+    },
+}
+"""Role to group to resources to verbs, as upstream's roles of users (kubeflow/manifests 26.03,
+applications/training-operator/upstream/overlays/kubeflow and applications/trainer/upstream/overlays/kubeflow-platform)."""
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_users_may_what_upstreams_roles_give_no_more_and_no_less(training, role):
+    rules = training.render()[f"ClusterRole/{role}"]["rules"]
+    given = {
+        (group, resource, verb)
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    assert given == {
+        (group, resource, verb)
+        for group, said in ROLES[role].items()
+        for resources, verbs in said.items()
+        for resource in resources.split()
+        for verb in verbs.split()
+    }
