@@ -33,6 +33,7 @@ VIEWER_RIGHTS = [
     ("", ["services"], MAKES),
     ("networking.istio.io", ["virtualservices"], MAKES),
 ]
+TRAINING_KINDS = ["jaxjobs", "mpijobs", "paddlejobs", "pytorchjobs", "tfjobs", "xgboostjobs"]
 ROLES: dict[str, list[tuple[str, list[str], list[str]]]] = {
     "notebook-controller": [
         ("apps", ["statefulsets"], ["*"]),
@@ -59,6 +60,28 @@ ROLES: dict[str, list[tuple[str, list[str], list[str]]]] = {
         ("argoproj.io", ["workflows"], [*MAKES, "patch", "delete"]),
         ("argoproj.io", ["workflows/finalizers"], ["update"]),
     ],
+    "training-operator": [
+        ("", ["configmaps"], ["create", "list", "update", "watch"]),
+        ("", ["events", "pods"], [*MAKES, "delete", "patch"]),
+        ("", ["pods/exec"], ["create"]),
+        ("", ["secrets"], ["get", "list", "update", "watch"]),
+        ("", ["serviceaccounts"], ["create", *READS]),
+        ("", ["services"], ["create", *READS, "delete"]),
+        ("rbac.authorization.k8s.io", ["roles", "rolebindings"], ["create", "list", "update", "watch"]),
+        *(
+            rule
+            for kind in TRAINING_KINDS
+            for rule in (
+                ("kubeflow.org", [kind], [*MAKES, "delete", "patch"]),
+                ("kubeflow.org", [f"{kind}/finalizers"], ["update"]),
+                ("kubeflow.org", [f"{kind}/status"], ["get", "patch", "update"]),
+            )
+        ),
+        *(
+            (f"scheduling.{group}", ["podgroups"], [*MAKES, "delete", "patch"])
+            for group in ("volcano.sh", "x-k8s.io")
+        ),
+    ],
     # charms/profiles; upstream's is cluster-admin.
     "profile-controller": [
         ("kubeflow.org", ["profiles"], [*MAKES, "delete"]),
@@ -70,6 +93,24 @@ ROLES: dict[str, list[tuple[str, list[str], list[str]]]] = {
     ],
 }
 """What upstream lets each program do (kubeflow/manifests 26.03)."""
+
+
+PLAYED = (
+    kinds.NOTEBOOK,
+    kinds.PVC_VIEWER,
+    kinds.TENSORBOARD,
+    kinds.WORKFLOW,
+    kinds.EXPERIMENT,
+    kinds.PYTORCH_JOB,
+    kinds.TF_JOB,
+    kinds.MPI_JOB,
+    kinds.XGBOOST_JOB,
+    kinds.PADDLE_JOB,
+    kinds.JAX_JOB,
+    kinds.TRAIN_JOB,
+    kinds.JOB_SET,
+)
+"""What players play on."""
 
 
 class Bench:
@@ -152,7 +193,7 @@ class Bench:
 
     def remove(self) -> None:
         """Take away what is not in the namespace, and what the next test's players would play on."""
-        for kind in (kinds.NOTEBOOK, kinds.PVC_VIEWER, kinds.TENSORBOARD, kinds.WORKFLOW):
+        for kind in PLAYED:
             for item in self.client.list(kind, namespace=self.namespace):
                 self.client.delete(kind, item["metadata"]["name"], namespace=self.namespace)
         for kind in (CLUSTER_ROLE_BINDING, CLUSTER_ROLE):

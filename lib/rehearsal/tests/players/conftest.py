@@ -24,6 +24,19 @@ DEFINED = [
     ("kubeflow.org", "PVCViewer", "pvcviewers", ["v1alpha1"], "Namespaced"),
     ("tensorboard.kubeflow.org", "Tensorboard", "tensorboards", ["v1alpha1"], "Namespaced"),
     ("argoproj.io", "Workflow", "workflows", ["v1alpha1"], "Namespaced"),
+    *(
+        ("kubeflow.org", kind, f"{kind.lower()}s", ["v1"], "Namespaced")
+        for kind in ("PyTorchJob", "TFJob", "MPIJob", "XGBoostJob", "PaddleJob", "JAXJob")
+    ),
+    *(
+        ("kubeflow.org", kind, f"{kind.lower()}s", ["v1beta1"], "Namespaced")
+        for kind in ("Experiment", "Suggestion", "Trial")
+    ),
+    ("jobset.x-k8s.io", "JobSet", "jobsets", ["v1alpha2"], "Namespaced"),
+    ("trainer.kubeflow.org", "TrainJob", "trainjobs", ["v1alpha1"], "Namespaced"),
+    ("trainer.kubeflow.org", "TrainingRuntime", "trainingruntimes", ["v1alpha1"], "Namespaced"),
+    ("trainer.kubeflow.org", "ClusterTrainingRuntime", "clustertrainingruntimes", ["v1alpha1"], "Cluster"),
+    ("scheduling.volcano.sh", "PodGroup", "podgroups", ["v1beta1"], "Namespaced"),
 ]
 """Group, kind, plural, versions and scope: the first version is stored."""
 PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -34,7 +47,11 @@ def definition(group: str, kind: str, plural: str, versions: list[str], scope: s
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{group}"},
+        "metadata": {
+            "name": f"{plural}.{group}",
+            # Kubernetes asks for it in its own groups.
+            "annotations": {"api-approved.kubernetes.io": "unapproved"},
+        },
         "spec": {
             "group": group,
             "names": {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()},

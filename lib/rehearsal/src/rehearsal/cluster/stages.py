@@ -2,6 +2,10 @@
 
 KWOK runs no containers; a Stage selects objects and sets their status. The format is KWOK v0.8,
 `kwok.x-k8s.io/v1alpha1`; keys are jq expressions, templates are Go's.
+
+A pod that may end, since its restart policy is not `Always`, succeeds after a second. The annotation `EXIT`
+says it otherwise: `never`, or the exit status of its containers. Where the policy is `OnFailure`, they are
+then started again, and counted. What `sleep`s for days does not end either.
 """
 
 from __future__ import annotations
@@ -28,6 +32,8 @@ STORAGE_CLASS = {
 _SETTLING = 0.05
 """Seconds before KWOK plays a new pod. Scheduling makes several events, and KWOK would play the pod for each,
 since it looks at the pod as of the event; during the delay, a later event replaces a waiting one."""
+EXIT = "rehearsal/exit"
+"""Annotation of a pod that does not just succeed."""
 
 
 def documents(misbehaviours: tuple[Misbehaviour, ...] = ()) -> list[dict[str, Any]]:
@@ -36,7 +42,11 @@ def documents(misbehaviours: tuple[Misbehaviour, ...] = ()) -> list[dict[str, An
     return [
         _stage("node-ready", "Node", [_NOT_READY], _status(_NODE_STATUS)),
         _stage("pod-ready", "Pod", [*_STARTED, _NOT_READY, *behaving], _status(_POD_READY), delay=_SETTLING),
-        _stage("pod-succeeds", "Pod", [*_TO_COMPLETE, *behaving], _status(_POD_SUCCEEDED), delay=1.0),
+        _stage("pod-succeeds", "Pod", [*_SUCCEEDING, *behaving], _status(_POD_SUCCEEDED), delay=1.0),
+        _stage("pod-fails", "Pod", [*_failing("Never"), *behaving], _status(_POD_FAILED), delay=1.0),
+        _stage(
+            "pod-restarts", "Pod", [*_failing("OnFailure"), *behaving], _status(_POD_RESTARTED), delay=2.0
+        ),
         _stage("pod-deleted", "Pod", [_exists(".metadata.deletionTimestamp")], _GONE),
         _stage("volume-made", "PersistentVolumeClaim", _CLAIMED, _apply(_VOLUME)),
         _stage("volume-deleted", "PersistentVolume", _RELEASED, _GONE),
@@ -114,6 +124,24 @@ _TO_COMPLETE = [
     _is(".status.phase", "Running"),
     _is(".spec.restartPolicy", "Never", "OnFailure"),
 ]
+_EXIT = f'.metadata.annotations["{EXIT}"]'
+_SUCCEEDING = [
+    *_TO_COMPLETE,
+    _missing(_EXIT),
+    _is(".spec.containers.[0].args.[0]", "365d", "infinity", negate=True),
+]
+
+
+def _failing(policy: str) -> list[dict[str, Any]]:
+    """Return what selects the pods of a restart policy that fail."""
+    return [
+        *_TO_COMPLETE,
+        _is(".spec.restartPolicy", policy),
+        _exists(_EXIT),
+        _is(_EXIT, "never", negate=True),
+    ]
+
+
 _CLAIMED = [
     _missing(".metadata.deletionTimestamp"),
     _missing(".spec.volumeName"),
@@ -219,6 +247,28 @@ containerStatuses:
   state: {terminated: {exitCode: 0, reason: Completed, startedAt: {{ $now | Quote }}, finishedAt: {{ $now | Quote }}}}
 {{ end }}
 """  # noqa: E501
+
+_POD_FAILED = f"{{{{ $code := index .metadata.annotations {json.dumps(EXIT)} }}}}\n" + (
+    _POD_SUCCEEDED.replace("phase: Succeeded", "phase: Failed")
+    .replace("PodCompleted", "PodFailed")
+    .replace("exitCode: 0, reason: Completed", "exitCode: {{ $code }}, reason: Error")
+)
+_POD_RESTARTED = """
+phase: Running
+{{ $now := Now }}
+{{ $restarts := 0 }}
+{{ with .status.containerStatuses }}{{ $restarts = (index . 0).restartCount }}{{ end }}
+containerStatuses:
+{{ range .spec.containers }}
+- name: {{ .name | Quote }}
+  image: {{ .image | Quote }}
+  imageID: ""
+  ready: true
+  started: true
+  restartCount: {{ add $restarts 1 }}
+  state: {running: {startedAt: {{ $now | Quote }}}}
+{{ end }}
+"""
 
 # The controller manager binds the claim to a volume that names it.
 _VOLUME = """

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx2
 import lightkube
-from lightkube.types import PatchType
+from lightkube.types import CascadeType, PatchType
 
 from rehearsal.players import kinds
 from rehearsal.players.follower import Follower
@@ -115,10 +115,27 @@ class Api:
         """Create an object; return it as it is."""
         return self._client.create(kind(item))
 
-    def delete(self, kind: Kind, key: Key) -> None:
-        """Delete an object."""
+    def ensure(self, kind: Kind, wanted: Object) -> Object:
+        """Create an object unless there is one of its name; return what is there, as far as it is known."""
+        found = self.get(kind, kinds.key(wanted))
+        if found is not None:
+            return found
+        try:
+            return self.create(kind, wanted)
+        except lightkube.ApiError as error:
+            if error.status.reason != "AlreadyExists":
+                raise
+            return wanted  # the copies are a moment behind
+
+    def delete(self, kind: Kind, key: Key, *, foreground: bool = False) -> None:
+        """Delete an object, if there is one; in the foreground if it shall go after what it owns."""
         namespace, name = key
-        self._client.delete(kind, name, namespace=namespace or None)
+        cascade = CascadeType.FOREGROUND if foreground else None
+        try:
+            self._client.delete(kind, name, namespace=namespace or None, cascade=cascade)
+        except httpx2.HTTPStatusError as error:
+            if error.response.status_code != 404:
+                raise
 
     def patch(self, kind: Kind, key: Key, patch: Object) -> Object:
         """Change some fields of an object; raises `Gone` if there is none."""

@@ -21,6 +21,7 @@ CONFIG_MAP = documents.namespaced("", "v1", "ConfigMap", "configmaps")
 EVENT = documents.namespaced("", "v1", "Event", "events")
 NAMESPACE = documents.cluster_wide("", "v1", "Namespace", "namespaces")
 CLAIM = documents.namespaced("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")
+VOLUME = documents.cluster_wide("", "v1", "PersistentVolume", "persistentvolumes")
 POD = documents.namespaced("", "v1", "Pod", "pods")
 QUOTA = documents.namespaced("", "v1", "ResourceQuota", "resourcequotas")
 SECRET = documents.namespaced("", "v1", "Secret", "secrets")
@@ -28,6 +29,8 @@ SERVICE = documents.namespaced("", "v1", "Service", "services")
 SERVICE_ACCOUNT = documents.namespaced("", "v1", "ServiceAccount", "serviceaccounts")
 DEPLOYMENT = documents.namespaced("apps", "v1", "Deployment", "deployments")
 STATEFUL_SET = documents.namespaced("apps", "v1", "StatefulSet", "statefulsets")
+JOB = documents.namespaced("batch", "v1", "Job", "jobs")
+ROLE = documents.namespaced("rbac.authorization.k8s.io", "v1", "Role", "roles")
 ROLE_BINDING = documents.namespaced("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings")
 VIRTUAL_SERVICE = documents.namespaced("networking.istio.io", "v1alpha3", "VirtualService", "virtualservices")
 AUTHORIZATION_POLICY = documents.namespaced(
@@ -37,8 +40,26 @@ PROFILE = documents.cluster_wide("kubeflow.org", "v1", "Profile", "profiles")
 NOTEBOOK = documents.namespaced("kubeflow.org", "v1beta1", "Notebook", "notebooks")
 PVC_VIEWER = documents.namespaced("kubeflow.org", "v1alpha1", "PVCViewer", "pvcviewers")
 TENSORBOARD = documents.namespaced("tensorboard.kubeflow.org", "v1alpha1", "Tensorboard", "tensorboards")
-
 WORKFLOW = documents.namespaced("argoproj.io", "v1alpha1", "Workflow", "workflows")
+EXPERIMENT = documents.namespaced("kubeflow.org", "v1beta1", "Experiment", "experiments")
+SUGGESTION = documents.namespaced("kubeflow.org", "v1beta1", "Suggestion", "suggestions")
+TRIAL = documents.namespaced("kubeflow.org", "v1beta1", "Trial", "trials")
+PYTORCH_JOB = documents.namespaced("kubeflow.org", "v1", "PyTorchJob", "pytorchjobs")
+TF_JOB = documents.namespaced("kubeflow.org", "v1", "TFJob", "tfjobs")
+MPI_JOB = documents.namespaced("kubeflow.org", "v1", "MPIJob", "mpijobs")
+XGBOOST_JOB = documents.namespaced("kubeflow.org", "v1", "XGBoostJob", "xgboostjobs")
+PADDLE_JOB = documents.namespaced("kubeflow.org", "v1", "PaddleJob", "paddlejobs")
+JAX_JOB = documents.namespaced("kubeflow.org", "v1", "JAXJob", "jaxjobs")
+JOB_SET = documents.namespaced("jobset.x-k8s.io", "v1alpha2", "JobSet", "jobsets")
+TRAIN_JOB = documents.namespaced("trainer.kubeflow.org", "v1alpha1", "TrainJob", "trainjobs")
+TRAINING_RUNTIME = documents.namespaced(
+    "trainer.kubeflow.org", "v1alpha1", "TrainingRuntime", "trainingruntimes"
+)
+CLUSTER_TRAINING_RUNTIME = documents.cluster_wide(
+    "trainer.kubeflow.org", "v1alpha1", "ClusterTrainingRuntime", "clustertrainingruntimes"
+)
+VOLCANO_POD_GROUP = documents.namespaced("scheduling.volcano.sh", "v1beta1", "PodGroup", "podgroups")
+COSCHEDULING_POD_GROUP = documents.namespaced("scheduling.x-k8s.io", "v1alpha1", "PodGroup", "podgroups")
 
 
 def namespaced(kind: Kind) -> bool:

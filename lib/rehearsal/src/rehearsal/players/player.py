@@ -11,6 +11,7 @@ from rehearsal.players.controller import Controller
 from rehearsal.players.kinds import Kind, Object
 from rehearsal.players.program import Program, World
 from rehearsal.players.refusals import Refusals
+from rehearsal.players.training import operator as training_operator
 
 if TYPE_CHECKING:
     from rehearsal.cluster.controlplane import ControlPlane
@@ -20,6 +21,7 @@ PROGRAMS: Mapping[str, Callable[[Program], list[Controller]]] = {
     "profile-controller": profile.controllers,
     "pvcviewer-controller": pvcviewer.controllers,
     "tensorboard-controller": tensorboard.controllers,
+    training_operator.IMAGE: training_operator.controllers,
     "workflow-controller": workflow.controllers,
 }
 """Name of an image to what plays its program."""
