@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -59,6 +60,28 @@ ROLES: dict[str, list[tuple[str, list[str], list[str]]]] = {
         ("", ["configmaps"], READS),
         ("argoproj.io", ["workflows"], [*MAKES, "patch", "delete"]),
         ("argoproj.io", ["workflows/finalizers"], ["update"]),
+    ],
+    "katib-controller": [
+        ("", ["services"], ["create", *READS, "delete"]),
+        ("", ["events"], ["create", "patch", "update"]),
+        ("", ["serviceaccounts", "persistentvolumes", "persistentvolumeclaims"], ["create", *READS]),
+        ("", ["namespaces", "configmaps"], READS),
+        ("", ["pods", "pods/status"], ["get"]),
+        ("", ["secrets"], [*READS, "patch", "update"]),
+        ("apps", ["deployments"], ["create", *READS, "delete"]),
+        (RBAC, ["roles", "rolebindings"], ["create", *READS]),
+        ("batch", ["jobs", "cronjobs"], ["create", *READS, "delete"]),
+        ("jobset.x-k8s.io", ["jobsets"], READS),
+        ("trainer.kubeflow.org", ["trainjobs"], ["create", *READS, "delete"]),
+        (
+            "kubeflow.org",
+            ["tfjobs", "pytorchjobs", "mpijobs", "xgboostjobs"],
+            ["create", *READS, "delete"],
+        ),
+        *(
+            ("kubeflow.org", [kind, f"{kind}/status", f"{kind}/finalizers"], ["*"])
+            for kind in ("experiments", "suggestions", "trials")
+        ),
     ],
     "training-operator": [
         ("", ["configmaps"], ["create", "list", "update", "watch"]),
@@ -196,9 +219,20 @@ class Bench:
         for kind in PLAYED:
             for item in self.client.list(kind, namespace=self.namespace):
                 self.client.delete(kind, item["metadata"]["name"], namespace=self.namespace)
+        # Katib's controller may be gone, and these wait for it.
+        for kind in (kinds.EXPERIMENT, kinds.TRIAL):
+            for item in self.client.list(kind, namespace=self.namespace):
+                self.release(kind, item["metadata"]["name"])
         for kind in (CLUSTER_ROLE_BINDING, CLUSTER_ROLE):
             if self.find(kind, self.namespace):
                 self.client.delete(kind, self.namespace)
+
+    def release(self, kind: Any, name: str) -> None:
+        """Take an object's finalizers away, and delete it."""
+        with contextlib.suppress(ApiError):  # it may go meanwhile
+            patch = {"metadata": {"finalizers": None}}
+            self.client.delete(kind, name, namespace=self.namespace)
+            self.client.patch(kind, name, patch, namespace=self.namespace, patch_type=PatchType.MERGE)
 
     def create(self, kind: Any, item: dict[str, Any]) -> Any:
         """Create an object in the namespace."""

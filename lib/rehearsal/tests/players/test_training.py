@@ -261,9 +261,8 @@ def test_a_gang_starts_when_its_scheduler_lets_it_in(operator: Operator):
     assert group["spec"] == {"minMember": 4, "queue": "default", "minResources": {"cpu": "2"}}
     operator.comes_to(PYTORCH, "Created")
     assert bench.find(kinds.POD, "job-master-0") is None
-    bench.client.replace(
-        kinds.VOLCANO_POD_GROUP.Status({**group, "status": {"phase": "Inqueue"}}), namespace=bench.namespace
-    )
+    admitted = kinds.VOLCANO_POD_GROUP.Status({**group, "status": {"phase": "Inqueue"}})
+    bench.client.replace(admitted)
     pod = bench.get(kinds.POD, "job-master-0")
     assert pod["spec"]["schedulerName"] == "volcano"
     assert pod["metadata"]["annotations"]["scheduling.k8s.io/group-name"] == "job"

@@ -131,6 +131,20 @@ def check(kind: Kind, item: Object) -> None:
         raise Undecodable(f"{name}: {error}") from None
 
 
+def read(value: Any, shape: Any, struct: str) -> None:
+    """Read what is no object of the cluster: a configuration, say.
+
+    Args:
+        value: what is read.
+        shape: as in this module: names of types, lightkube's models, and lists and structs of such.
+        struct: what Go calls it.
+
+    Raises:
+        Undecodable: with what Go says.
+    """
+    _read(value, shape, struct, "")
+
+
 def _read(value: Any, shape: Any, struct: str, field: str) -> None:
     """Check a value that a field of a struct has."""
     if value is None:

@@ -18,6 +18,7 @@ Key = tuple[str, str]
 """Namespace and name; the namespace of what has none is empty."""
 
 CONFIG_MAP = documents.namespaced("", "v1", "ConfigMap", "configmaps")
+ENDPOINTS = documents.namespaced("", "v1", "Endpoints", "endpoints")
 EVENT = documents.namespaced("", "v1", "Event", "events")
 NAMESPACE = documents.cluster_wide("", "v1", "Namespace", "namespaces")
 CLAIM = documents.namespaced("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")

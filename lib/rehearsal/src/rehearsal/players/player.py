@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Set
 from typing import TYPE_CHECKING
 
-from rehearsal.players import deployments, identity, notebook, profile, pvcviewer, tensorboard, workflow
+from rehearsal.players import (
+    deployments,
+    discovery,
+    identity,
+    notebook,
+    profile,
+    pvcviewer,
+    tensorboard,
+    workflow,
+)
 from rehearsal.players.api import Api
 from rehearsal.players.controller import Controller
+from rehearsal.players.katib import controllers as katib
 from rehearsal.players.kinds import Kind, Object
 from rehearsal.players.program import Program, World
 from rehearsal.players.refusals import Refusals
@@ -17,6 +28,7 @@ if TYPE_CHECKING:
     from rehearsal.cluster.controlplane import ControlPlane
 
 PROGRAMS: Mapping[str, Callable[[Program], list[Controller]]] = {
+    katib.IMAGE: katib.controllers,
     "notebook-controller": notebook.controllers,
     "profile-controller": profile.controllers,
     "pvcviewer-controller": pvcviewer.controllers,
@@ -77,7 +89,8 @@ class Player:
         try:
             for part, said in settings:
                 name = deployments.program(part)
-                program = Program(name, said, self._api, self._kubelet, world, own)
+                discover = functools.partial(discovery.find, cluster)
+                program = Program(name, said, self._api, self._kubelet, world, own, discover)
                 self._controllers += PROGRAMS[name](program)
         except BaseException:
             self.stop()

@@ -56,6 +56,8 @@ class Program:
         api: the API server, as its service account.
         kubelet: the API server, as the kubelet that keeps its mounted files true.
         world: everything else.
+        refusals: told what is in the way.
+        discover: returns the class of a kind by its apiVersion and name, if it is served.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Program:
     kubelet: Api
     world: World
     refusals: Refusals
+    discover: Callable[[str, str], Kind | None]
 
     def controller(self, kind: Kind, reconcile: Reconcile, name: str = "") -> Controller:
         """Return a controller of this program."""

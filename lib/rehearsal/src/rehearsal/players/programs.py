@@ -6,9 +6,15 @@ from collections.abc import Mapping
 
 from rehearsal.network.playing import Program
 from rehearsal.players import poddefaults, pvcviewer_webhook
+from rehearsal.players.katib import controllers as katib
+from rehearsal.players.katib import webhook as katib_webhook
+from rehearsal.players.training import operator as training_operator
+from rehearsal.players.training import webhook as training_webhook
 
 PROGRAMS: Mapping[str, Program] = {
     poddefaults.IMAGE: poddefaults.program,
     pvcviewer_webhook.IMAGE: pvcviewer_webhook.program,
+    katib.IMAGE: katib_webhook.program,
+    training_operator.IMAGE: training_webhook.program,
 }
 """By the name of their image."""
