@@ -61,6 +61,39 @@ ROLES: dict[str, list[tuple[str, list[str], list[str]]]] = {
         ("argoproj.io", ["workflows"], [*MAKES, "patch", "delete"]),
         ("argoproj.io", ["workflows/finalizers"], ["update"]),
     ],
+    "jobset": [
+        ("", ["events"], ["create", "patch", "update", "watch"]),
+        ("", ["nodes"], READS),
+        ("", ["pods", "services"], [*MAKES, "delete", "patch"]),
+        ("", ["secrets"], [*READS, "update"]),
+        ("batch", ["jobs"], [*MAKES, "delete", "patch"]),
+        ("batch", ["jobs/status"], ["get", "patch", "update"]),
+        ("jobset.x-k8s.io", ["jobsets"], [*MAKES, "delete", "patch"]),
+        ("jobset.x-k8s.io", ["jobsets/finalizers"], ["update"]),
+        ("jobset.x-k8s.io", ["jobsets/status"], ["get", "patch", "update"]),
+    ],
+    "trainer-controller-manager": [
+        ("", ["configmaps", "secrets"], [*MAKES, "patch"]),
+        ("", ["events"], ["create", "patch", "update", "watch"]),
+        ("", ["limitranges"], READS),
+        ("jobset.x-k8s.io", ["jobsets"], [*MAKES, "patch"]),
+        ("scheduling.x-k8s.io", ["podgroups"], [*MAKES, "patch"]),
+        (
+            "trainer.kubeflow.org",
+            ["clustertrainingruntimes", "trainingruntimes", "trainjobs"],
+            [*READS, "patch", "update"],
+        ),
+        (
+            "trainer.kubeflow.org",
+            [
+                "clustertrainingruntimes/finalizers",
+                "trainingruntimes/finalizers",
+                "trainjobs/finalizers",
+                "trainjobs/status",
+            ],
+            ["get", "patch", "update"],
+        ),
+    ],
     "katib-controller": [
         ("", ["services"], ["create", *READS, "delete"]),
         ("", ["events"], ["create", "patch", "update"]),
@@ -151,6 +184,10 @@ class Bench:
         self.gate = gate
         self.namespace = namespace
         self.program = program
+
+    def patch(self, kind: Any, name: str, patch: dict[str, Any]) -> None:
+        """Merge something into an object."""
+        self.client.patch(kind, name, patch, namespace=self.namespace, patch_type=PatchType.MERGE)
 
     def grant(self, rules: list[tuple[str, list[str], list[str]]]) -> None:
         """Let the service account do this, and nothing else."""

@@ -127,6 +127,10 @@ class Api:
                 raise
             return wanted  # the copies are a moment behind
 
+    def apply(self, kind: Kind, item: Object, manager: str) -> Object:
+        """Apply an object on the server side as a field manager, by force; return it as it is."""
+        return self._client.apply(kind(item), field_manager=manager, force=True)
+
     def delete(self, kind: Kind, key: Key, *, foreground: bool = False) -> None:
         """Delete an object, if there is one; in the foreground if it shall go after what it owns."""
         namespace, name = key

@@ -18,21 +18,25 @@ from rehearsal.players import (
 )
 from rehearsal.players.api import Api
 from rehearsal.players.controller import Controller
+from rehearsal.players.jobset import jobsets
 from rehearsal.players.katib import controllers as katib
 from rehearsal.players.kinds import Kind, Object
 from rehearsal.players.program import Program, World
 from rehearsal.players.refusals import Refusals
+from rehearsal.players.trainer import trainjobs
 from rehearsal.players.training import operator as training_operator
 
 if TYPE_CHECKING:
     from rehearsal.cluster.controlplane import ControlPlane
 
 PROGRAMS: Mapping[str, Callable[[Program], list[Controller]]] = {
+    jobsets.IMAGE: jobsets.controllers,
     katib.IMAGE: katib.controllers,
     "notebook-controller": notebook.controllers,
     "profile-controller": profile.controllers,
     "pvcviewer-controller": pvcviewer.controllers,
     "tensorboard-controller": tensorboard.controllers,
+    trainjobs.IMAGE: trainjobs.controllers,
     training_operator.IMAGE: training_operator.controllers,
     "workflow-controller": workflow.controllers,
 }

@@ -6,14 +6,20 @@ from collections.abc import Mapping
 
 from rehearsal.network.playing import Program
 from rehearsal.players import poddefaults, pvcviewer_webhook
+from rehearsal.players.jobset import jobsets
+from rehearsal.players.jobset import webhook as jobset_webhook
 from rehearsal.players.katib import controllers as katib
 from rehearsal.players.katib import webhook as katib_webhook
+from rehearsal.players.trainer import trainjobs
+from rehearsal.players.trainer import webhook as trainer_webhook
 from rehearsal.players.training import operator as training_operator
 from rehearsal.players.training import webhook as training_webhook
 
 PROGRAMS: Mapping[str, Program] = {
     poddefaults.IMAGE: poddefaults.program,
     pvcviewer_webhook.IMAGE: pvcviewer_webhook.program,
+    jobsets.IMAGE: jobset_webhook.program,
+    trainjobs.IMAGE: trainer_webhook.program,
     katib.IMAGE: katib_webhook.program,
     training_operator.IMAGE: training_webhook.program,
 }

@@ -1,7 +1,8 @@
 """What Katib fills into an experiment.
 
-kubeflow/katib v0.19.0, pkg/apis/controller/experiments/v1beta1/{experiment_defaults,constants}.go. What may surprise there, and so here: a template from a ConfigMap gets no conditions, and PaddleJobs and
-JAXJobs are unknown; so these must say how they succeed and fail.
+kubeflow/katib v0.19.0, pkg/apis/controller/experiments/v1beta1/{experiment_defaults,constants}.go. What may
+surprise there, and so here: a template from a ConfigMap gets no conditions, and PaddleJobs and JAXJobs are
+unknown; so these must say how they succeed and fail.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""JobSet: several Jobs that begin, fail, start again and succeed as one."""

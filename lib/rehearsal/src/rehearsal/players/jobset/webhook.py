@@ -1,0 +1,163 @@
+"""JobSet's webhooks: what it fills into a JobSet, and what it refuses.
+
+kubernetes-sigs/jobset v0.10.1, pkg/webhooks. Pods are neither changed nor refused here, so jobs that are to
+have a topology of their own do not get it.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator
+
+from rehearsal.network.playing import Answer, Visit
+from rehearsal.players import answers
+from rehearsal.players.jobset import making
+from rehearsal.players.kinds import Object
+
+_REASONS = (
+    "BackoffLimitExceeded",
+    "DeadlineExceeded",
+    "FailedIndexes",
+    "MaxFailedIndexesExceeded",
+    "PodFailurePolicy",
+)
+_RULE_NAME = re.compile(r"[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?")
+_LOOSE = ("annotations", "labels")
+_LOOSE_SPEC = ("nodeSelector", "tolerations", "schedulingGates")
+
+
+def program(visit: Visit) -> Answer | None:
+    """Answer on the webhooks' port."""
+    return answers.serve(
+        visit,
+        9443,
+        answers.CERTIFICATES,
+        {
+            "/mutate-jobset-x-k8s-io-v1alpha2-jobset": answers.mutating(lambda item, _: default(item)),
+            "/validate-jobset-x-k8s-io-v1alpha2-jobset": answers.validating(problems),
+            "/mutate--v1-pod": answers.mutating(lambda pod, _: pod),
+            "/validate--v1-pod": answers.validating(lambda pod, before: []),
+        },
+    )
+
+
+def default(jobset: Object) -> Object:
+    """Fill a JobSet in, and return it."""
+    spec = jobset["spec"]
+    spec["successPolicy"] = spec.get("successPolicy") or {"operator": "All"}
+    spec["startupPolicy"] = spec.get("startupPolicy") or {"startupPolicyOrder": "AnyOrder"}
+    for replicated in spec.get("replicatedJobs") or ():
+        job = replicated["template"]["spec"]
+        job["completionMode"] = job.get("completionMode") or "Indexed"
+        pod = job["template"]["spec"]
+        pod["restartPolicy"] = pod.get("restartPolicy") or "OnFailure"
+    network = spec["network"] = spec.get("network") or {}
+    for field in ("enableDNSHostnames", "publishNotReadyAddresses"):
+        network[field] = True if network.get(field) is None else network[field]
+    for at, rule in enumerate((spec.get("failurePolicy") or {}).get("rules") or ()):
+        rule["name"] = rule.get("name") or f"failurePolicyRule{at}"
+    return jobset
+
+
+def problems(jobset: Object, before: Object | None) -> list[str]:
+    """Return what is wrong with a JobSet."""
+    return list(_created(jobset) if before is None else _changed(jobset, before))
+
+
+def _created(jobset: Object) -> Iterator[str]:
+    spec = jobset["spec"]
+    jobs = spec.get("replicatedJobs") or []
+    if jobs and jobs[0].get("dependsOn") is not None:
+        yield "DependsOn can't be set for the first ReplicatedJob"
+    host = (spec.get("network") or {}).get("subdomain")
+    if host and (problem := answers.name_problem(host)):
+        yield answers.invalid("spec.network.subdomain", host, problem)
+    names: list[str] = []
+    for at, replicated in enumerate(jobs):
+        names.append(replicated["name"])
+        yield from _names(jobset, replicated, at)
+        for each in replicated.get("dependsOn") or ():
+            if each["name"] not in names:
+                yield f"replicatedJob: {replicated['name']} cannot depend on replicatedJob: {each['name']}"
+    for each in (spec.get("successPolicy") or {}).get("targetReplicatedJobs") or ():
+        if each not in names:
+            yield f"invalid replicatedJob name '{each}' does not appear in .spec.ReplicatedJobs"
+    yield from _rules(spec, names)
+    yield from _coordinator(spec)
+
+
+def _names(jobset: Object, replicated: Object, at: int) -> Iterator[str]:
+    path = f"spec.replicatedJobs[{at}]"
+    group = replicated.get("groupName") or "default"
+    if problem := answers.name_problem(group):
+        yield answers.invalid(f"{path}.groupName", group, problem)
+    longest = making.job_name(jobset, replicated, max(making.replicas(replicated) - 1, 0))
+    which = ""
+    if problem := answers.name_problem(longest):
+        which, longer = "job", problem
+    job = replicated["template"]["spec"]
+    if not which and job.get("completionMode") == "Indexed" and job.get("completions"):
+        which, longer = "pod", answers.name_problem(f"{longest}-{job['completions'] - 1}-abcde")
+    if which and longer:
+        if "no more than 63" in longer:
+            longer = (
+                f"JobSet name is too long, {which} names generated for this JobSet will exceed 63 characters"
+            )
+        yield answers.invalid(f"{path}.name", longest, longer)
+
+
+def _rules(spec: Object, names: list[str]) -> Iterator[str]:
+    seen: list[str] = []
+    for rule in (spec.get("failurePolicy") or {}).get("rules") or ():
+        name = rule.get("name", "")
+        if not _RULE_NAME.fullmatch(name) or len(name) > 128:
+            yield f"invalid failure policy rule name '{name}'"
+        if name in seen:
+            yield f"rule names are not unique, rules all have the same name '{name}'"
+        seen.append(name)
+        for each in rule.get("targetReplicatedJobs") or ():
+            if each not in names:
+                where = "does not appear in .spec.ReplicatedJobs"
+                yield f"invalid replicatedJob name '{each}' in failure policy {where}"
+        for each in rule.get("onJobFailureReasons") or ():
+            if each not in _REASONS:
+                known = "is not a recognized job failure reason"
+                yield f"invalid job failure reason '{each}' in failure policy {known}"
+
+
+def _coordinator(spec: Object) -> Iterator[str]:
+    said = spec.get("coordinator")
+    if said is None:
+        return
+    found = [each for each in spec["replicatedJobs"] if each["name"] == said["replicatedJob"]]
+    if not found:
+        yield f"coordinator replicatedJob {said['replicatedJob']} does not exist"
+    elif said.get("jobIndex", 0) >= making.replicas(found[0]):
+        index = said.get("jobIndex", 0)
+        yield f"coordinator job index {index} is invalid for replicatedJob {said['replicatedJob']}"
+
+
+def _changed(jobset: Object, before: Object) -> Iterator[str]:
+    spec, old = jobset["spec"], before["spec"]
+    same = functools.partial(_fixed, loose=bool(spec.get("suspend") or old.get("suspend")))
+    if same(spec.get("replicatedJobs")) != same(old.get("replicatedJobs")):
+        yield answers.invalid("spec.replicatedJobs", spec.get("replicatedJobs"), "field is immutable")
+    if spec.get("managedBy") != old.get("managedBy"):
+        yield answers.invalid("spec.managedBy", spec.get("managedBy"), "field is immutable")
+
+
+def _fixed(jobs: list[Object] | None, *, loose: bool) -> list[Object]:
+    """Return of replicated jobs what must not change."""
+    if not loose:
+        return jobs or []
+    found = []
+    for each in jobs or []:
+        template = each["template"]["spec"]["template"]
+        metadata = {
+            key: value for key, value in (template.get("metadata") or {}).items() if key not in _LOOSE
+        }
+        pod = {key: value for key, value in template["spec"].items() if key not in _LOOSE_SPEC}
+        job = {**each["template"]["spec"], "template": {"metadata": metadata, "spec": pod}}
+        found.append({**each, "template": {**each["template"], "spec": job}})
+    return found

@@ -1,0 +1,1 @@
+"""Trainer v2: a TrainJob and a runtime become a JobSet."""
