@@ -39,6 +39,14 @@ _GROUPS = {
     "ValidatingWebhookConfiguration": ("admissionregistration.k8s.io/v1", "validatingwebhookconfigurations"),
     "PodDefault": ("kubeflow.org/v1alpha1", "poddefaults"),
     "PVCViewer": ("kubeflow.org/v1alpha1", "pvcviewers"),
+    "Job": ("batch/v1", "jobs"),
+    "Experiment": ("kubeflow.org/v1beta1", "experiments"),
+    "Suggestion": ("kubeflow.org/v1beta1", "suggestions"),
+    "Trial": ("kubeflow.org/v1beta1", "trials"),
+    "PyTorchJob": ("kubeflow.org/v1", "pytorchjobs"),
+    "JobSet": ("jobset.x-k8s.io/v1alpha2", "jobsets"),
+    "TrainJob": ("trainer.kubeflow.org/v1alpha1", "trainjobs"),
+    "TrainingRuntime": ("trainer.kubeflow.org/v1alpha1", "trainingruntimes"),
 }
 
 
@@ -193,10 +201,13 @@ class Webhook:
             if endpoint["conditions"]["ready"]
         ]
 
-    def may(self, verbs: list[str]) -> None:
-        """Give the webhook's account rights to PodDefaults, and no others."""
-        rule = {"apiGroups": ["kubeflow.org"], "resources": ["poddefaults"], "verbs": verbs}
-        self.kube.apply("ClusterRole", self.namespace, rules=[rule])
+    def may(self, verbs: list[str], *resources: tuple[str, str]) -> None:
+        """Give the webhook's account rights to resources of groups, PodDefaults if none are said."""
+        rules = [
+            {"apiGroups": [group], "resources": [plural], "verbs": verbs}
+            for group, plural in resources or [("kubeflow.org", "poddefaults")]
+        ]
+        self.kube.apply("ClusterRole", self.namespace, rules=rules)
         subject = {"kind": "ServiceAccount", "name": "webhook", "namespace": self.namespace}
         role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": self.namespace}
         self.kube.apply("ClusterRoleBinding", self.namespace, roleRef=role, subjects=[subject])
@@ -245,6 +256,23 @@ def poddefault_definition() -> Object:
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.poddefault_definition()
+
+
+def open_definition(version: str, kind: str, plural: str) -> Object:
+    """Return a definition of a kind in namespaces, whose spec and status take everything."""
+    group, _, name = version.partition("/")
+    taken = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    schema = {"type": "object", "properties": {"spec": taken, "status": taken}}
+    served = {"name": name, "served": True, "storage": True, "subresources": {"status": {}}}
+    return {
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "group": group,
+            "names": {"kind": kind, "plural": plural},
+            "scope": "Namespaced",
+            "versions": [{**served, "schema": {"openAPIV3Schema": schema}}],
+        },
+    }
 
 
 def define(kube: Kube, definition: Object) -> None:

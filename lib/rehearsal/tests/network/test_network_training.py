@@ -1,0 +1,96 @@
+"""What the webhooks of the training operator, JobSet and Trainer refuse and fill in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from webhook_bench import Webhook, define, denial, eventually, open_definition
+
+CERTIFICATES = "/tmp/k8s-webhook-server/serving-certs"
+VALIDATING = "ValidatingWebhookConfiguration"
+REGISTRY = "example.com/x"
+
+
+def replica(**more: Any) -> dict[str, Any]:
+    return {"template": {"spec": {"containers": [{"name": "pytorch", "image": "train:1"}]}}, **more}
+
+
+def test_the_training_operator_refuses_a_master_that_does_not_say_one(
+    kube, deploy: Callable[..., Webhook], users: str
+):
+    define(kube, open_definition("kubeflow.org/v1", "PyTorchJob", "pytorchjobs"))
+    hook = deploy(f"{REGISTRY}/training-operator:1", 9443, CERTIFICATES, container={"command": ["/manager"]})
+    path, resource = "/validate-kubeflow-org-v1-pytorchjob", ("kubeflow.org", "pytorchjobs")
+    hook.configure(users, path=path, resource=resource, kind=VALIDATING, versions=("v1",))
+
+    def refusal(name: str = "job", **replicas: Any) -> str:
+        spec = {"pytorchReplicaSpecs": replicas}
+        return denial(lambda: kube.create("PyTorchJob", name, users, dry=True, spec=spec))
+
+    eventually(lambda: refusal(Master=replica()))
+    assert refusal(Master=replica(replicas=1), Worker=replica()) == ""
+    words = refusal(Master=replica())
+    assert words.endswith(
+        "denied the request: spec.pytorchReplicaSpecs[Master].replicas: Forbidden: must be 1"
+    )
+    assert "must have at least one container with name pytorch" in refusal(
+        Worker={"template": {"spec": {"containers": [{"name": "main", "image": "train:1"}]}}}
+    )
+    assert 'Unsupported value: "Chief": supported values: "Master", "Worker"' in refusal(Chief=replica())
+    assert "a DNS-1035 label must consist of" in refusal("1job", Master=replica(replicas=1))
+
+
+def test_jobset_fills_in_and_refuses(kube, deploy: Callable[..., Webhook], users: str):
+    define(kube, open_definition("jobset.x-k8s.io/v1alpha2", "JobSet", "jobsets"))
+    hook = deploy(f"{REGISTRY}/jobset:v0.10.1", 9443, CERTIFICATES)
+    resource = ("jobset.x-k8s.io", "jobsets")
+    for verb, kind in (("mutate", "MutatingWebhookConfiguration"), ("validate", VALIDATING)):
+        path = f"/{verb}-jobset-x-k8s-io-v1alpha2-jobset"
+        hook.configure(users, path=path, resource=resource, kind=kind, versions=("v1",))
+
+    def create(**more: Any) -> Any:
+        job = {"spec": {"template": {"spec": {"containers": [{"name": "node", "image": "train:1"}]}}}}
+        spec = {"replicatedJobs": [{"name": "node", "replicas": 1, "template": job}], **more}
+        return kube.create("JobSet", "set", users, dry=True, spec=spec)["spec"]
+
+    said = eventually(lambda: (found := create()).get("successPolicy") and found)
+    assert said["successPolicy"] == {"operator": "All"}
+    assert said["network"] == {"enableDNSHostnames": True, "publishNotReadyAddresses": True}
+    job = said["replicatedJobs"][0]["template"]["spec"]
+    assert (job["completionMode"], job["template"]["spec"]["restartPolicy"]) == ("Indexed", "OnFailure")
+    policy = {"operator": "All", "targetReplicatedJobs": ["other"]}
+    words = eventually(lambda: denial(lambda: create(successPolicy=policy)))
+    assert "invalid replicatedJob name 'other' does not appear in .spec.ReplicatedJobs" in words
+
+
+def test_trainer_refuses_a_job_whose_runtime_is_missing(kube, deploy: Callable[..., Webhook], users: str):
+    version = "trainer.kubeflow.org/v1alpha1"
+    define(kube, open_definition(version, "TrainJob", "trainjobs"))
+    define(kube, open_definition(version, "TrainingRuntime", "trainingruntimes"))
+    hook = deploy(f"{REGISTRY}/trainer-controller-manager:v2.1.0", 9443, CERTIFICATES)
+    hook.may(["get", "list", "watch"], ("trainer.kubeflow.org", "trainingruntimes"))
+    path = "/validate-trainer-kubeflow-org-v1alpha1-trainjob"
+    resource = ("trainer.kubeflow.org", "trainjobs")
+    hook.configure(users, path=path, resource=resource, kind=VALIDATING, versions=("v1",))
+
+    def refusal(name: str = "torch", **spec: Any) -> str:
+        reference = {"apiGroup": "trainer.kubeflow.org", "kind": "TrainingRuntime", "name": name}
+        said = {"runtimeRef": reference, **spec}
+        return denial(lambda: kube.create("TrainJob", "job", users, dry=True, spec=said))
+
+    words = eventually(lambda: refusal())
+    assert "specified trainingRuntime must be created before the TrainJob is created" in words
+    pod = {"containers": [{"name": "node", "image": "torch:1"}]}
+    job = {"name": "node", "template": {"spec": {"template": {"spec": pod}}}}
+    runtime = {"mlPolicy": {"torch": {}}, "template": {"spec": {"replicatedJobs": [job]}}}
+    kube.create("TrainingRuntime", "torch", users, spec=runtime)
+    eventually(lambda: refusal() == "")
+    assert "must not have reserved envs, invalid envs configured: [PET_NNODES]" in refusal(
+        trainer={"env": [{"name": "PET_NNODES", "value": "1"}]}
+    )
+    override = {"targetJobs": [{"name": "node"}], "spec": {"containers": [{"name": "other"}]}}
+    assert "must not have container that doesn't exist in the runtime job node" in refusal(
+        podTemplateOverrides=[override]
+    )
+    assert "must have model-initializer job" in refusal(initializer={"model": {"storageUri": "hf://a/b"}})
