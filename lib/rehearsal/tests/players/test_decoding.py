@@ -24,6 +24,14 @@ def profile(**spec: Any) -> Any:
     return {"metadata": {"name": "p"}, "spec": spec}
 
 
+def experiment(**spec: Any) -> Any:
+    return {"metadata": {"name": "e", "namespace": "x"}, "spec": spec}
+
+
+def training(**replica: Any) -> Any:
+    return {"metadata": {"name": "j", "namespace": "x"}, "spec": {"pytorchReplicaSpecs": {"Master": replica}}}
+
+
 @pytest.mark.parametrize(
     ("kind", "item"),
     [
@@ -64,6 +72,10 @@ def profile(**spec: Any) -> Any:
             {"metadata": {"name": "v"}, "spec": {"pvc": "x", "networking": {"targetPort": 80}}},
         ),
         (kinds.CONFIG_MAP, {"metadata": {"name": "c"}, "data": 1}),
+        (kinds.EXPERIMENT, experiment(maxTrialCount=3, objective={"goal": 1, "more": 1})),
+        (kinds.EXPERIMENT, experiment(trialTemplate={"trialSpec": {"kind": "Job", "spec": 1}})),
+        (kinds.PYTORCH_JOB, training(replicas=1, template={"metadata": {"creationTimestamp": None}})),
+        (kinds.TRAIN_JOB, {"metadata": {"name": "j"}, "spec": {"trainer": {"numProcPerNode": "auto"}}}),
     ],
     ids=str,
 )
@@ -103,6 +115,19 @@ def test_go_reads(kind: Any, item: Any):
             notebook(ports=[{"containerPort": 2**31}]),
             "number 2147483648 into .* of type int32",
         ),
+        (
+            kinds.EXPERIMENT,
+            experiment(maxTrialCount="3"),
+            "x/e: .* string .*spec.maxTrialCount of type int32",
+        ),
+        (kinds.EXPERIMENT, experiment(objective={"goal": "0.9"}), "of type float64"),
+        (
+            kinds.EXPERIMENT,
+            experiment(parameters=[{"feasibleSpace": {"min": 1}}]),
+            "number into .*min of type string",
+        ),
+        (kinds.EXPERIMENT, experiment(trialTemplate={"trialSpec": {"spec": 1}}), "Object 'Kind' is missing"),
+        (kinds.PYTORCH_JOB, training(replicas="1"), "Master.replicas|replicas of type int32"),
         (kinds.NOTEBOOK, notebook(ports=[{"containerPort": 1.5}]), "number 1.5 into .* of type int32"),
         (kinds.NOTEBOOK, notebook(ports={"containerPort": 1}), "object into Go struct field Container.ports"),
         (

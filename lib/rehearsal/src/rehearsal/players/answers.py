@@ -14,8 +14,8 @@ from typing import Any
 
 from rehearsal.network.mounts import Mounts
 from rehearsal.network.playing import Answer, Visit
-from rehearsal.players import jsonpatch, webhook
-from rehearsal.players.kinds import Object
+from rehearsal.players import decoding, jsonpatch, webhook
+from rehearsal.players.kinds import Kind, Object
 
 _DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _DNS_1035_WORDS = (
@@ -45,25 +45,30 @@ def serve(visit: Visit, port: int, folder: str, reviewers: Mapping[str, webhook.
     return webhook.served(mounts, f"{folder}/tls.crt", f"{folder}/tls.key", reviewers)
 
 
-def validating(validate: Validator) -> webhook.Reviewer:
-    """Return what reviews objects by a validator."""
+def validating(validate: Validator, kind: Kind | None = None) -> webhook.Reviewer:
+    """Return what reviews objects by a validator; of a kind, only those that Go can read."""
 
     def review(said: webhook.Review) -> webhook.Review:
         request = said["request"]
         if request["operation"] == "DELETE":
             return _answer(said)
+        try:
+            _decode(kind, request)
+        except Denied as reason:
+            return _denied(said, reason)
         found = validate(request["object"], request.get("oldObject"))
         return _answer(said) if not found else _denied(said, Denied(aggregate(found), 403))
 
     return review
 
 
-def mutating(mutate: Callable[[Object, Object], Object]) -> webhook.Reviewer:
+def mutating(mutate: Callable[[Object, Object], Object], kind: Kind | None = None) -> webhook.Reviewer:
     """Return what reviews objects by a function of a copy and the request; it may raise `Denied`."""
 
     def review(said: webhook.Review) -> webhook.Review:
         before = said["request"]["object"]
         try:
+            _decode(kind, said["request"])
             after = mutate(copy.deepcopy(before), said["request"])
         except Denied as reason:
             return _denied(said, reason)
@@ -73,11 +78,12 @@ def mutating(mutate: Callable[[Object, Object], Object]) -> webhook.Reviewer:
     return review
 
 
-def checking(check: Callable[[Object], None]) -> webhook.Reviewer:
+def checking(check: Callable[[Object], None], kind: Kind | None = None) -> webhook.Reviewer:
     """Return what reviews requests by a function that raises `Denied`."""
 
     def review(said: webhook.Review) -> webhook.Review:
         try:
+            _decode(kind, said["request"])
             check(said["request"])
         except Denied as reason:
             return _denied(said, reason)
@@ -118,6 +124,16 @@ def name_problem(name: str) -> str:
     if len(name) > 63:
         return "must be no more than 63 characters"
     return "" if _DNS_1035.fullmatch(name) else _DNS_1035_WORDS
+
+
+def _decode(kind: Kind | None, request: Object) -> None:
+    """Raise `Denied` if Go cannot read an object of a kind."""
+    if kind is None:
+        return
+    try:
+        decoding.check(kind, request["object"])
+    except decoding.Undecodable as error:
+        raise Denied(str(error)) from None
 
 
 def _answer(said: webhook.Review, **more: Any) -> webhook.Review:

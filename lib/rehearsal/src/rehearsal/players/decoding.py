@@ -5,22 +5,25 @@ does not parse, client-go gives up the list, and the controller sees no object o
 they belong to. So the players' followers check what they list. Fields that Go does not know it leaves out,
 null is nothing, and what is required it does not ask for.
 
-The pieces of Kubernetes come from lightkube's models. The rules are those of encoding/json, and of
-UnmarshalJSON in k8s.io/apimachinery v0.36.3, pkg/api/resource/quantity.go, pkg/util/intstr/intstr.go and
-pkg/apis/meta/v1/time.go. The kinds are those of kubeflow/kubeflow v1.10.0, components/*/api.
+Katib's own definitions take everything, so one experiment that a typed client cannot read stops all of them.
+
+The fields are in `shapes`. The rules are those of encoding/json, and of UnmarshalJSON in k8s.io/apimachinery
+v0.36.3, pkg/api/resource/quantity.go, pkg/util/intstr/intstr.go and pkg/apis/meta/v1/time.go.
 """
 
 from __future__ import annotations
 
 import datetime
+import json
 import re
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from lightkube.core.resource import api_info
-from lightkube.models import core_v1, rbac_v1
+from lightkube.models import core_v1
 
+from rehearsal.players import shapes
 from rehearsal.players.kinds import Kind, Object
 
 _QUANTITY = re.compile(
@@ -45,70 +48,6 @@ _LONG = {
 _AMOUNTS = {"hard", "limits", "overhead", "requests"}
 """Fields of Kubernetes that map resources to quantities; other maps hold text."""
 
-_CONDITIONS = [
-    {"type": "str", "status": "str", "reason": "str", "message": "str", "lastTransitionTime": "Time"}
-]
-_KINDS: Mapping[str, Any] = {
-    "Notebook": {
-        "spec": {"template": {"spec": core_v1.PodSpec}},
-        "status": {
-            "conditions": _CONDITIONS,
-            "readyReplicas": "int32",
-            "containerState": core_v1.ContainerState,
-        },
-    },
-    "Profile": {
-        "spec": {
-            "owner": rbac_v1.Subject,
-            "plugins": [{"kind": "str", "apiVersion": "str"}],
-            "resourceQuotaSpec": core_v1.ResourceQuotaSpec,
-        },
-        "status": {"conditions": [{"type": "str", "status": "str", "message": "str"}]},
-    },
-    "PVCViewer": {
-        "spec": {
-            "pvc": "str",
-            "podSpec": core_v1.PodSpec,
-            "networking": {
-                "targetPort": "IntOrString",
-                "basePrefix": "str",
-                "rewrite": "str",
-                "timeout": "str",
-            },
-            "rwoScheduling": "bool",
-        },
-        "status": {"ready": "bool", "url": "str", "conditions": _CONDITIONS},
-    },
-    "Tensorboard": {
-        "spec": {"logspath": "str"},
-        "status": {
-            "readyReplicas": "int32",
-            "conditions": [{"deploymentState": "str", "lastProbeTime": "Time"}],
-        },
-    },
-    "PodDefault": {
-        "spec": {
-            "selector": "meta_v1.LabelSelector",
-            "desc": "str",
-            "serviceAccountName": "str",
-            "automountServiceAccountToken": "bool",
-            "env": [core_v1.EnvVar],
-            "envFrom": [core_v1.EnvFromSource],
-            "volumes": [core_v1.Volume],
-            "volumeMounts": [core_v1.VolumeMount],
-            "tolerations": [core_v1.Toleration],
-            "imagePullSecrets": [core_v1.LocalObjectReference],
-            "initContainers": [core_v1.Container],
-            "sidecars": [core_v1.Container],
-            "args": ["str"],
-            "command": ["str"],
-            "labels": "dict",
-            "annotations": "dict",
-        }
-    },
-}
-"""Kinds to their fields: names of types, lightkube's models, and lists and structs of such."""
-
 
 class Undecodable(ValueError):
     """A Go program cannot read an object."""
@@ -120,14 +59,14 @@ def check(kind: Kind, item: Object) -> None:
     Raises:
         Undecodable: with the object and what Go says.
     """
-    shape = _KINDS.get(api_info(kind).resource.kind)
+    shape = shapes.KINDS.get(api_info(kind).resource.kind)
     if shape is None:
         return
     try:
         _read(item, shape, api_info(kind).resource.kind, "")
     except Undecodable as error:
         metadata = item["metadata"]
-        name = "/".join(filter(None, (metadata.get("namespace"), metadata["name"])))
+        name = "/".join(filter(None, (metadata.get("namespace"), metadata.get("name"))))
         raise Undecodable(f"{name}: {error}") from None
 
 
@@ -241,7 +180,13 @@ def _map(value: Any, struct: str, field: str) -> None:
             read(each, struct, field)
 
 
+def _unstructured(value: Any, struct: str, field: str) -> None:
+    if not _expect(value, dict, struct, field, "map[string]interface {}").get("kind"):
+        raise Undecodable(f"Object 'Kind' is missing in '{json.dumps(value)}'")
+
+
 _NAMED: Mapping[str, Callable[[Any, str, str], None]] = {
+    "Unstructured": _unstructured,
     "str": _text,
     "bool": _bool,
     "float": _float,

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 
 from rehearsal.network.playing import Answer, Visit
-from rehearsal.players import answers
+from rehearsal.players import answers, kinds
 from rehearsal.players.jobset import making
 from rehearsal.players.kinds import Object
 
@@ -34,8 +34,10 @@ def program(visit: Visit) -> Answer | None:
         9443,
         answers.CERTIFICATES,
         {
-            "/mutate-jobset-x-k8s-io-v1alpha2-jobset": answers.mutating(lambda item, _: default(item)),
-            "/validate-jobset-x-k8s-io-v1alpha2-jobset": answers.validating(problems),
+            "/mutate-jobset-x-k8s-io-v1alpha2-jobset": answers.mutating(
+                lambda item, _: default(item), kinds.JOB_SET
+            ),
+            "/validate-jobset-x-k8s-io-v1alpha2-jobset": answers.validating(problems, kinds.JOB_SET),
             "/mutate--v1-pod": answers.mutating(lambda pod, _: pod),
             "/validate--v1-pod": answers.validating(lambda pod, before: []),
         },

@@ -36,8 +36,10 @@ def program(visit: Visit) -> Answer | None:
         webhooks.init["controller"].get("webhookPort") or 8443,
         _CERTIFICATES,
         {
-            "/mutate-experiment": answers.mutating(lambda item, _: defaulting.default(item)),
-            "/validate-experiment": answers.checking(webhooks.validate),
+            "/mutate-experiment": answers.mutating(
+                lambda item, _: defaulting.default(item), kinds.EXPERIMENT
+            ),
+            "/validate-experiment": answers.checking(webhooks.validate, kinds.EXPERIMENT),
             "/mutate-pod": answers.mutating(webhooks.mutate_pod),
         },
     )

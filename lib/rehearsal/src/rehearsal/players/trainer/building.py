@@ -40,7 +40,10 @@ class Build:
         policy = spec.get("mlPolicy") or {}
         self._nodes = policy.get("numNodes")
         self._has_policy = spec.get("mlPolicy") is not None
-        self._torch, self.mpi = policy.get("torch"), policy.get("mpi")
+        self._torch: Object | None = policy.get("torch")
+        self._mpi: Object = policy.get("mpi") or {}
+        self.uses_mpi = policy.get("mpi") is not None
+        """Whether the nodes reach each other by MPI."""
         self._counts: dict[str, int] = {}
 
     def jobset(self) -> Object:
@@ -54,7 +57,7 @@ class Build:
             self._train(replicated)
         if self._torch is not None:
             self._run_torch()
-        if self.mpi is not None:
+        if self.uses_mpi:
             self._run_mpi()
         metadata = self._owned(self._job["metadata"]["name"])
         said = self._template.get("metadata") or {}
@@ -70,7 +73,7 @@ class Build:
     def hosts(self) -> Object:
         """Return the ConfigMap that names the nodes to MPI; the JobSet must have been built."""
         name = self._job["metadata"]["name"]
-        nodes = [NODE, *([LAUNCHER] if self.mpi.get("runLauncherAsNode") else [])]
+        nodes = [NODE, *([LAUNCHER] if self._mpi.get("runLauncherAsNode") else [])]
         domain = (self._template["spec"].get("network") or {}).get("subdomain") or name
         lines = [
             f"{name}-{each['name']}-0-{index}.{domain} slots={self._slots()}\n"
@@ -112,9 +115,9 @@ class Build:
             if trains and self._has_policy:
                 count = self._nodes or 1
             if asked is not None:
-                if self.mpi is not None and replicated["name"] == NODE:
-                    count = max(asked - 1, 1) if self.mpi.get("runLauncherAsNode") else asked
-                elif self.mpi is None and trains:
+                if self.uses_mpi and replicated["name"] == NODE:
+                    count = max(asked - 1, 1) if self._mpi.get("runLauncherAsNode") else asked
+                elif not self.uses_mpi and trains:
                     count = asked
             self._counts[replicated["name"]] = max(count, 1)
 
@@ -136,7 +139,7 @@ class Build:
         trains = _ancestor(replicated) == TRAINER
         if trains:
             replicated["replicas"] = 1
-        launched = bool((self.mpi or {}).get("runLauncherAsNode")) and replicated["name"] == NODE
+        launched = bool(self._mpi.get("runLauncherAsNode")) and replicated["name"] == NODE
         for container in _containers(replicated, NODE) if trains or launched else ():
             for field in ("image", "command", "args") if trains else ():
                 if self._trainer.get(field) is not None:
@@ -189,7 +192,7 @@ class Build:
             pod["volumes"] = upsert(pod.get("volumes"), [secret, *([hosts] if launches else [])])
             for container in _containers(replicated, NODE):
                 mounts = [
-                    {"name": "mpi-ssh-auth", "mountPath": self.mpi.get("sshAuthMountPath", "/root/.ssh")}
+                    {"name": "mpi-ssh-auth", "mountPath": self._mpi.get("sshAuthMountPath", "/root/.ssh")}
                 ]
                 if launches:
                     mounts.append({"name": "mpi-hostfile", "mountPath": "/etc/mpi"})
@@ -220,7 +223,7 @@ class Build:
         said = self._trainer.get("numProcPerNode")
         if said is not None:
             return int(said)
-        found = self.mpi.get("numProcPerNode") or 1
+        found = self._mpi.get("numProcPerNode") or 1
         return max(found, self._gpus()) if found == 1 else found
 
     def _gpus(self) -> int:

@@ -82,7 +82,7 @@ class _TrainJobs:
         build = Build(job, runtime)
         wanted = build.jobset()
         try:
-            if build.mpi is not None:
+            if build.uses_mpi:
                 self._introduce(build, name)
             if before is None or job["spec"].get("suspend") or before["spec"].get("suspend"):
                 self._api.apply(kinds.JOB_SET, wanted, "trainer")

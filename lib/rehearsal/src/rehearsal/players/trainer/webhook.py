@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rehearsal.network.playing import Answer, Visit
-from rehearsal.players import answers
+from rehearsal.players import answers, kinds
 from rehearsal.players.katib.webhook import found
 from rehearsal.players.kinds import Object
 from rehearsal.players.trainer.building import ANCESTOR, LAUNCHER, NODE
@@ -34,9 +34,9 @@ def program(visit: Visit) -> Answer | None:
     def check_runtime(runtime: Object, before: Object | None) -> list[str]:
         return list(_runtime(runtime)) if before is None else []
 
-    reviewers = {f"{prefix}-trainjob": answers.validating(check)}
+    reviewers = {f"{prefix}-trainjob": answers.validating(check, kinds.TRAIN_JOB)}
     for name in RUNTIMES:
-        reviewers[f"{prefix}-{name.lower()}"] = answers.validating(check_runtime)
+        reviewers[f"{prefix}-{name.lower()}"] = answers.validating(check_runtime, RUNTIMES[name])
     return answers.serve(visit, 9443, answers.CERTIFICATES, reviewers)
 
 

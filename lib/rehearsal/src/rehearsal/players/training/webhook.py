@@ -24,7 +24,9 @@ def program(visit: Visit) -> Answer | None:
     words = [*visit.container.get("command", []), *visit.container.get("args", [])]
     ports = [each.partition("=")[2] for each in words if each.lstrip("-").startswith("webhook-server-port=")]
     reviewers = {
-        f"/validate-kubeflow-org-v1-{name}": answers.validating(functools.partial(_check, FRAMEWORKS[name]))
+        f"/validate-kubeflow-org-v1-{name}": answers.validating(
+            functools.partial(_check, FRAMEWORKS[name]), FRAMEWORKS[name].kind
+        )
         for name in _CHECKED
     }
     return answers.serve(visit, int([9443, *ports][-1]), answers.CERTIFICATES, reviewers)
