@@ -94,6 +94,12 @@ ROLES: dict[str, list[tuple[str, list[str], list[str]]]] = {
             ["get", "patch", "update"],
         ),
     ],
+    "vc-scheduler": [
+        ("", ["nodes", "pods"], READS),
+        ("", ["pods/binding"], ["create"]),
+        ("", ["events"], ["create"]),
+        ("scheduling.volcano.sh", ["podgroups", "podgroups/status"], [*READS, "update"]),
+    ],
     "katib-controller": [
         ("", ["services"], ["create", *READS, "delete"]),
         ("", ["events"], ["create", "patch", "update"]),

@@ -5,7 +5,8 @@ KWOK runs no containers; a Stage selects objects and sets their status. The form
 
 A pod that may end, since its restart policy is not `Always`, succeeds after a second. The annotation `EXIT`
 says it otherwise: `never`, or the exit status of its containers. Where the policy is `OnFailure`, they are
-then started again, and counted. What `sleep`s for days does not end either.
+then started again, and counted. What `sleep`s for days does not end either, nor does
+`sshd`.
 """
 
 from __future__ import annotations
@@ -129,6 +130,7 @@ _SUCCEEDING = [
     *_TO_COMPLETE,
     _missing(_EXIT),
     _is(".spec.containers.[0].args.[0]", "365d", "infinity", negate=True),
+    _is(".spec.containers.[0].command.[0]", "/usr/sbin/sshd", negate=True),
 ]
 
 

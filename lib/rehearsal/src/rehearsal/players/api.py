@@ -12,6 +12,9 @@ from typing import Any
 
 import httpx2
 import lightkube
+from lightkube.models.core_v1 import ObjectReference
+from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.resources.core_v1 import PodBinding
 from lightkube.types import CascadeType, PatchType
 
 from rehearsal.players import kinds
@@ -130,6 +133,13 @@ class Api:
     def apply(self, kind: Kind, item: Object, manager: str) -> Object:
         """Apply an object on the server side as a field manager, by force; return it as it is."""
         return self._client.apply(kind(item), field_manager=manager, force=True)
+
+    def bind(self, pod: Key, node: str) -> None:
+        """Have a pod run on a node."""
+        namespace, name = pod
+        metadata = ObjectMeta(name=name, namespace=namespace)
+        target = ObjectReference(kind="Node", name=node)
+        self._client.create(PodBinding(metadata=metadata, target=target), name)
 
     def delete(self, kind: Kind, key: Key, *, foreground: bool = False) -> None:
         """Delete an object, if there is one; in the foreground if it shall go after what it owns."""

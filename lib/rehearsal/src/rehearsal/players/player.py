@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rehearsal.players import (
     deployments,
     discovery,
+    gang_scheduler,
     identity,
     notebook,
     profile,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from rehearsal.cluster.controlplane import ControlPlane
 
 PROGRAMS: Mapping[str, Callable[[Program], list[Controller]]] = {
+    gang_scheduler.COSCHEDULING: gang_scheduler.controllers,
+    gang_scheduler.VOLCANO: gang_scheduler.controllers,
     jobsets.IMAGE: jobsets.controllers,
     katib.IMAGE: katib.controllers,
     "notebook-controller": notebook.controllers,
