@@ -74,7 +74,8 @@ def test_an_experiment_is_filled_in(kube, hook: Webhook, users: str):
     def create() -> Any:
         return kube.create("Experiment", "tuning", users, dry=True, spec=EXPERIMENT)["spec"]
 
-    said = eventually(lambda: (found := create()).get("parallelTrialCount") and found)
+    eventually(lambda: create().get("parallelTrialCount"))
+    said = create()
     assert (said["parallelTrialCount"], said["resumePolicy"]) == (3, "Never")
     assert said["objective"]["metricStrategies"] == [
         {"name": "score", "value": "max"},
@@ -150,7 +151,8 @@ def test_a_pod_of_a_trial_gets_what_collects_its_metrics(kube, hook: Webhook, us
         spec = {**pod, "containers": [{**pod["containers"][0], **container}]}
         return kube.create("Pod", "tuning-a-x", users, dry=True, metadata=metadata, spec=spec)
 
-    said = eventually(lambda: len((found := create())["spec"]["containers"]) == 2 and found)
+    eventually(lambda: len(create()["spec"]["containers"]) == 2)
+    said = create()
     assert said["metadata"]["labels"]["katib.kubeflow.org/trial"] == "tuning-a"
     assert said["metadata"]["labels"]["katib.kubeflow.org/experiment"] == "tuning"
     main, collector = said["spec"]["containers"]

@@ -251,7 +251,7 @@ def _failure(job: Object) -> Object:
 
 def _counts(replicated: Object, jobs: list[Object]) -> dict[str, int]:
     """Return how many Jobs of a replicated job are in which state."""
-    found = dict.fromkeys(("ready", "succeeded", "failed", "active", "suspended"), 0)
+    found: dict[str, int] = dict.fromkeys(("ready", "succeeded", "failed", "active", "suspended"), 0)
     for each in jobs:
         if each["metadata"]["labels"][making.REPLICATED] != replicated["name"]:
             continue

@@ -63,7 +63,8 @@ def default(jobset: Object) -> Object:
 
 
 def problems(jobset: Object, before: Object | None) -> list[str]:
-    """Return what is wrong with a JobSet."""
+    """Return what is wrong with a JobSet; one whose name is still to be made has none."""
+    jobset = {**jobset, "metadata": {"name": "", **jobset["metadata"]}}
     return list(_created(jobset) if before is None else _changed(jobset, before))
 
 
@@ -95,18 +96,16 @@ def _names(jobset: Object, replicated: Object, at: int) -> Iterator[str]:
     if problem := answers.name_problem(group):
         yield answers.invalid(f"{path}.groupName", group, problem)
     longest = making.job_name(jobset, replicated, max(making.replicas(replicated) - 1, 0))
-    which = ""
-    if problem := answers.name_problem(longest):
-        which, longer = "job", problem
+    which, problem = "job", answers.name_problem(longest)
     job = replicated["template"]["spec"]
-    if not which and job.get("completionMode") == "Indexed" and job.get("completions"):
-        which, longer = "pod", answers.name_problem(f"{longest}-{job['completions'] - 1}-abcde")
-    if which and longer:
-        if "no more than 63" in longer:
-            longer = (
-                f"JobSet name is too long, {which} names generated for this JobSet will exceed 63 characters"
-            )
-        yield answers.invalid(f"{path}.name", longest, longer)
+    if not problem and job.get("completionMode") == "Indexed" and job.get("completions"):
+        which, problem = "pod", answers.name_problem(f"{longest}-{job['completions'] - 1}-abcde")
+    if "no more than 63" in problem:
+        problem = (
+            f"JobSet name is too long, {which} names generated for this JobSet will exceed 63 characters"
+        )
+    if problem:
+        yield answers.invalid(f"{path}.name", longest, problem)
 
 
 def _rules(spec: Object, names: list[str]) -> Iterator[str]:

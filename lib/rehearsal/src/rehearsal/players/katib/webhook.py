@@ -74,7 +74,8 @@ class _Webhooks:
         if problems := [*validator.problems(item, before)]:
             raise Denied(answers.aggregate(problems))
         if item["spec"].get("resumePolicy") == "FromVolume" and before is None:
-            volume = composing.volume_name(item)
+            named = {**item, "metadata": {"name": "", "namespace": namespace, **item["metadata"]}}
+            volume = composing.volume_name(named)
             if self._get(kinds.VOLUME, ("", volume)) is not None:
                 where = f"Cannot create the Experiment: {name} in namespace: {namespace}"
                 raise Denied(f"{where}, PV: {volume} is not deleted")

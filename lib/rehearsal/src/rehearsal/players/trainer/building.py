@@ -126,7 +126,7 @@ class Build:
         if which is None:
             return
         replicated["replicas"] = 1
-        said = (self._job["spec"].get("initializer") or {}).get(which)
+        said: Object = (self._job["spec"].get("initializer") or {}).get(which) or {}
         for container in _containers(replicated, _ancestor(replicated)) if said else ():
             new = [{"name": "STORAGE_URI", "value": said["storageUri"]}] if said.get("storageUri") else []
             container["env"] = upsert(container.get("env"), [*new, *(said.get("env") or ())])
