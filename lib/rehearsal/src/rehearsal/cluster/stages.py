@@ -5,8 +5,7 @@ KWOK runs no containers; a Stage selects objects and sets their status. The form
 
 A pod that may end, since its restart policy is not `Always`, succeeds after a second. The annotation `EXIT`
 says it otherwise: `never`, or the exit status of its containers. Where the policy is `OnFailure`, they are
-then started again, and counted. What `sleep`s for days does not end either, nor does
-`sshd`.
+then started again, and counted. What sleeps for days does not end, nor does sshd.
 """
 
 from __future__ import annotations
