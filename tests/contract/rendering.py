@@ -7,12 +7,14 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from bench import CHARMS, NEIGHBOURS, SECRETS
 from charm_harness import Harness, charm_type, unwatched
 from ops import testing
 
 from kubeflow_charm import config
+from kubeflow_charm.cluster.executor import Cluster
 from kubeflow_charm.cluster.ownership import ApplySet
 from kubeflow_charm.cluster.resources import Manifest
 
@@ -75,6 +77,14 @@ class Related(Harness):
                         )
                     )
         return relations
+
+    def render(
+        self, config: dict[str, Any] | None = None, model: str = "mlops", **said: Any
+    ) -> dict[str, Manifest]:
+        """Return what the charm wants there to be, in a cluster without any CustomResourceDefinition."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Cluster, "definitions", lambda _: set())
+            return super().render(config, model, **said)
 
     def state(self, model: str, config: dict[str, Any] | None = None, **options: Any) -> testing.State:
         """Return the state before a hook that asks no cluster for anything."""

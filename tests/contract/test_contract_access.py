@@ -81,7 +81,17 @@ TABLE = {
     "pod workflow-controller:9090": (NOBODY, PLATFORM),
     "pod workflow-controller:6060": (NOBODY, PLATFORM),
     "pod workflow-controller:*": (NOBODY, PLATFORM),
+    "katib-ui:80": (GATEWAY, PLATFORM),
+    "pod katib-ui:*": (GATEWAY, PLATFORM),
+    # Metrics collectors and early stopping services of trials report here. The pod has no sidecar, as upstream's.
+    "katib-db-manager:6789": (EVERYBODY, WITH_PROFILES),
+    "pod katib-db-manager:*": (EVERYBODY, WITH_PROFILES),
+    # No sidecar either; its webhooks are below.
+    "katib-controller:8080": (EVERYBODY, PLATFORM),
+    "katib-controller:18080": (EVERYBODY, PLATFORM),
+    "pod katib-controller:*": (EVERYBODY, PLATFORM),
     # Webhooks: the network has no name for the API server.
+    "katib-controller:443": (EVERYBODY, EVERYBODY),
     "cache-server:443": (EVERYBODY, EVERYBODY),
     "pod cache-server:*": (NOBODY, PLATFORM),
     # These pods have no sidecar; the metrics of two of them ask for a token by themselves.
@@ -166,7 +176,7 @@ def test_the_mesh_alone_keeps_forged_users_from_all_who_believe_the_header(make:
     believing = [
         d for d in platform.objects if d["kind"] == "Deployment" and "kubeflow-userid" in json.dumps(d)
     ]
-    assert len(believing) >= 7
+    assert len(believing) >= 8
     for workload in believing:
         pod = pod_of(workload)
         assert pod.sidecar, workload["metadata"]["name"]
@@ -298,8 +308,12 @@ def test_webhooks_about_pods_are_called_for_profiles_or_for_pods_of_jobsets_only
                 if webhook.get("objectSelector") == {"matchExpressions": of_jobsets}:
                     continue
                 selector = webhook["namespaceSelector"]["matchLabels"]
+                # Trials may be in other namespaces as well, by upstream's own label, which profiles have.
+                if webhook["name"] == "mutator.pod.katib.kubeflow.org":
+                    assert selector == {"katib.kubeflow.org/metrics-collector-injection": "enabled"}
+                    continue
                 assert selector == {"app.kubernetes.io/part-of": "kubeflow-profile"}, webhook["name"]
-    assert found == 4
+    assert found == 5
 
 
 ADDED = {
@@ -320,6 +334,7 @@ ADDED = {
         "kubeflow-notebooks-default",
         "kubeflow-pipelines-default",
         "ml-pipeline-ui",
+        "katib-ui",
     ],
 )
 def test_the_table_notices_a_rule_that_somebody_adds(make: Make, name: str, rule: Manifest) -> None:

@@ -42,10 +42,11 @@ def test_everything_there_is_active_and_a_settled_hook_only_lists(bench: Bench) 
     requests = bench.hook()
     assert bench.status[0] == "active"
     assert {request.verb for request in requests} == {"list"}
-    listed = [(request.group, request.resource) for request in requests]
+    # Those of ours, which a label selects, and those of others.
+    listed = [(request.group, request.resource, "labelSelector" in request.path) for request in requests]
     assert len(listed) == len(set(listed))
     kinds = {(item["apiVersion"], item["kind"]) for item in bench.objects()}
-    # More is what a charm looks at that is not its own: nodes, namespaces of profiles, another Argo's Lease.
+    # More is what a charm looks at that is not its own: nodes, namespaces of profiles, another Argo's Lease, types.
     assert len(kinds) <= len(listed) <= len(kinds) + 3
     assert len({request.connection for request in requests}) == 1
 
@@ -228,6 +229,12 @@ def _is_definition(item: dict[str, Any]) -> bool:
 
 
 _RULED: dict[str, Any] = {
+    "Experiment": {
+        "objective": {},
+        "algorithm": {},
+        "parameters": [{"name": "lr"}],
+        "trialTemplate": {"configMap": {}},
+    },
     "Notebook": {"template": {"spec": {"containers": [{"name": "somebodys", "image": "busybox"}]}}},
     "PVCViewer": {"pvc": "data"},
     "Tensorboard": {"logspath": "pvc://data/logs"},

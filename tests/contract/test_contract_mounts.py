@@ -32,6 +32,7 @@ def test_a_pod_that_mounts_a_single_file_says_which(objects: list[Manifest]) -> 
     for workload in mounting:
         assert workload["spec"]["template"]["metadata"]["annotations"]["kubeflow.org/settings"]
     assert [item["metadata"]["name"] for item in mounting] == [
+        "katib-controller",
         "jupyter-web-app-deployment",
         "volumes-web-app-deployment",
     ]

@@ -23,7 +23,6 @@ from kubeflow_charm.relations import (
     gateway_info,
     k8s_service,
     kubernetes_manifest,
-    mysql_client,
     object_storage,
     s3,
 )
@@ -42,7 +41,7 @@ class Pipelines(ComponentCharm[Facts]):
     def __init__(self, framework: ops.Framework):
         super().__init__(framework)
         self.gateway = gateway_info.Requires(self, "gateway-info")
-        self.database = mysql_client.Requires(self, "relational-db", database=databases.NAME)
+        self.database = databases.endpoint(self)
         self.minio = object_storage.Requires(self, "object-storage")
         self.s3 = s3.Requires(self, "s3-credentials")
         self.dashboard = dashboard_links.Requires(self, "dashboard-links")
@@ -61,7 +60,7 @@ class Pipelines(ComponentCharm[Facts]):
         config, gateway, database, store, images = gather(
             self.read_config,
             self.gateway.get,
-            lambda: databases.related(self.database),
+            self.database.get,
             lambda: object_stores.chosen(self.app.name, self.minio, self.s3, self.read_config()),
             lambda: self.images,
         )

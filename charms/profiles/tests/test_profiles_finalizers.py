@@ -15,6 +15,7 @@ from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import Pod
 from lightkube.types import PatchType
 
+from kubeflow_charm.cluster import finalizers as releasing
 from kubeflow_charm.cluster.executor import Cluster
 from rehearsal import documents
 from rehearsal.patience import PATIENCE
@@ -67,7 +68,7 @@ def test_it_stays_while_the_controller_runs(
     finalizers: Any, own: Cluster, held: Any, client: lightkube.Client, model: str, monkeypatch: Any
 ) -> None:
     """It would be put on again."""
-    monkeypatch.setattr(finalizers, "WITHIN", PATIENCE)
+    monkeypatch.setattr(releasing, "WITHIN", PATIENCE)
     looked = threading.Event()
     pods = own.pods
 

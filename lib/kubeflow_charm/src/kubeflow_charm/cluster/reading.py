@@ -17,6 +17,7 @@ Labels = Mapping[str, str | None]
 """A label selector; None stands for any value of the label."""
 
 _NAMESPACE = next(kind for kind in KINDS if kind.group_kind == "Namespace")
+_DEFINITION = next(kind for kind in KINDS if kind.group_kind.startswith("CustomResourceDefinition"))
 _POD = Kind("v1", "Pod", "pods", WORKLOAD)
 _NODE = Kind("v1", "Node", "nodes", WORKLOAD, namespaced=False)
 
@@ -126,6 +127,10 @@ class Reader:
         """Return one complete object of a kind without namespaces."""
         with errors.explained(f"{kind.kind} {name}", self.application):
             return {**self.client.get(kind.resource, name), "apiVersion": kind.api_version, "kind": kind.kind}
+
+    def definitions(self) -> set[str]:
+        """Return the names of all CustomResourceDefinitions, such as `notebooks.kubeflow.org`."""
+        return {item["metadata"]["name"] for item in self.of_kind(_DEFINITION, "", None, whole=False)}
 
     def named(self, kind: Kind, name: str, *, everywhere: bool = False) -> list[Manifest]:
         """Return the objects with one name, in our namespace or in all namespaces."""

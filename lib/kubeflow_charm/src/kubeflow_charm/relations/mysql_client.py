@@ -19,6 +19,8 @@ from kubeflow_charm.relations import authorities, secrets
 from kubeflow_charm.relations.endpoint import Reader
 
 _ENDPOINT = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[1-9][0-9]{0,4})")
+_PLAIN = re.compile(r"[A-Za-z0-9_$]{1,64}")
+"""A name without quotes in MySQL (https://dev.mysql.com/doc/refman/8.0/en/identifiers.html)."""
 _TRUE = ("true", "yes", "on", "1", "enabled")
 
 
@@ -59,12 +61,14 @@ class Requires(Reader[Database]):
         charm: the charm that declares the endpoint.
         name: the endpoint's name.
         database: the database's name. The provider uses the first name that we write.
+        plain: whether the program writes the name without quotes, so that it may not need any.
     """
 
     hint = "mysql-k8s"
 
-    def __init__(self, charm: ops.CharmBase, name: str, *, database: str):
+    def __init__(self, charm: ops.CharmBase, name: str, *, database: str, plain: bool = False):
         super().__init__(charm, name)
+        self._plain = plain
         self._request = {
             "database": database,
             "requested-secrets": json.dumps(["username", "password", "tls", "tls-ca", "uris"]),
@@ -93,10 +97,13 @@ class Requires(Reader[Database]):
             raise self.garbage(relation, "tls-ca: no certificate")
         if not (user.get("username") and user.get("password")):
             raise self.garbage(relation, "secret-user: no username and password")
+        database = data.get("database") or self._request["database"]
+        if self._plain and not _PLAIN.fullmatch(database):
+            raise self.garbage(relation, f"database: {database!r} needs quotes")
         return Database(
             host=host,
             port=port,
-            name=data.get("database") or self._request["database"],
+            name=database,
             username=user["username"],
             password=user["password"],
             tls=tls.get("tls", "").lower() in _TRUE,

@@ -52,10 +52,10 @@ def digest(item: Item, matters: str, manager: str) -> Digest:
 
     Args:
         item: the object.
-        matters: a name in `STATES`, or `APPLIED`.
+        matters: a name in `STATES`, `APPLIED` or `PRESENCE`.
         manager: our field manager.
     """
-    state = b"" if matters == APPLIED else STATES[matters](item)
+    state = _BARE[matters] if matters in _BARE else STATES[matters](item)
     for entry in item["metadata"].get("managedFields") or []:
         ours = entry.get("manager") == manager and entry.get("operation") == "Apply"
         if ours and not entry.get("subresource"):
@@ -124,6 +124,10 @@ STATES: dict[str, Callable[[Item], bytes]] = {
 where pods can run."""
 APPLIED = "applied"
 """Nothing but our own fields matters."""
+PRESENCE = "presence"
+"""It matters that the object is there, and nothing else."""
+_BARE = {APPLIED: b"", PRESENCE: b"there"}
+"""What needs no more than an object's metadata, to its state."""
 
 
 def place(item: Item) -> str:

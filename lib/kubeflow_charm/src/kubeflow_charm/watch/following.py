@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kubeflow_charm.watch.apiserver import ApiServer, Refused
-from kubeflow_charm.watch.digests import STATES, Digest, Item, digest, is_news, place
+from kubeflow_charm.watch.digests import APPLIED, STATES, Digest, Item, digest, is_news, place
 from kubeflow_charm.watch.pacing import Pacing
 
 logger = logging.getLogger("watcher")
@@ -159,7 +159,7 @@ class Follower:
                 self._look(item)
                 digests[place(item)] = self._digest(item)
             version = page["metadata"]["resourceVersion"]
-        self._changes.listed(self._name, digests, first_is_news=not self._metadata_only)
+        self._changes.listed(self._name, digests, first_is_news=self._kind["matters"] != APPLIED)
         self._version = version
 
     def _watch(self) -> None:

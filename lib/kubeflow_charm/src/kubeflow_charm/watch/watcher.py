@@ -54,8 +54,8 @@ class Followed:
         labels: the labels that select them; a value of None asks for the label only.
         fields: the fields that select them.
         namespaced: whether they are looked for in the namespace.
-        matters: which changes do, by a name in `digests.STATES`; or `digests.APPLIED` for what others do
-            to our fields.
+        matters: which changes do, by a name in `digests.STATES`; `digests.APPLIED` for what others do to
+            our fields; `PRESENCE` for objects that come and go.
     """
 
     api_version: str
@@ -72,10 +72,12 @@ class Followed:
         Raises:
             ValueError: for a name that is none: a bug of the charm.
         """
-        if self.matters not in (*digests.STATES, digests.APPLIED):
-            raise ValueError(f"{self.matters} is not in {[*digests.STATES, digests.APPLIED]}")
+        known = (*digests.STATES, digests.APPLIED, digests.PRESENCE)
+        if self.matters not in known:
+            raise ValueError(f"{self.matters} is not in {[*known]}")
 
 
+PRESENCE = digests.PRESENCE
 NODES = Followed("v1", "Node", "nodes", matters="placement")
 """For a charm that reads the cluster's GPUs."""
 

@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+"""Katib: experiments that look for the best parameters of a training."""
+
+import dataclasses
+
+import database_name
+import ops
+import pull_secrets
+import trial_kinds
+from custom_resources import definitions
+from katib_options import KatibOptions
+from katib_settings import Settings
+
+from kubeflow_charm import ComponentCharm, Manifest, gather
+from kubeflow_charm.cluster import finalizers
+from kubeflow_charm.cluster.resources import WORKLOAD, Kind
+from kubeflow_charm.gpu.pools import Gpus
+from kubeflow_charm.images import Images
+from kubeflow_charm.relations import dashboard_links, gateway_info, kubernetes_manifest, mysql_client
+from kubeflow_charm.watch import watcher
+from kubeflow_charm.webhooks.certificates import webhook_certificate
+
+WEBHOOK = "katib-controller"
+"""The Service of the webhooks."""
+
+LINKS = [
+    dashboard_links.Link(text="Katib Experiments", link="/katib/", location="menu", icon="kubeflow:katib"),
+    dashboard_links.Link(
+        text="Katib Documentation",
+        link="https://www.kubeflow.org/docs/components/katib/",
+        location="documentation",
+        desc="Tune the parameters of a training",
+    ),
+]
+"""The first is upstream's (kubeflow/manifests 26.03,
+applications/centraldashboard/upstream/base/configmap.yaml).
+Charmhub's katib-ui has both."""
+
+FINALIZERS = [
+    finalizers.Held(Kind("kubeflow.org/v1beta1", "Trial", "trials", WORKLOAD), "clean-metrics-in-db"),
+    finalizers.Held(
+        Kind("kubeflow.org/v1beta1", "Experiment", "experiments", WORKLOAD), "update-prometheus-metrics"
+    ),
+]
+"""What the controller holds (kubeflow/katib v0.19.0, pkg/controller.v1beta1/{trial,experiment}/*_util.go)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What a hook of Katib knows."""
+
+    config: KatibOptions
+    gateway: gateway_info.Gateway
+    database: mysql_client.Database
+    images: Images
+    settings: Settings
+    gpus: Gpus
+    kinds: list[str]
+    """The kinds of trials that exist."""
+
+
+class Katib(ComponentCharm[Facts]):
+    """Run the controller, the database manager and the web app."""
+
+    config_type = KatibOptions
+
+    def __init__(self, framework: ops.Framework):
+        super().__init__(framework)
+        self.gateway = gateway_info.Requires(self, "gateway-info")
+        self.database = mysql_client.Requires(self, "relational-db", database="katib", plain=True)
+        self.dashboard = dashboard_links.Requires(self, "dashboard-links")
+        self.pod_defaults = kubernetes_manifest.Requires(self, "pod-defaults")
+        open_image = f"juju attach-resource {self.app.name} suggestion-hyperopt=<image>"
+        self.secrets = kubernetes_manifest.SecretRequires(self, "secrets", smaller=open_image)
+
+    def gather(self) -> Facts:
+        """Read the options, the relations, the cluster's GPUs and its kinds."""
+        config, gateway, database, images = gather(
+            self.read_config, self.gateway.get, self.database.get, lambda: self.images
+        )
+        settings = Settings(config, images.references)
+        kinds = trial_kinds.existing(trial_kinds.every(config.trial_resources), self.cluster)
+        return Facts(config, gateway, database, images, settings, config.gpus(self.cluster.nodes), kinds)
+
+    def manifests(self, facts: Facts) -> list[Manifest]:
+        """Return the objects of Katib's programs."""
+        config = facts.config
+        rendered = self.render(
+            config=config,
+            gateway=facts.gateway,
+            gateway_namespace=config.gateway_namespace(facts.gateway),
+            database=facts.database,
+            database_name=database_name.with_parameters(facts.database),
+            controller=config.katib_config.init.controller,
+            controller_settings=facts.settings.controller,
+            katib_config=facts.settings.text,
+            trial_templates=facts.settings.templates,
+            trial_rights=trial_kinds.rights(trial_kinds.every(config.trial_resources)),
+            existing_kinds=facts.kinds,
+            certificate=webhook_certificate(
+                self, WEBHOOK, self.namespace, cluster_domain=config.cluster_domain
+            ),
+        )
+        return [*definitions(), *rendered]
+
+    def publish(self, facts: Facts) -> str:
+        """Send menu entries to the dashboard, and what pods of profiles pull images with."""
+        self.dashboard.send(LINKS)
+        references = [*facts.settings.images(), *facts.settings.trial_images()]
+        self.pod_defaults.send(pull_secrets.pod_defaults(self.app.name, facts.images, references))
+        self.secrets.send(pull_secrets.secrets(self.app.name, facts.images, references))
+        missing = trial_kinds.missing(facts.config.trial_resources, facts.kinds)
+        return "; ".join(filter(None, (missing, facts.gpus.summary)))
+
+    def disconnect(self, relation: ops.Relation) -> None:
+        """Remove the secret for a dispatcher whose relation breaks."""
+        self.secrets.disconnect(relation)
+
+    def after_removal(self) -> None:
+        """Remove the controller's finalizers, so that experiments and trials can be deleted without it."""
+        finalizers.release(self.cluster, self.app.name, FINALIZERS)
+
+    def followed(self) -> tuple[watcher.Followed, ...]:
+        """Run a hook when nodes change, and when kinds come or go."""
+        return (watcher.NODES, trial_kinds.DEFINITIONS)
+
+    def user_images(self) -> list[str]:
+        """Return the images of suggestions and of what runs beside trials, and those of trial templates."""
+        settings = Settings(self.read_config(), self.images.references)
+        return [*settings.images(), *settings.trial_images()]
+
+
+if __name__ == "__main__":  # pragma: no cover
+    ops.main(Katib)
