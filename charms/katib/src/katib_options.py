@@ -1,8 +1,8 @@
 """The options; `charmcraft.yaml` describes each.
 
 `katib-config` has the structure of Katib's own configuration, with every field that Katib reads
-(kubeflow/katib v0.19.0, pkg/apis/config/v1beta1/types.go). Left out are `certGenerator`, whose task is the charm's, and
-`init.controller.trialResources`, which is the option `trial-resources`.
+(kubeflow/katib v0.19.0, pkg/apis/config/v1beta1/types.go). Left out are `certGenerator`, whose task is the
+charm's, and `init.controller.trialResources`, which is the option `trial-resources`.
 """
 
 from __future__ import annotations
