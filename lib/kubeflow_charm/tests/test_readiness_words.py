@@ -21,6 +21,12 @@ STACK = "goroutine 1 [running]:\ngithub.com/golang/glog.Fatalf(...)\n\t/go/pkg/m
             "E1124 13:01:02.1 1 a.go:1] first\nF1124 13:01:03.1 1 a.go:2] Error 1045: Access denied\n",
             "Error 1045: Access denied",
         ),
+        (
+            "E1129 14:01:02.1 1 connection.go:36] Ping to Katib db failed: Error 1045: Access denied\n"
+            "F1129 14:01:03.1 1 main.go:112] DB open failed: Timeout waiting for DB conn successfully opened.\n",
+            "Ping to Katib db failed: Error 1045: Access denied",
+        ),
+        ("F1129 14:01:03.1 1 main.go:112] Timeout waiting.\n", "Timeout waiting."),
     ],
 )
 def test_the_last_error_is_found_in_the_end_of_a_log(log, said):

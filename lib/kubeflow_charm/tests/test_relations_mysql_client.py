@@ -51,6 +51,16 @@ def test_the_answer_of_mysql_k8s_is_read(ask):
     )
 
 
+@pytest.mark.parametrize("name", ["ka`tib", "a b", "a?b=c", "a/b", "x" * 65])
+def test_a_name_that_needs_quotes_is_refused_for_a_program_that_writes_none(ask, name):
+    plain = functools.partial(Requires, plain=True)
+    answer = {"mysql-k8s": ANSWER | {"database": name}}
+    asked = ask(plain, lambda end: end.get(), answer, secrets=[granted(**USER)])
+    (problem,) = asked.problems
+    assert "needs quotes" in str(problem)
+    assert read(ask, ANSWER | {"database": name}).value.name == name
+
+
 @pytest.mark.parametrize("tls", ["True", "true", "yes"])
 def test_tls_and_its_authority_come_in_a_secret_of_their_own(ask, tls):
     secrets = granted(**USER), granted("tls", tls=tls, **{"tls-ca": PEM})

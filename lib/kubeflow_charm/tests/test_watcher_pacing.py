@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kubeflow_charm.watch.digests import digest, is_news, node_digest, status_digest
+from kubeflow_charm.watch.digests import PRESENCE, digest, is_news, node_digest, status_digest
 from kubeflow_charm.watch.pacing import BURST, QUIET, SLOWEST, SPACING, WIDEST, Pacing
 from kubeflow_charm.watch.watcher import Followed
 
@@ -292,6 +292,14 @@ def test_of_our_workloads_counts_the_status_too():
     assert news(before, before | {"status": {"readyReplicas": 1}}, "status")
     assert not news(before, applied("2", b={}) | {"status": {"readyReplicas": 0}}, "status")
     assert news(None, before, "status")
+
+
+def test_of_what_is_only_there_it_is_news_that_it_comes_and_goes():
+    item = {"metadata": {"name": "notebooks.kubeflow.org", "labels": {"a": "b"}}}
+    changed = {"metadata": {"name": "notebooks.kubeflow.org"}}
+    assert news(None, item, PRESENCE)
+    assert news(item, None, PRESENCE)
+    assert not news(item, changed, PRESENCE)
 
 
 @pytest.mark.parametrize("status", [None, {}, {"conditions": None, "containerStatuses": None}])

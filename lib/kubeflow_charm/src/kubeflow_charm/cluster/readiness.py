@@ -103,15 +103,20 @@ def _container_reason(container: dict[str, Any]) -> str:
 _SEVERE = re.compile(r"^[EF]\d{4} [\d:.]+\s+\d+ [^\]]*\] (.*)")
 """An error line of klog or glog: severity and day, time, thread, place, and the message."""
 
+_GAVE_UP = re.compile(r"\btime(?:d )?out\b", re.IGNORECASE)
+"""A program that gave up waiting, which is no cause."""
+
 
 def last_words(message: str) -> str:
     """Return why a container ended, from the end of its log (`terminationMessagePolicy` copies it).
 
     This is the last error in the format of Kubernetes' own programs, even if a stack follows; otherwise it
-    is the last line.
+    is the last line. If the last error is only that the program gave up waiting, it is the error before.
     """
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     severe = [found[1] for line in lines if (found := _SEVERE.match(line))]
+    if len(severe) > 1 and _GAVE_UP.search(severe[-1]):
+        return severe[-2]
     return (severe or lines or [""])[-1]
 
 
