@@ -5,17 +5,16 @@ import dataclasses
 
 import database_name
 import ops
-import pull_secrets
 import trial_kinds
-from custom_resources import definitions
+import trial_pods
 from katib_options import KatibOptions
 from katib_settings import Settings
 
 from kubeflow_charm import ComponentCharm, Manifest, gather
 from kubeflow_charm.cluster import finalizers
 from kubeflow_charm.cluster.resources import WORKLOAD, Kind
+from kubeflow_charm.gpu import admission
 from kubeflow_charm.gpu.pools import Gpus
-from kubeflow_charm.images import Images
 from kubeflow_charm.relations import dashboard_links, gateway_info, kubernetes_manifest, mysql_client
 from kubeflow_charm.watch import watcher
 from kubeflow_charm.webhooks.certificates import webhook_certificate
@@ -52,11 +51,14 @@ class Facts:
     config: KatibOptions
     gateway: gateway_info.Gateway
     database: mysql_client.Database
-    images: Images
     settings: Settings
     gpus: Gpus
     kinds: list[str]
     """The kinds of trials that exist."""
+    pull_secret: Manifest | None
+    """What pods of suggestions and trials pull images with; None where no registry asks."""
+    policies: list[Manifest]
+    """What the API server does to these pods."""
 
 
 class Katib(ComponentCharm[Facts]):
@@ -69,7 +71,6 @@ class Katib(ComponentCharm[Facts]):
         self.gateway = gateway_info.Requires(self, "gateway-info")
         self.database = mysql_client.Requires(self, "relational-db", database="katib", plain=True)
         self.dashboard = dashboard_links.Requires(self, "dashboard-links")
-        self.pod_defaults = kubernetes_manifest.Requires(self, "pod-defaults")
         open_image = f"juju attach-resource {self.app.name} suggestion-hyperopt=<image>"
         self.secrets = kubernetes_manifest.SecretRequires(self, "secrets", smaller=open_image)
 
@@ -80,7 +81,12 @@ class Katib(ComponentCharm[Facts]):
         )
         settings = Settings(config, images.references)
         kinds = trial_kinds.existing(trial_kinds.every(config.trial_resources), self.cluster)
-        return Facts(config, gateway, database, images, settings, config.gpus(self.cluster.nodes), kinds)
+        gpus = config.gpus(self.cluster.nodes)
+        secret = images.profile_pull_secret(self.app.name, settings.images())
+        served = bool(gpus.pools or secret) and self.cluster.serves(admission.POLICY)
+        policies = trial_pods.placing(gpus, served=served)
+        policies += trial_pods.pulling(self.app.name) if served and secret else []
+        return Facts(config, gateway, database, settings, gpus, kinds, secret, policies)
 
     def manifests(self, facts: Facts) -> list[Manifest]:
         """Return the objects of Katib's programs."""
@@ -101,14 +107,14 @@ class Katib(ComponentCharm[Facts]):
                 self, WEBHOOK, self.namespace, cluster_domain=config.cluster_domain
             ),
         )
-        return [*definitions(), *rendered]
+        from custom_resources import definitions  # a hook that stops before, and an action, need no models
+
+        return [*definitions(), *rendered, *facts.policies]
 
     def publish(self, facts: Facts) -> str:
-        """Send menu entries to the dashboard, and what pods of profiles pull images with."""
+        """Send menu entries to the dashboard, and to profiles what pods pull images with."""
         self.dashboard.send(LINKS)
-        references = [*facts.settings.images(), *facts.settings.trial_images()]
-        self.pod_defaults.send(pull_secrets.pod_defaults(self.app.name, facts.images, references))
-        self.secrets.send(pull_secrets.secrets(self.app.name, facts.images, references))
+        self.secrets.send([facts.pull_secret] if facts.pull_secret else [])
         missing = trial_kinds.missing(facts.config.trial_resources, facts.kinds)
         return "; ".join(filter(None, (missing, facts.gpus.summary)))
 
@@ -125,9 +131,9 @@ class Katib(ComponentCharm[Facts]):
         return (watcher.NODES, trial_kinds.DEFINITIONS)
 
     def user_images(self) -> list[str]:
-        """Return the images of suggestions and of what runs beside trials, and those of trial templates."""
+        """Return the images of suggestions, of what runs beside trials, and of trial templates."""
         settings = Settings(self.read_config(), self.images.references)
-        return [*settings.images(), *settings.trial_images()]
+        return settings.images()
 
 
 if __name__ == "__main__":  # pragma: no cover

@@ -79,14 +79,10 @@ class Settings:
         return trial_templates.every(images, self.options.trial_templates)
 
     def images(self) -> list[str]:
-        """Return the images of suggestions and of what runs beside trials, each once."""
-        runtime = self.runtime
-        entries = [entry for part in runtime.values() for entry in part]
-        return list(dict.fromkeys(entry["image"] for entry in entries))
-
-    def trial_images(self) -> list[str]:
-        """Return the images of upstream's trial templates."""
-        return [self._image(each.resource, each.custom) for each in trial_templates.DEFAULTS.values()]
+        """Return the images of suggestions, of what runs beside trials, and of trial templates, each once."""
+        found = [entry["image"] for part in self.runtime.values() for entry in part]
+        templates = trial_templates.DEFAULTS.values()
+        return list(dict.fromkeys([*found, *(self._image(each.resource, each.custom) for each in templates)]))
 
     def _merged(
         self, key: str, defaults: Mapping[str, katib_defaults.Default], given: Iterable[dict[str, Any]]

@@ -49,7 +49,7 @@ class Katib(Harness):
         if database is not None:
             relations.append(("relational-db", "mysql-k8s", {"secret-user": "secret:user"} | database))
         if dispatcher:
-            relations += [(name, "resource-dispatcher", {}) for name in ("secrets", "pod-defaults")]
+            relations.append(("secrets", "resource-dispatcher", {}))
         if dashboard:
             relations.append(("dashboard-links", "kubeflow-dashboard", {}))
         return [

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ops import testing
+
+from kubeflow_charm.cluster.executor import Cluster
+from rehearsal.cluster import nodes
 
 pytestmark = pytest.mark.usefixtures("offline")
 
@@ -171,27 +175,50 @@ def test_users_have_the_rights_that_upstream_gives(katib, name):
 
 
 def test_pull_secrets_reach_suggestions_and_trials_where_a_registry_asks(katib, monkeypatch):
-    def sent(**said: Any) -> dict[str, list[Any]]:
-        context = katib.context()
-        with context(context.on.action("list-images"), katib.state("mlops", dispatcher=True)) as manager:
-            manager.charm.publish(manager.charm.gather())
-            state = manager.run()
-        (relation,) = state.get_relations("pod-defaults")
-        return json.loads(relation.local_app_data["kubernetes_manifests"])
-
-    assert sent() == []
+    monkeypatch.setattr(Cluster, "serves", lambda *_: True)
+    assert not [key for key in katib.render() if key.startswith("MutatingAdmissionPolicy")]
     monkeypatch.setattr(type(katib), "credentials", {"suggestion-hyperopt": ("me", "secret")})
-    defaults = sent()
-    selected = {
-        expression["key"] for each in defaults for expression in each["spec"]["selector"]["matchExpressions"]
-    }
-    assert selected == {
+    rendered = katib.render()
+    policy = rendered["MutatingAdmissionPolicy/katib-image-pull"]["spec"]
+    (condition,) = policy["matchConditions"]
+    for label in (
         "katib.kubeflow.org/suggestion",
         "batch.kubernetes.io/job-name",
         "training.kubeflow.org/job-name",
         "workflows.argoproj.io/workflow",
+    ):
+        assert f'"{label}"' in condition["expression"]
+    assert "MutatingAdmissionPolicyBinding/katib-image-pull" in rendered
+    monkeypatch.setattr(Cluster, "serves", lambda *_: False)
+    assert not [key for key in katib.render() if key.startswith("MutatingAdmissionPolicy")]
+
+
+@pytest.mark.parametrize(("served", "wanted"), [(True, True), (False, False)])
+def test_pods_of_suggestions_and_jobs_are_placed_where_the_cluster_has_gpus(
+    katib, monkeypatch, served, wanted
+):
+    """What the policies do to pods is tested in the library, on a real API server."""
+    monkeypatch.setattr(Cluster, "serves", lambda *_: served)
+    found = nodes.load(Path(nodes.__file__).with_name("nodes") / "mixed-200.yaml")
+    monkeypatch.setattr(Cluster, "nodes", lambda _: found)
+    rendered = katib.render()
+    selected = {
+        key.partition("/")[2]: item["spec"]["matchConstraints"]["objectSelector"]
+        for key, item in rendered.items()
+        if key.startswith("MutatingAdmissionPolicy/")
     }
-    assert {each["spec"]["imagePullSecrets"][0]["name"] for each in defaults} == {"katib-image-pull"}
+    assert selected == (
+        {
+            "katib-suggestions": {
+                "matchExpressions": [{"key": "katib.kubeflow.org/suggestion", "operator": "Exists"}]
+            },
+            "katib-trials": {
+                "matchExpressions": [{"key": "batch.kubernetes.io/job-name", "operator": "Exists"}]
+            },
+        }
+        if wanted
+        else {}
+    )
 
 
 def test_the_dashboard_gets_upstreams_entry(katib):

@@ -33,7 +33,7 @@ def model() -> str:
 
 
 @pytest.fixture(scope="module")
-def deployed(katib: Any, cluster: ControlPlane, client: lightkube.Client, model: str) -> Iterator[Any]:
+def deployed(katib: Any, cluster: ControlPlane, client: Any, model: str) -> Iterator[Any]:
     """The state after one hook, when the kinds are served; all is removed in the end."""
     with deploy(katib, cluster, client, model) as state:
         # The API server would call the webhooks, and nobody is there.
@@ -46,12 +46,12 @@ def deployed(katib: Any, cluster: ControlPlane, client: lightkube.Client, model:
 
 
 @tenacity.retry(stop=tenacity.stop_after_delay(60), wait=tenacity.wait_fixed(0.1), reraise=True)
-def _await_served(client: lightkube.Client, kind: Any) -> None:
+def _await_served(client: Any, kind: Any) -> None:
     list(client.list(kind, namespace=lightkube.ALL_NS))
 
 
 @pytest.fixture(scope="module")
-def refusal(client: lightkube.Client, deployed: object, model: str) -> Refusal:
+def refusal(client: Any, deployed: object, model: str) -> Refusal:
     """Create an object as a dry run, every field checked; return what the API server says against it."""
 
     def refusal(kind: Any, name: str, **body: Any) -> str:
@@ -180,7 +180,7 @@ def test_a_name_becomes_part_of_a_services(refusal: Refusal, name: str, good: bo
     assert (refusal(EXPERIMENT, name, spec=RANDOM) == "") == good
 
 
-def test_a_template_keeps_every_field(client: lightkube.Client, deployed: object, model: str):
+def test_a_template_keeps_every_field(client: Any, deployed: object, model: str):
     spec = changed("trialTemplate.trialSpec.anything", {"at": ["all", {"is": 1}]})
     made = client.apply(
         EXPERIMENT({"metadata": {"name": "open"}, "spec": spec}),
@@ -250,9 +250,7 @@ SPECS = {
 
 
 @pytest.mark.parametrize("kind", [EXPERIMENT, SUGGESTION, TRIAL], ids=lambda kind: kind.__name__)
-def test_what_the_controller_writes_is_taken(
-    client: lightkube.Client, deployed: object, namespace: str, kind: Any
-):
+def test_what_the_controller_writes_is_taken(client: Any, deployed: object, namespace: str, kind: Any):
     """A time that has not come is null (pkg/controller.v1beta1: `CompletionTime = &metav1.Time{}`)."""
     name = kind.__name__
     made = client.create(kind({"metadata": {"name": "a"}, "spec": SPECS[name]}), namespace=namespace)
@@ -272,9 +270,7 @@ OLD = [
 ]
 
 
-def test_experiments_from_before_the_rules_stay_usable(
-    client: lightkube.Client, katib: Any, offline: Any, namespace: str
-):
+def test_experiments_from_before_the_rules_stay_usable(client: Any, katib: Any, offline: Any, namespace: str):
     definition = katib.render()["CustomResourceDefinition/experiments.kubeflow.org"]
     with older_objects.kept(client, definition, OLD, namespace) as kind:
         for old in OLD:

@@ -51,7 +51,7 @@ def test_the_answer_of_mysql_k8s_is_read(ask):
     )
 
 
-@pytest.mark.parametrize("name", ["ka`tib", "a b", "a?b=c", "a/b", "x" * 65])
+@pytest.mark.parametrize("name", ["ka`tib", "a b", "a?b=c", "a/b"])
 def test_a_name_that_needs_quotes_is_refused_for_a_program_that_writes_none(ask, name):
     plain = functools.partial(Requires, plain=True)
     answer = {"mysql-k8s": ANSWER | {"database": name}}

@@ -72,7 +72,7 @@ def pod_policies(name: str, gpus: Gpus, labels: Manifest, served: bool) -> list[
     if not gpus.pools:
         return []
     if served:
-        return [_policy(name, gpus, labels), _binding(name)]
+        return [_policy(name, gpus, labels), binding(name)]
     return list(_pod_defaults(name, gpus, labels)) if gpus.tolerated else []
 
 
@@ -104,7 +104,8 @@ def _policy(name: str, gpus: Gpus, labels: Manifest) -> Manifest:
     }
 
 
-def _binding(name: str) -> Manifest:
+def binding(name: str) -> Manifest:
+    """Return what puts a policy into force everywhere that the policy itself selects."""
     return {
         "apiVersion": POLICY.api_version,
         "kind": f"{POLICY.kind}Binding",
