@@ -15,7 +15,13 @@ from rehearsal.cluster.request import Request
 from rehearsal.juju.state import Hook, Life
 from rehearsal.patience import until
 
-WEBHOOKS = {"mutatingwebhookconfigurations", "validatingwebhookconfigurations"}
+WEBHOOKS = {
+    "mutatingadmissionpolicies",
+    "mutatingadmissionpolicybindings",
+    "mutatingwebhookconfigurations",
+    "validatingwebhookconfigurations",
+}
+"""What the API server asks about other objects: webhooks, and policies, which come and go with them."""
 
 
 def test_webhooks_go_first_and_the_record_last(bench: Bench) -> None:
