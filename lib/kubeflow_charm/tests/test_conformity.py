@@ -18,7 +18,7 @@ NAMED = {"name": "c"}
         ({}, "name is missing"),
         ([], "should be an object"),
         (NAMED, ""),
-        (NAMED | {"nam": "x"}, "nam: no such field"),
+        (NAMED | {"names": "x"}, "names: no such field"),
         (NAMED | {1: "x"}, "1 is no text"),
         (NAMED | {"image": 5}, "image: should be a string"),
         (NAMED | {"args": "x"}, "args: should be a list"),
