@@ -21,6 +21,8 @@ FILES = {
     "tolerations.yaml": "- groupKey: ",
     "jupyter.yaml": "- registry.example.com/",
     "links.yaml": "- text: ",
+    "katib.yaml": "runtime:",
+    "templates.yaml": "my-template: |",
 }
 """What a page calls a file, and how the block begins that shows it."""
 

@@ -37,6 +37,10 @@ RELATIONS = {
     ("kubeflow-training:dashboard-links", "kubeflow-dashboard:links"),
     ("kubeflow-training:secrets", "resource-dispatcher:secrets"),
     ("kubeflow-training:pod-defaults", "resource-dispatcher:pod-defaults"),
+    ("katib:gateway-info", "istio-pilot:gateway-info"),
+    ("katib:relational-db", "kfp-db:database"),
+    ("katib:dashboard-links", "kubeflow-dashboard:links"),
+    ("katib:secrets", "resource-dispatcher:secrets"),
     ("kubeflow-dashboard:kubeflow-profiles", "kubeflow-profiles:kubeflow-profiles"),
 }
 

@@ -15,12 +15,18 @@ from charm_harness import deployed as deploy
 from lightkube.core.exceptions import ApiError
 from ops import testing
 
+from kubeflow_charm.cluster import finalizers
+from kubeflow_charm.cluster.executor import Cluster
+from kubeflow_charm.cluster.resources import WORKLOAD, Kind
 from rehearsal import documents
 from rehearsal.cluster.controlplane import ControlPlane
 
 EXPERIMENT = documents.namespaced("kubeflow.org", "v1beta1", "Experiment", "experiments")
 SUGGESTION = documents.namespaced("kubeflow.org", "v1beta1", "Suggestion", "suggestions")
 TRIAL = documents.namespaced("kubeflow.org", "v1beta1", "Trial", "trials")
+CONTROLLED = {
+    kind: Kind("kubeflow.org/v1beta1", kind, f"{kind.lower()}s", WORKLOAD) for kind in ("Experiment", "Trial")
+}
 RANDOM = experiments.EXPERIMENTS["random"]
 
 Refusal = Callable[..., str]
@@ -36,10 +42,6 @@ def model() -> str:
 def deployed(katib: Any, cluster: ControlPlane, client: Any, model: str) -> Iterator[Any]:
     """The state after one hook, when the kinds are served; all is removed in the end."""
     with deploy(katib, cluster, client, model) as state:
-        # The API server would call the webhooks, and nobody is there.
-        for kind in ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"):
-            resource = documents.cluster_wide("admissionregistration.k8s.io", "v1", kind, f"{kind.lower()}s")
-            client.delete(resource, "katib.kubeflow.org")
         for kind in (EXPERIMENT, SUGGESTION, TRIAL):
             _await_served(client, kind)
         yield state
@@ -284,3 +286,32 @@ def test_experiments_from_before_the_rules_stay_usable(client: Any, katib: Any, 
             live["metadata"]["finalizers"] = []
             client.replace(live)
             client.delete(kind, name, namespace=namespace)
+
+
+def test_katibs_finalizers_go_with_the_application_and_those_of_others_stay(
+    client: Any, deployed: object, model: str, namespace: str
+):
+    """Otherwise nobody could delete experiments and trials any more."""
+    held = [finalizers.Held(CONTROLLED["Experiment"], "update-prometheus-metrics")]
+    held.append(finalizers.Held(CONTROLLED["Trial"], "clean-metrics-in-db"))
+    for kind, name in ((EXPERIMENT, "Experiment"), (TRIAL, "Trial")):
+        for number, ours in enumerate((["update-prometheus-metrics", "clean-metrics-in-db"], [])):
+            metadata = {"name": f"held-{number}", "finalizers": ["example.com/backup", *ours]}
+            client.create(kind({"metadata": metadata, "spec": SPECS[name]}), namespace=namespace)
+    own = Cluster("gone", model)
+    finalizers.release(own, "gone", held)
+    own.close()
+    left = {}
+    for kind in (EXPERIMENT, TRIAL):
+        for number in range(2):
+            live = client.get(kind, f"held-{number}", namespace=namespace)
+            left[kind.__name__, number] = live["metadata"]["finalizers"]
+            live["metadata"]["finalizers"] = []
+            client.replace(live)
+            client.delete(kind, f"held-{number}", namespace=namespace)
+    assert left == {
+        ("Experiment", 0): ["example.com/backup", "clean-metrics-in-db"],
+        ("Experiment", 1): ["example.com/backup"],
+        ("Trial", 0): ["example.com/backup", "update-prometheus-metrics"],
+        ("Trial", 1): ["example.com/backup"],
+    }
