@@ -35,6 +35,8 @@ def test_a_pod_that_mounts_a_single_file_says_which(objects: list[Manifest]) -> 
         "katib-controller",
         "jupyter-web-app-deployment",
         "volumes-web-app-deployment",
+        "jobset-controller-manager",
+        "kubeflow-trainer-controller-manager",
     ]
 
 

@@ -12,9 +12,16 @@ from kubeflow_charm.cluster.resources import Manifest
 
 SECRETS = {
     "katib-controller": "asks registries about images with the pull secrets of trials' pods, by their names "
-    "(katib, pkg/webhook/v1beta1/pod/utils.go); it cannot list any"
+    "(katib, pkg/webhook/v1beta1/pod/utils.go); it cannot list any",
+    "kubeflow-trainer-controller-manager": "watches the SSH keys that it makes for MPI jobs, in all namespaces "
+    "(trainer v2.1.0, pkg/runtime/framework/plugins/mpi/mpi.go)",
 }
-"""Account to why it may read Secrets whose names its rules do not say."""
+"""Account to why it may read Secrets whose names its rules do not say, everywhere."""
+SECRETS_OF_THE_MODEL = {
+    "training-operator": "watches the Secret of its certificate, and its watch does not name the Secret "
+    "(cert-controller, pkg/rotator)"
+}
+"""Account to why it may read all Secrets of the model's namespace."""
 STARS = {
     "katib-controller": (
         {"apiGroups": ["kubeflow.org"], "resources": ["trials", "trials/status"], "verbs": ["*"]},
@@ -22,7 +29,10 @@ STARS = {
     )
 }
 """Account to a right with a star, and why it has that."""
-EXEC = {"argo": "stops a run by signals to the containers of its pods (argo-workflows, workflow/signal)"}
+EXEC = {
+    "argo": "stops a run by signals to the containers of its pods (argo-workflows, workflow/signal)",
+    "training-operator": "gives just this right to launchers of MPIJobs, which start the workers' processes",
+}
 """Account to why it may run a command in the pods of others, and nothing else there."""
 
 
@@ -31,14 +41,19 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
     return everything(tmp_path_factory.mktemp("charms"))
 
 
-def rules(objects: list[Manifest]) -> Iterator[tuple[str, dict[str, Any]]]:
+BINDINGS = ("RoleBinding", "ClusterRoleBinding")
+
+
+def rules(
+    objects: list[Manifest], bindings: tuple[str, ...] = BINDINGS
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield account and rule of all that is bound to service accounts of the platform."""
     roles = {
         (item["kind"], item["metadata"]["name"]): item
         for item in objects
         if item["kind"] in ("Role", "ClusterRole")
     }
-    for binding in (item for item in objects if item["kind"] in ("RoleBinding", "ClusterRoleBinding")):
+    for binding in (item for item in objects if item["kind"] in bindings):
         for subject in binding["subjects"]:
             if subject["kind"] == "ServiceAccount" and subject["namespace"] == MODEL:
                 role = roles[binding["roleRef"]["kind"], binding["roleRef"]["name"]]
@@ -57,19 +72,28 @@ def test_no_program_has_a_right_with_a_star(objects: list[Manifest]) -> None:
     assert not stars
 
 
-def test_no_program_reads_secrets_but_those_it_names(objects: list[Manifest]) -> None:
-    readers = {
+@pytest.mark.parametrize(
+    ("binding", "readers"),
+    [("ClusterRoleBinding", SECRETS), ("RoleBinding", SECRETS_OF_THE_MODEL)],
+)
+def test_no_program_reads_secrets_but_those_it_names(
+    objects: list[Manifest], binding: str, readers: dict[str, str]
+) -> None:
+    found = {
         account
-        for account, rule in rules(objects)
+        for account, rule in rules(objects, (binding,))
         if "secrets" in rule.get("resources", ()) and not rule.get("resourceNames")
     }
-    assert readers == SECRETS.keys()
+    assert found == readers.keys()
 
 
-def test_no_program_lists_secrets(objects: list[Manifest]) -> None:
-    for account, rule in rules(objects):
-        if "secrets" in rule.get("resources", ()) and account in SECRETS:
-            assert rule["verbs"] == ["get"], account
+def test_no_program_lists_all_secrets_but_trainer(objects: list[Manifest]) -> None:
+    listing = {
+        account
+        for account, rule in rules(objects, ("ClusterRoleBinding",))
+        if "secrets" in rule.get("resources", ()) and rule["verbs"] != ["get"]
+    }
+    assert listing == {"kubeflow-trainer-controller-manager"}
 
 
 def test_no_program_gets_into_others_or_gives_itself_rights(objects: list[Manifest]) -> None:
