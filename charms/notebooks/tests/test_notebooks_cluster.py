@@ -82,7 +82,7 @@ def test_everything_is_taken_by_the_api_server(deployed):
         ({"userid-header": "x-user"}, {name for name in WORKLOADS if "web-app" in name}),
         ({"istio-gateway-namespace": "elsewhere"}, set()),
     ],
-    ids=lambda value: ",".join(value),
+    ids=lambda value: ",".join(sorted(value)),
 )
 def test_an_option_restarts_the_workloads_that_read_it_and_no_other(
     notebooks, deployed, model, generations, config, restarted

@@ -72,7 +72,7 @@ def test_everything_is_taken_and_becomes_active(training, deployed):
         ({"job-kinds": "[PyTorchJob]"}, {"training-operator"}),
         ({"image-registry": "mirror.example.com"}, set(WORKLOADS)),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value)) if isinstance(value, set) else str(value),
 )
 def test_an_option_restarts_the_workloads_that_read_it_and_no_other(
     training, deployed, client, config, restarted
