@@ -95,7 +95,7 @@ class Training(ComponentCharm[Facts]):
         self.pod_defaults.send([] if facts.served else facts.policies)
         self.secrets.send(training_runtimes.secrets(self.app.name, facts.images))
         if not facts.config.trainer:
-            runtime_finalizers.release(self.cluster, self.app.name)
+            runtime_finalizers.release(self.cluster, self.app.name, removed=False)
         return facts.gpus.summary
 
     def disconnect(self, relation: ops.Relation) -> None:
@@ -111,7 +111,7 @@ class Training(ComponentCharm[Facts]):
 
     def after_removal(self) -> None:
         """Let runtimes be deleted without Trainer."""
-        runtime_finalizers.release(self.cluster, self.app.name)
+        runtime_finalizers.release(self.cluster, self.app.name, removed=True)
 
     def _certificates(self, config: TrainingConfig) -> dict[str, Certificate]:
         """Return the certificates of the webhooks that run, by their Services."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,12 +12,14 @@ import ops
 import pytest
 from charm_harness import deployed as deploy
 from lightkube.resources.apps_v1 import Deployment
+from lightkube.resources.core_v1 import Pod
 from ops import testing
 from training_examples import Object, job, runtime, trainjob
 
+from kubeflow_charm.cluster import finalizers
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.existing import Refused
-from rehearsal.patience import until
+from rehearsal.patience import PATIENCE, until
 
 MODEL = "training-3026"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -176,6 +179,24 @@ def podgroup(group: str) -> Object:
             ],
         },
     }
+
+
+def test_without_trainer_no_hook_waits_for_pods_that_stay(training, deployed, client, cluster, monkeypatch):
+    """Runtimes are released at once, though the training operator goes on running."""
+    until(
+        lambda: any("training-operator" in each.metadata.name for each in client.list(Pod, namespace=MODEL))
+    )
+    monkeypatch.setattr(finalizers, "WITHIN", PATIENCE)
+    own = runtime("ClusterTrainingRuntime", 1)
+    own["metadata"]["finalizers"] = [FINALIZER]
+    write(cluster, RUNTIMES, own)
+    began = time.monotonic()
+    training.run(MODEL, {"trainer": False})
+    assert time.monotonic() - began < PATIENCE
+    found = json.loads(cluster.request("GET", f"{RUNTIMES}/e1"))
+    assert not found["metadata"].get("finalizers")
+    cluster.request("DELETE", f"{RUNTIMES}/e1")
+    until(lambda: (training.run(MODEL), len(names(cluster, RUNTIMES)) == 6)[1], every=0.5)
 
 
 def test_without_trainer_its_jobs_stay_and_come_back_to_it(training, deployed, cluster, unchecked):

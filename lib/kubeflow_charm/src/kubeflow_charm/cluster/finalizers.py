@@ -32,19 +32,21 @@ class Held(NamedTuple):
     finalizer: str
 
 
-def release(cluster: Cluster, application: str, held: Iterable[Held]) -> None:
-    """Remove finalizers from all objects when no pod of the application runs any more.
+def release(cluster: Cluster, application: str, held: Iterable[Held], *, wait: bool = True) -> None:
+    """Remove finalizers from all objects.
 
     Never raises for a remote cause: it logs the failure, because nobody will try again.
 
     Args:
-        cluster: the application's cluster, already cleared.
+        cluster: the application's cluster, where the controller's objects have been deleted.
         application: the application's name.
         held: the kinds, in the order in which to release them.
+        wait: first wait until no pod of the application runs any more; not when other pods of it stay.
     """
     for each in held:
         try:
-            _await_the_last_pod(cluster)
+            if wait:
+                _await_the_last_pod(cluster)
             with errors.explained(each.kind.plural, application):
                 _release(cluster, each)
         except Problem as problem:
