@@ -14,7 +14,7 @@ from rehearsal.cluster.existing import Refused
 from rehearsal.stage import Stage
 
 ROOT = Path(__file__).parents[2]
-PLATFORM_NODES = "nodes: [{name: platform, count: 2, allocatable: {cpu: 400m}}]"
+PLATFORM_NODES = "nodes: [{name: platform, count: 3, allocatable: {cpu: 400m}}]"
 
 
 def pytest_configure(config: pytest.Config) -> None:
