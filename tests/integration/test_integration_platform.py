@@ -38,6 +38,7 @@ def test_the_bundle_deploys_and_everything_becomes_active(juju: jubilant.Juju) -
         "dex-auth",
         "istio-ingressgateway",
         "istio-pilot",
+        "katib",
         "kfp-db",
         "kubeflow-dashboard",
         "kubeflow-notebooks",

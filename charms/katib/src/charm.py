@@ -107,7 +107,7 @@ class Katib(ComponentCharm[Facts]):
                 self, WEBHOOK, self.namespace, cluster_domain=config.cluster_domain
             ),
         )
-        from custom_resources import definitions  # a hook that stops before, and an action, need no models
+        from katib_crds import definitions  # a hook that stops before, and an action, need no models
 
         return [*definitions(), *rendered, *facts.policies]
 
