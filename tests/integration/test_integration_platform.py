@@ -247,8 +247,8 @@ def test_removing_everything_leaves_no_object_of_ours(juju: jubilant.Juju, kubec
         "spec": {"owner": {"kind": "User", "name": "ada@example.com"}},
     }
     kubectl("apply", "-f", "-", input=json.dumps(profile))
-    parts = ("dashboard", "notebooks", "pipelines", "profiles")
-    ours = {"resource-dispatcher", *(f"kubeflow-{part}" for part in parts)}
+    parts = ("dashboard", "notebooks", "pipelines", "profiles", "training")
+    ours = {"katib", "resource-dispatcher", *(f"kubeflow-{part}" for part in parts)}
     juju.remove_application(*ours)
     juju.wait(lambda status: not ours & status.apps.keys())
     kinds = "deployments,services,configmaps,secrets,serviceaccounts,roles,clusterroles"
