@@ -347,11 +347,18 @@ def test_a_user_gets_nothing_in_the_profile_of_another(platform: Platform, ada: 
         ada.items("/apis/kubeflow.org/v1beta1/namespaces/bob/notebooks")
 
 
+def silent(platform: Platform, caller: str, seconds: float) -> None:
+    """Wait until an account has asked for nothing this long."""
+    time.sleep(seconds)
+    gate = platform.stage.gate
+    until(lambda: not gate.requests(caller=caller, since=time.monotonic() - seconds))
+
+
 def test_nodes_that_flap_bring_no_write(platform: Platform) -> None:
     """200 nodes that are away for a moment: at most two hooks, and nothing is written."""
     platform.have_nodes("mixed-200")
     stage, caller = platform.stage, f":{MODEL}:kubeflow-notebooks"
-    time.sleep(3)  # the hook for the last of the nodes
+    silent(platform, caller, 4)  # the hook for the last of the nodes is over
     since = time.monotonic()
     away = {"key": "node.kubernetes.io/unreachable", "effect": "NoExecute"}
     before = [
@@ -365,7 +372,7 @@ def test_nodes_that_flap_bring_no_write(platform: Platform) -> None:
             platform.admin.patch(
                 f"/api/v1/nodes/{node['metadata']['name']}", {"spec": {"taints": kept + taints}}
             )
-    time.sleep(4)
+    silent(platform, caller, 4)
     made = stage.gate.requests(caller=caller, since=since)
     assert [request for request in made if request.writes] == []
     assert len([r for r in made if r.resource == "nodes" and r.verb == "list"]) <= 2
