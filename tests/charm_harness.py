@@ -7,7 +7,7 @@ import dataclasses
 import importlib.util
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,13 @@ class Harness:
             documents = manager.charm.manifests(manager.charm.gather())
         return {f"{item['kind']}/{item['metadata']['name']}": item for item in documents}
 
+    def blocked(self, config: dict[str, Any]) -> str:
+        """Return the text of the status with which the charm refuses these options."""
+        state = self.run("mlops", config)
+        assert isinstance(state.unit_status, testing.BlockedStatus), state.unit_status
+        assert len(state.unit_status.message) <= 120
+        return state.unit_status.message
+
     def remove(self, model: str) -> None:
         """Run the last hook of the last unit."""
         context = self.context()
@@ -117,6 +124,60 @@ class Harness:
             content["username"], content["password"] = self.credentials[name]
         path.write_text(yaml.safe_dump(content))
         return path
+
+
+class DatabaseHarness(Harness):
+    """A charm that needs MySQL, and makes certificates, which the next hook finds as it does under Juju."""
+
+    database: Mapping[str, str] = DATABASE
+    """What mysql-k8s writes to this charm."""
+    _certificates: tuple[testing.Secret, ...] = ()
+
+    def state(
+        self,
+        model: str,
+        config: dict[str, Any] | None = None,
+        *,
+        user: dict[str, str] | None = None,
+        tls: dict[str, str] | None = None,
+        **said: Any,
+    ) -> testing.State:
+        """Return the state before a hook.
+
+        Args:
+            model: its name.
+            config: options.
+            user: what MySQL's secret with the user holds.
+            tls: what its secret about TLS holds; None if there is none.
+            said: for `relations`.
+        """
+        secrets = [testing.Secret(user or {"username": "relation-7", "password": "it's"}, id="secret:user")]
+        if tls is not None:
+            secrets.append(testing.Secret(tls, id="secret:tls"))
+            written = {**self.database, **said.get("database", {}), "secret-tls": "secret:tls"}
+            said = said | {"database": written}
+        before = super().state(model, config, **said)
+        return dataclasses.replace(before, secrets=frozenset([*secrets, *self._certificates]))
+
+    def run(self, model: str, config: dict[str, Any] | None = None, **said: Any) -> testing.State:
+        """Run one hook and return the state after it."""
+        after = super().run(model, config, **said)
+        prefix = "webhook-certificate-"
+        self._certificates = tuple(each for each in after.secrets if (each.label or "").startswith(prefix))
+        return after
+
+
+def related(rows: Iterable[tuple[str, str, Mapping[str, str]]]) -> list[testing.Relation]:
+    """Return relations: each row has the endpoint, the other application and what that has written."""
+    return [
+        testing.Relation(endpoint, remote_app_name=name, remote_app_data=dict(data))
+        for endpoint, name, data in rows
+    ]
+
+
+def in_order(value: object) -> str:
+    """Return a value for the name of a test: a set has one order in all processes."""
+    return str(sorted(value)) if isinstance(value, set) else str(value)
 
 
 def charm_type(source: Path) -> type[ComponentCharm[Any]]:

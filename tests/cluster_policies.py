@@ -7,10 +7,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from kubeflow_users import until
-
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.existing import Refused
+from rehearsal.patience import until
 
 _GROUP = "/apis/admissionregistration.k8s.io/v1"
 

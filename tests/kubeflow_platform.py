@@ -7,11 +7,12 @@ import datetime
 from pathlib import Path
 from typing import Any
 
-from kubeflow_users import JupyterWebApp, Requests, VolumesWebApp, until
+from kubeflow_users import JupyterWebApp, Requests, VolumesWebApp
 
 from kubeflow_charm.cluster.resources import Manifest
 from kubeflow_charm.gpu.pools import discover
 from rehearsal.cluster import nodes
+from rehearsal.patience import until
 from rehearsal.stage import Stage
 
 NODE_FILES = Path(nodes.__file__).with_name("nodes")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import json
 import string
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,18 +17,9 @@ import yaml
 from kubeflow_charm.cluster.resources import Manifest
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.existing import Connection, ExistingCluster, Refused
-from rehearsal.patience import PATIENCE
+from rehearsal.patience import until
 
 NOTEBOOK_API = "kubeflow.org/v1beta1"
-
-
-def until(found: Callable[[], Any], within: float = PATIENCE) -> Any:
-    """Return what is found as soon as it is something; fails with what it was last."""
-    deadline = time.monotonic() + within
-    while not (value := found()):
-        assert time.monotonic() < deadline, value
-        time.sleep(0.1)
-    return value
 
 
 class Requests:
@@ -63,6 +53,16 @@ class Requests:
     def items(self, path: str) -> list[Manifest]:
         """Return the items of a list."""
         return self.get(path)["items"]
+
+    def may_list(self, path: str) -> bool:
+        """Whether the user may; raises `existing.Refused` for any refusal but a missing right."""
+        try:
+            self.get(path)
+        except Refused as refusal:
+            if refusal.status != 403:
+                raise
+            return False
+        return True
 
     def create(self, path: str, document: Manifest) -> Manifest:
         """Create an object, every field of which must be known; raises `existing.Refused`."""

@@ -23,6 +23,7 @@ from kubeflow_charm.cluster.executor import Cluster
 from kubeflow_charm.gpu import admission
 from kubeflow_charm.gpu.pools import discover
 from kubeflow_charm.watch.apiserver import USER_AGENT
+from kubeflow_charm.webhooks.pod_policies import POLICY
 from rehearsal.cluster import nodes
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.gate import Gate
@@ -144,7 +145,7 @@ def test_policies_of_200_nodes(
     ours = Cluster("bench", namespace)
 
     def hook() -> None:
-        served = ours.serves(admission.POLICY)
+        served = ours.serves(POLICY)
         policies = [
             policy
             for label in ("jobset.sigs.k8s.io/jobset-name", "training.kubeflow.org/job-name")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from kubeflow_platform import MODEL, NOTEBOOKS, Outside, Platform
-from kubeflow_users import Requests, until
+from kubeflow_users import Requests
 
 from kubeflow_charm.cluster.resources import Manifest
-from rehearsal.cluster.existing import Refused
+from rehearsal.patience import until
 from rehearsal.stage import Stage
 
 ROOT = Path(__file__).parents[2]
@@ -68,19 +68,9 @@ def bob(platform: Platform) -> Iterator[Requests]:
 def _user(platform: Platform, name: str) -> Iterator[Requests]:
     requests = Requests(platform.stage.cluster, f"{name}@example.com")
     # What kubeflow-edit says is put together by Kubernetes, in its own time.
-    until(lambda: _may_list(requests, f"{NOTEBOOKS}/namespaces/{name}/notebooks"))
+    until(lambda: requests.may_list(f"{NOTEBOOKS}/namespaces/{name}/notebooks"))
     yield requests
     requests.close()
-
-
-def _may_list(requests: Requests, path: str) -> bool:
-    try:
-        requests.get(path)
-    except Refused as refusal:
-        if refusal.status != 403:
-            raise
-        return False
-    return True
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 from kubeflow_platform import Platform
-from kubeflow_users import until
+
+from rehearsal.patience import until
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]

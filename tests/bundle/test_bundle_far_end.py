@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from kubeflow_platform import Platform
-from kubeflow_users import until
 
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.misbehaviour import Misbehaviour
+from rehearsal.patience import until
 
 UNIT = "kubeflow-pipelines/0"
 

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import yaml
 from kubeflow_platform import MODEL, NOTEBOOKS, POD_DEFAULTS, Platform
-from kubeflow_users import Requests, running, until, warnings
+from kubeflow_users import Requests, running, warnings
 
 from kubeflow_charm.cluster.resources import Manifest
 from rehearsal.cluster.existing import Refused
+from rehearsal.patience import until
 
 pytestmark = pytest.mark.usefixtures("cleared")
 

@@ -18,13 +18,14 @@ from typing import Any
 
 import pytest
 from kubeflow_platform import NODE_FILES, POD_DEFAULTS, Platform
-from kubeflow_users import Requests, until
+from kubeflow_users import Requests
 
 from kubeflow_charm.cluster.resources import Manifest, kind_of
 from kubeflow_charm.gpu import admission, placement
 from kubeflow_charm.gpu.pools import Gpus, discover
 from rehearsal.cluster import nodes
 from rehearsal.cluster.existing import Refused
+from rehearsal.patience import until
 
 NVIDIA, AMD = "nvidia.com/gpu", "amd.com/gpu"
 V1, JOBSET, JOB = (

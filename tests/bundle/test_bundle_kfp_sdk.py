@@ -18,9 +18,10 @@ import pytest
 import uv
 import yaml
 from kubeflow_platform import MODEL, Platform
-from kubeflow_users import Requests, until
+from kubeflow_users import Requests
 
 from rehearsal.cluster.existing import Refused
+from rehearsal.patience import until
 from rehearsal.pipelines.compiling import compiled
 from rehearsal.pipelines.pods import Argo
 from rehearsal.pipelines.running import pods

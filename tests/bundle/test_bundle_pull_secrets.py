@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import yaml
 from kubeflow_platform import MODEL, POD_DEFAULTS, Platform
-from kubeflow_users import Requests, until
+from kubeflow_users import Requests
+
+from rehearsal.patience import until
 
 pytestmark = pytest.mark.usefixtures("cleared")
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from kubeflow_platform import MODEL, Platform
-from kubeflow_users import Requests, running, until
+from kubeflow_users import Requests, running
 
 from rehearsal.cluster.existing import Refused
+from rehearsal.patience import until
 from rehearsal.pipelines.compiling import compiled
 from rehearsal.pipelines.templates import Settings
 

@@ -6,7 +6,9 @@ import itertools
 
 import pytest
 from kubeflow_platform import Platform
-from kubeflow_users import Requests, until
+from kubeflow_users import Requests
+
+from rehearsal.patience import until
 
 ARGO = (
     "cronworkflows cronworkflows/finalizers workflows workflows/finalizers workfloweventbindings "

@@ -118,17 +118,7 @@ def make_profile(admin: Requests, user: Requests) -> None:
     profile = {"apiVersion": "kubeflow.org/v1", "kind": "Profile", "metadata": {"name": name}, "spec": spec}
     admin.create("/apis/kubeflow.org/v1/profiles", profile)
     for kinds in (EXPERIMENTS, TRAIN_JOBS):
-        until(lambda kinds=kinds: may_list(user, kinds.format(name)), f"{name} may list {kinds}")
-
-
-def may_list(user: Requests, path: str) -> bool:
-    try:
-        user.get(path)
-    except Refused as refusal:
-        if refusal.status != 403:
-            raise
-        return False
-    return True
+        until(lambda kinds=kinds: user.may_list(kinds.format(name)), f"{name} may list {kinds}")
 
 
 def message(refusal: Refused) -> str:

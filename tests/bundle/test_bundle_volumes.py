@@ -6,10 +6,11 @@ import datetime
 
 import pytest
 from kubeflow_platform import NOTEBOOKS, Platform
-from kubeflow_users import Requests, running, until, warnings
+from kubeflow_users import Requests, running, warnings
 
 from kubeflow_charm.cluster.resources import Manifest
 from rehearsal.cluster.existing import Refused
+from rehearsal.patience import until
 
 pytestmark = pytest.mark.usefixtures("cleared", "on_plain_nodes")
 

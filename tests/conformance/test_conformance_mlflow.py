@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 from conformance import s3_server, servers
-from kubeflow_users import Requests, until
+from kubeflow_users import Requests
 from minio import Minio
 
 from rehearsal.guardian import Guardian
+from rehearsal.patience import until
 from rehearsal.stage import Stage
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import jubilant
 import pytest
-from kubeflow_users import JupyterWebApp, until
+from kubeflow_users import JupyterWebApp
+
+from rehearsal.patience import until
 
 ROOT = Path(__file__).parents[2]
 Kubectl = Callable[..., str]

@@ -12,8 +12,8 @@ from typing import Any
 
 import jubilant
 import pytest
-from kubeflow_users import until
 
+from rehearsal.patience import until
 from rehearsal.stage import Stage
 
 ROOT = Path(__file__).parents[2]

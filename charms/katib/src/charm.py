@@ -13,11 +13,11 @@ from katib_settings import Settings
 from kubeflow_charm import ComponentCharm, Manifest, gather
 from kubeflow_charm.cluster import finalizers
 from kubeflow_charm.cluster.resources import WORKLOAD, Kind
-from kubeflow_charm.gpu import admission
 from kubeflow_charm.gpu.pools import Gpus
 from kubeflow_charm.relations import dashboard_links, gateway_info, kubernetes_manifest, mysql_client
 from kubeflow_charm.watch import watcher
 from kubeflow_charm.webhooks.certificates import webhook_certificate
+from kubeflow_charm.webhooks.pod_policies import POLICY
 
 WEBHOOK = "katib-controller"
 """The Service of the webhooks."""
@@ -83,7 +83,7 @@ class Katib(ComponentCharm[Facts]):
         kinds = trial_kinds.existing(trial_kinds.every(config.trial_resources), self.cluster)
         gpus = config.gpus(self.cluster.nodes)
         secret = images.profile_pull_secret(self.app.name, settings.images())
-        served = bool(gpus.pools or secret) and self.cluster.serves(admission.POLICY)
+        served = bool(gpus.pools or secret) and self.cluster.serves(POLICY)
         policies = trial_pods.placing(gpus, served=served)
         policies += trial_pods.pulling(self.app.name) if served and secret else []
         return Facts(config, gateway, database, settings, gpus, kinds, secret, policies)
@@ -128,7 +128,7 @@ class Katib(ComponentCharm[Facts]):
 
     def followed(self) -> tuple[watcher.Followed, ...]:
         """Run a hook when nodes change, and when kinds come or go."""
-        return (watcher.NODES, trial_kinds.DEFINITIONS)
+        return (watcher.NODES, watcher.DEFINITIONS)
 
     def user_images(self) -> list[str]:
         """Return the images of suggestions, of what runs beside trials, and of trial templates."""

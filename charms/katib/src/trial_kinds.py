@@ -10,7 +10,6 @@ import pydantic
 
 from kubeflow_charm import YAML, if_empty
 from kubeflow_charm.cluster.executor import Cluster
-from kubeflow_charm.watch import watcher
 
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _NAME = re.compile(
@@ -30,14 +29,6 @@ USUAL = (
 )
 """Upstream's, and the last three (kubeflow/katib v0.19.0, manifests/v1beta1/installs/katib-cert-manager/
 katib-config.yaml; examples/v1beta1/argo asks an administrator to add Workflow)."""
-
-DEFINITIONS = watcher.Followed(
-    "apiextensions.k8s.io/v1",
-    "CustomResourceDefinition",
-    "customresourcedefinitions",
-    matters=watcher.PRESENCE,
-)
-"""For a charm that has to know which kinds exist."""
 
 
 class TrialKind(NamedTuple):

@@ -17,6 +17,7 @@ from kubeflow_charm import Manifest
 from kubeflow_charm.gpu import admission
 from kubeflow_charm.gpu.pools import Gpus
 from kubeflow_charm.images import pull_secret_name
+from kubeflow_charm.webhooks.pod_policies import pod_policy
 
 SUGGESTIONS = ("katib-suggestions", "katib.kubeflow.org/suggestion")
 """The policy of the pods of suggestions, and their label."""
@@ -55,28 +56,5 @@ def pulling(application: str) -> list[Manifest]:
         ' ? [] : [JSONPatch{op: "add", path: "/spec/imagePullSecrets", value: []}])'
         f' + [JSONPatch{{op: "add", path: "/spec/imagePullSecrets/-", value: {secret}}}]'
     )
-    policy = {
-        "apiVersion": admission.POLICY.api_version,
-        "kind": admission.POLICY.kind,
-        "metadata": {"name": name},
-        "spec": {
-            "matchConstraints": {
-                "resourceRules": [
-                    {
-                        "apiGroups": [""],
-                        "apiVersions": ["v1"],
-                        "resources": ["pods"],
-                        "operations": ["CREATE"],
-                    }
-                ],
-                "namespaceSelector": admission.PROFILES,
-            },
-            "matchConditions": [
-                {"name": "runs-our-images", "expression": f"has(object.metadata.labels) && {labels}"}
-            ],
-            "failurePolicy": "Ignore",
-            "reinvocationPolicy": "Never",
-            "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": expression}}],
-        },
-    }
-    return [policy, admission.binding(name)]
+    conditions = {"runs-our-images": f"has(object.metadata.labels) && {labels}"}
+    return pod_policy(name, [expression], conditions=conditions)

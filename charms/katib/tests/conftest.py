@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from charm_harness import DATABASE, GATEWAY, Harness, unwatched
+from charm_harness import DATABASE, GATEWAY, DatabaseHarness, related, unwatched
 from ops import testing
 
 from kubeflow_charm.cluster.executor import Cluster
 
-USER = {"username": "relation-9", "password": "it's"}
 KNOWN = {
     "tfjobs.kubeflow.org",
     "pytorchjobs.kubeflow.org",
@@ -23,14 +21,16 @@ KNOWN = {
 }
 
 
-class Katib(Harness):
+class Katib(DatabaseHarness):
     """The charm, and the applications that it is related to."""
+
+    database = DATABASE | {"database": "katib"}
 
     def relations(
         self,
         *,
         gateway: dict[str, str] | None = GATEWAY,
-        database: dict[str, str] | None = DATABASE | {"database": "katib"},
+        database: dict[str, str] | None = database,
         dispatcher: bool = False,
         dashboard: bool = False,
         **_: Any,
@@ -52,60 +52,15 @@ class Katib(Harness):
             relations.append(("secrets", "resource-dispatcher", {}))
         if dashboard:
             relations.append(("dashboard-links", "kubeflow-dashboard", {}))
-        return [
-            testing.Relation(endpoint, remote_app_name=name, remote_app_data=data)
-            for endpoint, name, data in relations
-        ]
-
-    def state(
-        self,
-        model: str,
-        config: dict[str, Any] | None = None,
-        *,
-        user: dict[str, str] | None = None,
-        tls: dict[str, str] | None = None,
-        **said: Any,
-    ) -> testing.State:
-        """Return the state before a hook.
-
-        Args:
-            model: its name.
-            config: options.
-            user: what MySQL's secret with the user holds.
-            tls: what its secret about TLS holds; None if there is none.
-            said: for `relations`.
-        """
-        secrets = [testing.Secret(user or USER, id="secret:user")]
-        if tls is not None:
-            secrets.append(testing.Secret(tls, id="secret:tls"))
-            said = said | {"database": DATABASE | {"database": "katib", "secret-tls": "secret:tls"}}
-        return dataclasses.replace(
-            super().state(model, config, **said), secrets=frozenset([*secrets, *self._certificates])
-        )
-
-    _certificates: tuple[testing.Secret, ...] = ()
-
-    def run(self, model: str, config: dict[str, Any] | None = None, **said: Any) -> testing.State:
-        """Run one hook and return the state after it; what Juju keeps of certificates, the next one finds."""
-        after = super().run(model, config, **said)
-        prefix = "webhook-certificate-"
-        self._certificates = tuple(each for each in after.secrets if (each.label or "").startswith(prefix))
-        return after
+        return related(relations)
 
     def settings(self, config: dict[str, Any] | None = None, **said: Any) -> dict[str, Any]:
         """Return Katib's configuration."""
         data = self.render(config, **said)["ConfigMap/katib-config"]["data"]
         return yaml.safe_load(data["katib-config.yaml"])
 
-    def blocked(self, config: dict[str, Any]) -> str:
-        """Return the text of the status with which the charm refuses these options."""
-        state = self.run("mlops", config)
-        assert isinstance(state.unit_status, testing.BlockedStatus), state.unit_status
-        assert len(state.unit_status.message) <= 120
-        return state.unit_status.message
 
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def katib(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Katib]:
     """The charm."""
     with unwatched():

@@ -50,13 +50,6 @@ class Notebooks(Harness):
         data = self.render(config)["ConfigMap/jupyter-web-app-config"]["data"]
         return yaml.safe_load(data["spawner_ui_config.yaml"])["spawnerFormDefaults"]
 
-    def blocked(self, config: dict[str, Any]) -> str:
-        """Return the text of the status with which the charm refuses these options."""
-        state = self.run("mlops", config)
-        assert isinstance(state.unit_status, testing.BlockedStatus), state.unit_status
-        assert len(state.unit_status.message) <= 120
-        return state.unit_status.message
-
 
 @pytest.fixture(scope="module")
 def notebooks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebooks]:

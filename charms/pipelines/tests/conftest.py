@@ -10,16 +10,14 @@ from typing import Any
 
 import pytest
 import yaml
-from charm_harness import DATABASE, GATEWAY, MINIO, Harness, unwatched
+from charm_harness import DATABASE, GATEWAY, MINIO, DatabaseHarness, related, unwatched
 from ops import testing
 
 from rehearsal.network import names
 from rehearsal.stores.server import Stores
 
-USER = {"username": "relation-7", "password": "it's"}
 
-
-class Pipelines(Harness):
+class Pipelines(DatabaseHarness):
     """The charm, and the applications that it is related to."""
 
     minio: dict[str, Any] | None = None
@@ -66,49 +64,22 @@ class Pipelines(Harness):
             relations += [
                 (name, "resource-dispatcher", {}) for name in ("secrets", "config-maps", "pod-defaults")
             ]
-        return [
-            testing.Relation(endpoint, remote_app_name=name, remote_app_data=data)
-            for endpoint, name, data in relations
-        ]
+        return related(relations)
 
     def state(
         self,
         model: str,
         config: dict[str, Any] | None = None,
         *,
-        user: dict[str, str] | None = None,
-        tls: dict[str, str] | None = None,
         keys: dict[str, str] | None = None,
         **said: Any,
     ) -> testing.State:
-        """Return the state before a hook.
-
-        Args:
-            model: its name.
-            config: options.
-            user: what MySQL's secret with the user holds.
-            tls: what its secret about TLS holds; None if there is none.
-            keys: what s3-integrator's secret holds.
-            said: for `relations`.
-        """
-        secrets = [testing.Secret(user or USER, id="secret:user")]
-        if tls is not None:
-            secrets.append(testing.Secret(tls, id="secret:tls"))
-            said = said | {"database": DATABASE | said.get("database", {}) | {"secret-tls": "secret:tls"}}
-        if said.get("s3") is not None:
-            secrets.append(testing.Secret(keys or {"access-key": "a", "secret-key": "b"}, id="secret:s3"))
-        return dataclasses.replace(
-            super().state(model, config, **said), secrets=frozenset([*secrets, *self._certificates])
-        )
-
-    _certificates: tuple[testing.Secret, ...] = ()
-
-    def run(self, model: str, config: dict[str, Any] | None = None, **said: Any) -> testing.State:
-        """Run one hook and return the state after it; what Juju keeps of certificates, the next one finds."""
-        after = super().run(model, config, **said)
-        prefix = "webhook-certificate-"
-        self._certificates = tuple(each for each in after.secrets if (each.label or "").startswith(prefix))
-        return after
+        """Return the state before a hook; `keys` is what s3-integrator's secret holds."""
+        before = super().state(model, config, **said)
+        if said.get("s3") is None:
+            return before
+        secret = testing.Secret(keys or {"access-key": "a", "secret-key": "b"}, id="secret:s3")
+        return dataclasses.replace(before, secrets=frozenset([*before.secrets, secret]))
 
     def status(self, config: dict[str, Any] | None = None, **said: Any) -> tuple[str, str]:
         """Return state and text of the unit after one hook, in a cluster that must not be asked for anything."""

@@ -13,7 +13,7 @@ import lightkube
 import ops
 import pytest
 import yaml
-from charm_harness import MINIO
+from charm_harness import MINIO, in_order
 from charm_harness import deployed as deploy
 from lightkube.models.coordination_v1 import LeaseSpec
 from lightkube.models.meta_v1 import ObjectMeta
@@ -105,7 +105,7 @@ def test_everything_is_taken_by_the_api_server(deployed, generations):
         ({}, {"user": {"username": "relation-7", "password": "new"}}, {API, CACHE, METADATA}),
         ({}, {"minio": {**MINIO, "secret-key": "new"}}, {API, UI}),
     ],
-    ids=lambda value: str(sorted(value)) if isinstance(value, set) else str(value),
+    ids=in_order,
 )
 def test_a_change_restarts_the_workloads_that_it_is_for_and_no_other(
     pipelines, deployed, model, generations, config, said, restarted

@@ -10,10 +10,11 @@ from typing import Any
 import lightkube
 import pytest
 from charm_harness import Harness, unwatched
-from kubeflow_users import Requests, until
+from kubeflow_users import Requests
 from ops import testing
 
 from rehearsal.cluster.controlplane import ControlPlane
+from rehearsal.patience import until
 
 KINDS = {
     "secrets": ("v1", "Secret"),

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from cluster_policies import refusing
-from kubeflow_users import until
 from ops import testing
+
+from rehearsal.patience import until
 
 ODD = ["%", "$HOME", "'\"", "a\nb\n", "{{ x }}", "{% raw %}", "\\", "ü", " ", "", "yes", "0x10", "# no"]
 

@@ -13,12 +13,12 @@ from training_options import TrainingConfig
 from kubeflow_charm import ComponentCharm, Manifest, gather
 from kubeflow_charm.cluster.executor import NOWHERE, Placed
 from kubeflow_charm.cluster.resources import kind_of
-from kubeflow_charm.gpu import admission
 from kubeflow_charm.gpu.pools import Gpus
 from kubeflow_charm.images import Images
 from kubeflow_charm.relations import dashboard_links, kubernetes_manifest
 from kubeflow_charm.watch import watcher
 from kubeflow_charm.webhooks.certificates import Certificate, webhook_certificate
+from kubeflow_charm.webhooks.pod_policies import POLICY
 
 OPERATOR = "training-operator"
 TRAINER = "kubeflow-trainer-controller-manager"
@@ -72,7 +72,7 @@ class Training(ComponentCharm[Facts]):
         config, images = gather(self.read_config, lambda: self.images)
         gang_scheduling.check(config, self.cluster)
         gpus = config.gpus(self.cluster.nodes)
-        served = bool(gpus.pools) and self.cluster.serves(admission.POLICY)
+        served = bool(gpus.pools) and self.cluster.serves(POLICY)
         return Facts(config, images, gpus, job_pods.policies(config, gpus, served=served), served)
 
     def manifests(self, facts: Facts) -> list[Manifest]:

@@ -11,7 +11,7 @@ from training_options import TrainingConfig
 
 from kubeflow_charm import Problem
 from kubeflow_charm.cluster.executor import Cluster
-from kubeflow_charm.cluster.resources import KINDS, Manifest
+from kubeflow_charm.cluster.resources import CUSTOM_RESOURCE_DEFINITION, Manifest
 from kubeflow_charm.problems import blocked
 from kubeflow_charm.watch import watcher
 
@@ -21,15 +21,13 @@ DEFINITIONS = {
 }
 """Gang scheduler to the name of the definition of its PodGroup."""
 
-_DEFINITION = next(kind for kind in KINDS if kind.kind == "CustomResourceDefinition")
-
 
 def followed(config: TrainingConfig) -> tuple[watcher.Followed, ...]:
     """Return what to follow, so that a hook runs when the gang scheduler comes or goes."""
     name = DEFINITIONS.get(config.gang_scheduler)
     if name is None:
         return ()
-    kind = _DEFINITION
+    kind = CUSTOM_RESOURCE_DEFINITION
     return (watcher.Followed(kind.api_version, kind.kind, kind.plural, fields={"metadata.name": name}),)
 
 
@@ -40,7 +38,7 @@ def check(config: TrainingConfig, cluster: Cluster) -> None:
         Problem: if it is not, or if the cluster cannot be read.
     """
     name = DEFINITIONS.get(config.gang_scheduler)
-    if name and not cluster.named(_DEFINITION, name):
+    if name and not cluster.named(CUSTOM_RESOURCE_DEFINITION, name):
         raise missing(config.gang_scheduler)
 
 

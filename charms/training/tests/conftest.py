@@ -35,7 +35,7 @@ class Training(Harness):
         return config.read(usual | (options or {}), charm_type(self.source).config_type)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def training(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Training]:
     """The charm."""
     with unwatched():

@@ -11,6 +11,7 @@ import lightkube
 import ops
 import pytest
 from charm_harness import deployed as deploy
+from charm_harness import in_order
 from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.core_v1 import Pod
 from ops import testing
@@ -75,7 +76,7 @@ def test_everything_is_taken_and_becomes_active(training, deployed):
         ({"job-kinds": "[PyTorchJob]"}, {"training-operator"}),
         ({"image-registry": "mirror.example.com"}, set(WORKLOADS)),
     ],
-    ids=lambda value: str(sorted(value)) if isinstance(value, set) else str(value),
+    ids=in_order,
 )
 def test_an_option_restarts_the_workloads_that_read_it_and_no_other(
     training, deployed, client, config, restarted

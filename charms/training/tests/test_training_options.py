@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from charm_harness import charm_type
+from charm_harness import charm_type, in_order
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -157,7 +157,7 @@ def test_roles_of_users_are_collected_as_upstreams(training, role, aggregated):
         ({"trainer": False, "training-operator": False}, set(), 0),
         ({"job-kinds": "[TFJob, PyTorchJob]"}, {OPERATOR, TRAINER, JOBSET}, 6),
     ],
-    ids=lambda value: str(sorted(value)) if isinstance(value, set) else str(value),
+    ids=in_order,
 )
 def test_each_of_the_two_can_be_left_out_with_its_types(training, config, workloads, number):
     objects = training.render(config)
@@ -199,7 +199,7 @@ def test_mpijobs_alone_need_no_webhook(training):
         ({"image-registry": "https://x"}, "option image-registry: "),
         ({"gpu-vendors": "[{}]"}, "option gpu-vendors: [0].limitsKey: "),
     ],
-    ids=lambda value: str(sorted(value)) if isinstance(value, set) else str(value),
+    ids=in_order,
 )
 def test_a_wrong_option_is_named_with_its_place(training, config, said):
     status = training.run("mlops", config).unit_status
@@ -225,7 +225,7 @@ def test_one_registry_serves_every_image(training):
             "--gang-scheduler-name=gangs",
         ),
     ],
-    ids=lambda value: str(sorted(value)) if isinstance(value, set) else str(value),
+    ids=in_order,
 )
 def test_the_operator_is_told_the_gang_scheduler_and_trainer_starts_anew(
     training, installed, config, argument
@@ -270,7 +270,7 @@ def test_the_authority_of_the_operator_is_one_that_it_accepts(training):
         ({"trainer": False}, ["Kubeflow Training Operator Documentation"]),
         ({"training-operator": False}, ["Kubeflow Trainer Documentation"]),
     ],
-    ids=lambda value: str(sorted(value)) if isinstance(value, set) else str(value),
+    ids=in_order,
 )
 def test_the_dashboard_gets_a_link_to_the_documentation_of_what_runs(training, charm_module, config, texts):
     assert [link.text for link in charm_module.links(training.config(config))] == texts
@@ -294,7 +294,7 @@ def charm_module(training):
             [{"tfjob-controller"}, {"node"}, {"launcher"}, {"dataset-initializer"}, {"model-initializer"}],
         ),
     ],
-    ids=lambda value: str(sorted(value)) if isinstance(value, set) else str(value),
+    ids=in_order,
 )
 def test_pods_of_both_controllers_are_placed_by_their_labels(training, config, served, labels):
     """By a policy; where the API server has none, by PodDefaults, which select one value each."""

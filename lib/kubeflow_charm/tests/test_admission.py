@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from kubeflow_charm.problems import Problem
 from rehearsal.cluster import nodes
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.existing import Refused
-from rehearsal.patience import PATIENCE
+from rehearsal.patience import until
 
 NODES = Path(nodes.__file__).with_name("nodes")
 JOB = "batch.kubernetes.io/job-name"
@@ -30,14 +29,6 @@ PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 NVIDIA = "nvidia.com/gpu"
 _GROUP = "/apis/admissionregistration.k8s.io/v1"
-
-
-def until(found: Callable[[], Any]) -> None:
-    """Wait until something is found: the API server takes up a policy a moment after it is written."""
-    deadline = time.monotonic() + PATIENCE
-    while not found():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def gpus_of(file: str, by_default: ByDefault = "all") -> Gpus:

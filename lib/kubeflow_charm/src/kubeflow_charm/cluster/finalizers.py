@@ -22,7 +22,8 @@ from kubeflow_charm.problems import Problem
 logger = logging.getLogger(__name__)
 
 WITHIN = 30.0
-"""Seconds to wait for the end of the controller's pod: while it runs, it would add the finalizer again."""
+"""Seconds to wait for the end of the controller's pod: while it runs, it would add the finalizer again. All
+kinds together wait no longer."""
 
 
 class Held(NamedTuple):
@@ -43,10 +44,11 @@ def release(cluster: Cluster, application: str, held: Iterable[Held], *, wait: b
         held: the kinds, in the order in which to release them.
         wait: first wait until no pod of the application runs any more; not when other pods of it stay.
     """
+    deadline = time.monotonic() + WITHIN
     for each in held:
         try:
             if wait:
-                _await_the_last_pod(cluster)
+                _await_the_last_pod(cluster, deadline)
             with errors.explained(each.kind.plural, application):
                 _release(cluster, each)
         except Problem as problem:
@@ -68,7 +70,6 @@ def _release(cluster: Cluster, held: Held) -> None:
         cluster.client.patch(kind.resource, metadata["name"], patch, patch_type=PatchType.MERGE, **where)
 
 
-def _await_the_last_pod(cluster: Cluster) -> None:
-    deadline = time.monotonic() + WITHIN
+def _await_the_last_pod(cluster: Cluster, deadline: float) -> None:
     while cluster.pods() and time.monotonic() < deadline:
         time.sleep(0.3)

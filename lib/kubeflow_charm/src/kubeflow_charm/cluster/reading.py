@@ -10,14 +10,13 @@ from typing import Any
 from lightkube import ALL_NS
 
 from kubeflow_charm.cluster import connection, errors, metadata_only, ownership
-from kubeflow_charm.cluster.resources import KINDS, WORKLOAD, Kind, Manifest
+from kubeflow_charm.cluster.resources import CUSTOM_RESOURCE_DEFINITION, KINDS, WORKLOAD, Kind, Manifest
 from kubeflow_charm.problems import Problem
 
 Labels = Mapping[str, str | None]
 """A label selector; None stands for any value of the label."""
 
 _NAMESPACE = next(kind for kind in KINDS if kind.group_kind == "Namespace")
-_DEFINITION = next(kind for kind in KINDS if kind.group_kind.startswith("CustomResourceDefinition"))
 _POD = Kind("v1", "Pod", "pods", WORKLOAD)
 _NODE = Kind("v1", "Node", "nodes", WORKLOAD, namespaced=False)
 
@@ -130,7 +129,8 @@ class Reader:
 
     def definitions(self) -> set[str]:
         """Return the names of all CustomResourceDefinitions, such as `notebooks.kubeflow.org`."""
-        return {item["metadata"]["name"] for item in self.of_kind(_DEFINITION, "", None, whole=False)}
+        found = self.of_kind(CUSTOM_RESOURCE_DEFINITION, "", None, whole=False)
+        return {item["metadata"]["name"] for item in found}
 
     def named(self, kind: Kind, name: str, *, everywhere: bool = False) -> list[Manifest]:
         """Return the objects with one name, in our namespace or in all namespaces."""

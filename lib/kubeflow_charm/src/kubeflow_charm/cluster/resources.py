@@ -79,6 +79,16 @@ class Kind:
 NAMESPACE, DEFINITION, RIGHTS, DATA, NETWORK, WORKLOAD, CUSTOM, WEBHOOK = range(8)
 """The order of writing: first what others refer to, last what calls a workload."""
 
+CUSTOM_RESOURCE_DEFINITION = Kind(
+    "apiextensions.k8s.io/v1",
+    "CustomResourceDefinition",
+    "customresourcedefinitions",
+    DEFINITION,
+    namespaced=False,
+    shared=True,
+    status=True,
+)
+
 MUTATING_POLICY = Kind(
     "admissionregistration.k8s.io/v1",
     "MutatingAdmissionPolicy",
@@ -90,15 +100,7 @@ MUTATING_POLICY = Kind(
 
 KINDS: tuple[Kind, ...] = (
     Kind("v1", "Namespace", "namespaces", NAMESPACE, namespaced=False),
-    Kind(
-        "apiextensions.k8s.io/v1",
-        "CustomResourceDefinition",
-        "customresourcedefinitions",
-        DEFINITION,
-        namespaced=False,
-        shared=True,
-        status=True,
-    ),
+    CUSTOM_RESOURCE_DEFINITION,
     Kind(
         "scheduling.k8s.io/v1",
         "PriorityClass",

@@ -1,8 +1,7 @@
 """Policies that place the pods of controllers which know nothing of taints: trials, training jobs, JobSets.
 
 Users write the pods of such controllers deep inside other objects. So the API server itself places them, when
-it creates the pod. A MutatingAdmissionPolicy (admissionregistration.k8s.io/v1, Kubernetes 1.36) needs no
-webhook, and so no workload that can be away. It sees what the pod asks for:
+it creates the pod, by a policy (`webhooks/pod_policies.py`) that sees what the pod asks for:
 
 - A pod that asks for a device gets the tolerations of the pools that have it.
 - A pod that asks for none prefers nodes without GPUs, unless it has a preference for nodes of its own. If
@@ -32,19 +31,13 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kubeflow_charm.cluster.resources import MUTATING_POLICY, Manifest
+from kubeflow_charm.cluster.resources import Manifest
 from kubeflow_charm.gpu import placement
 from kubeflow_charm.gpu.pools import Gpus
 from kubeflow_charm.problems import blocked
-
-POLICY = MUTATING_POLICY
-"""The kind that the API server must have: `cluster.serves(admission.POLICY)`."""
-
-PROFILES: Manifest = {"matchLabels": {"app.kubernetes.io/part-of": "kubeflow-profile"}}
-"""Selects the namespaces of profiles (kubeflow/dashboard v2.0.0, components/profile-controller)."""
+from kubeflow_charm.webhooks.pod_policies import pod_policy
 
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
-
 
 _LONGEST = 100_000
 """Characters of an expression that the API server compiles: some 600 taints with keys of a usual length
@@ -59,7 +52,7 @@ def pod_policies(name: str, gpus: Gpus, labels: Manifest, served: bool) -> list[
             several names.
         gpus: the cluster's GPUs.
         labels: a LabelSelector that selects the pods.
-        served: whether the API server has such policies, by `cluster.serves(POLICY)`.
+        served: whether the API server has such policies, by `cluster.serves(webhooks.pod_policies.POLICY)`.
 
     Returns:
         With `served`, a policy and its binding: the application's own objects. Without, PodDefaults without
@@ -72,46 +65,18 @@ def pod_policies(name: str, gpus: Gpus, labels: Manifest, served: bool) -> list[
     if not gpus.pools:
         return []
     if served:
-        return [_policy(name, gpus, labels), binding(name)]
+        return _policy(name, gpus, labels)
     return list(_pod_defaults(name, gpus, labels)) if gpus.tolerated else []
 
 
-def _policy(name: str, gpus: Gpus, labels: Manifest) -> Manifest:
+def _policy(name: str, gpus: Gpus, labels: Manifest) -> list[Manifest]:
     variables = _variables(gpus)
     if any(len(text) > _LONGEST for text in variables.values()):
         raise blocked(
             "too many taints or GPU models for one policy", "set gpu-taints=none or gpu-discovery=false"
         )
-    pods = {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]}
-    return {
-        "apiVersion": POLICY.api_version,
-        "kind": POLICY.kind,
-        "metadata": {"name": name},
-        "spec": {
-            "matchConstraints": {
-                "resourceRules": [pods],
-                "namespaceSelector": PROFILES,
-                "objectSelector": labels,
-            },
-            "failurePolicy": "Ignore",
-            "reinvocationPolicy": "IfNeeded",
-            "variables": [{"name": name, "expression": text} for name, text in variables.items()],
-            "mutations": [
-                {"patchType": "JSONPatch", "jsonPatch": {"expression": text}}
-                for text in (_ADD_TOLERATIONS, _ADD_PREFERENCE)
-            ],
-        },
-    }
-
-
-def binding(name: str) -> Manifest:
-    """Return what puts a policy into force everywhere that the policy itself selects."""
-    return {
-        "apiVersion": POLICY.api_version,
-        "kind": f"{POLICY.kind}Binding",
-        "metadata": {"name": name},
-        "spec": {"policyName": name},
-    }
+    patches = (_ADD_TOLERATIONS, _ADD_PREFERENCE)
+    return pod_policy(name, patches, selector=labels, variables=variables, again=True)
 
 
 def _pod_defaults(name: str, gpus: Gpus, labels: Manifest) -> Iterator[Manifest]:

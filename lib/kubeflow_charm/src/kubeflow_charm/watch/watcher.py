@@ -55,7 +55,7 @@ class Followed:
         fields: the fields that select them.
         namespaced: whether they are looked for in the namespace.
         matters: which changes do, by a name in `digests.STATES`; `digests.APPLIED` for what others do to
-            our fields; `PRESENCE` for objects that come and go.
+            our fields; `digests.PRESENCE` for objects that come and go.
     """
 
     api_version: str
@@ -77,9 +77,15 @@ class Followed:
             raise ValueError(f"{self.matters} is not in {[*known]}")
 
 
-PRESENCE = digests.PRESENCE
 NODES = Followed("v1", "Node", "nodes", matters="placement")
 """For a charm that reads the cluster's GPUs."""
+DEFINITIONS = Followed(
+    "apiextensions.k8s.io/v1",
+    "CustomResourceDefinition",
+    "customresourcedefinitions",
+    matters=digests.PRESENCE,
+)
+"""For a charm that has to know which kinds exist."""
 
 _SHOWN = ("Deployment", "StatefulSet")
 """Kinds whose state a status shows."""

@@ -182,8 +182,10 @@ def _authority(names: list[str], now: datetime.datetime, checked: str) -> _Autho
     from kubeflow_charm.webhooks import issuing  # a settled hook does not need the cryptography library
 
     until = now + _days(AUTHORITY_DAYS)
-    made = issuing.checked_authority(checked, now, until) if checked else None
-    pair = made or issuing.authority(names[0], now, until)
+    if checked:
+        pair = issuing.checked_authority(checked, now, until)
+    else:
+        pair = issuing.authority(names[0], now, until)
     return _Authority(certificate=pair.certificate, key=pair.key, not_after=until)
 
 
