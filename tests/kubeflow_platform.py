@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from rehearsal.stage import Stage
 NODE_FILES = Path(nodes.__file__).with_name("nodes")
 MODEL = "mlops"
 OWN_NODES = "platform-"
+FOLLOWERS = ("kubeflow-notebooks/0", "kubeflow-pipelines/0", "katib/0", "kubeflow-training/0")
+"""The units that do something for GPUs."""
 CONTROL_PLANE = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
 NOTEBOOKS = "/apis/kubeflow.org/v1beta1"
 POD_DEFAULTS = "/apis/kubeflow.org/v1alpha1"
@@ -62,7 +65,11 @@ class Platform:
     def settle(self) -> None:
         """Wait until every unit is active."""
         model = self.stage.engine.models[MODEL]
-        until(lambda: all(unit.workload.current == "active" for unit in model.units()), within=300)
+        until(
+            lambda: all(unit.workload.current == "active" for unit in model.units()),
+            self._statuses,
+            within=300,
+        )
 
     def hours_later(self, hours: int) -> None:
         """Have programs in pods believe that time has gone by."""
@@ -86,12 +93,26 @@ class Platform:
         for node in self.admin.items("/api/v1/nodes"):
             if _name(node).startswith(OWN_NODES):
                 self.admin.patch(f"/api/v1/nodes/{_name(node)}", {"spec": {"taints": taints}})
-        gpus = discover(wanted)
-        titles = [pool.title for pool in gpus.pools]
-        until(lambda: self._offered() == titles)
-        until(lambda: self.unit("kubeflow-notebooks/0").message == gpus.summary)
         until(lambda: all(map(_is_ready, self.users_nodes())))
+        self._ask(FOLLOWERS)
+        gpus = discover(wanted)
         self.settle()
+        assert [self.unit(name).message for name in FOLLOWERS] == [gpus.summary] * len(FOLLOWERS)
+        assert self._offered() == [pool.title for pool in gpus.pools]
+
+    def _ask(self, names: Iterable[str]) -> None:
+        """Have Juju ask units now for what it asks of them every few minutes.
+
+        Their watchers ask more rarely after some ten hooks in a row, and tests change nodes more often.
+        """
+        asked = [unit for unit in self.stage.engine.models[MODEL].units() if unit.name in names]
+        for unit in asked:
+            unit.seen.update_status_due = 0.0
+        until(lambda: all(unit.seen.update_status_due for unit in asked), self._statuses)
+
+    def _statuses(self) -> list[str]:
+        units = self.stage.engine.models[MODEL].units()
+        return [f"{unit.name} {unit.workload.current}: {unit.workload.message}" for unit in units]
 
     def users_nodes(self) -> list[Manifest]:
         """Return the nodes that are not the platform's own."""

@@ -12,7 +12,6 @@ Pods are made as their controllers make them, with the same labels:
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,7 +19,7 @@ import pytest
 from kubeflow_platform import NODE_FILES, POD_DEFAULTS, Platform
 from kubeflow_users import Requests
 
-from kubeflow_charm.cluster.resources import Manifest, kind_of
+from kubeflow_charm.cluster.resources import Manifest
 from kubeflow_charm.gpu import admission, placement
 from kubeflow_charm.gpu.pools import Gpus, discover
 from rehearsal.cluster import nodes
@@ -33,7 +32,6 @@ V1, JOBSET, JOB = (
     "jobset.sigs.k8s.io/jobset-name",
     "batch.kubernetes.io/job-name",
 )
-POLICIES = {"tests-v1": V1, "tests-jobset": JOBSET, "tests-job": JOB}
 PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 PRODUCT = "nvidia.com/gpu.product"
 H100, A100 = {PRODUCT: "NVIDIA-H100-80GB-HBM3"}, {PRODUCT: "NVIDIA-A100-SXM4-40GB"}
@@ -106,29 +104,26 @@ CASES: list[tuple[str, str, str, list[Replica]]] = [
 
 @pytest.fixture(scope="module")
 def gpus(platform: Platform, request: pytest.FixtureRequest) -> Gpus:
-    """The cluster has the nodes of a file, and policies for them."""
+    """The cluster has the nodes of a file, and the API server has learned the policies for them."""
     platform.have_nodes(request.param)
     found = discover(nodes.load(NODE_FILES / f"{request.param}.yaml"))
-    for name, label in POLICIES.items():
-        for document in admission.pod_policies(name, found, having(label), served=True):
-            path = f"/apis/{document['apiVersion']}/{kind_of(document).plural}/{name}"
-            platform.stage.cluster.apply(
-                f"{path}?fieldManager=tests&force=true&fieldValidation=Strict", json.dumps(document).encode()
-            )
-    away = placement.away_from(found)
-    for label in POLICIES.values():
-        probe = pod({label: "probe"}, {})
-        until(lambda probe=probe: dry_run(platform.admin, "ada", probe).get("affinity") == away)
+    keys: dict[str, set[str]] = {pool.resource: set() for pool in found.pools}
+    for pool in found.pools:
+        keys[pool.resource] |= {each.key for each in pool.tolerated}
+    otherwise = {each.key for each in found.tolerated} if found.tainted_only else set()
+
+    def placed_so(label: str) -> bool:
+        probes = [({}, otherwise, placement.away_from(found))]
+        probes += [({resource: 1}, expected, None) for resource, expected in keys.items()]
+        specs = [dry_run(platform.admin, "ada", pod({label: "probe"}, asks)) for asks, _, _ in probes]
+        return all(
+            (tolerated(spec), spec.get("affinity")) == (expected, affinity)
+            for spec, (_, expected, affinity) in zip(specs, probes, strict=True)
+        )
+
+    for label in (V1, JOBSET, JOB):
+        until(lambda label=label: placed_so(label), f"the policy for {label}")
     return found
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_policies(platform: Platform) -> Iterator[None]:
-    """The policies go with the last of these tests."""
-    yield
-    for name in POLICIES:
-        for plural in ("mutatingadmissionpolicybindings", "mutatingadmissionpolicies"):
-            platform.admin.delete(f"/apis/admissionregistration.k8s.io/v1/{plural}/{name}")
 
 
 @pytest.fixture(autouse=True)
@@ -294,7 +289,7 @@ def test_a_user_starts_nothing_in_the_profile_of_another(bob: Requests, gpus: Gp
 
 @pytest.mark.parametrize("gpus", ["dgx-h100"], indirect=True)
 def test_pods_of_no_profile_are_left_alone(platform: Platform, gpus: Gpus) -> None:
-    every = dict.fromkeys(POLICIES.values(), "mine")
+    every: dict[str, str] = dict.fromkeys((V1, JOBSET, JOB), "mine")
     for namespace, placed_there in (("ada", True), ("default", False)):
         spec = dry_run(platform.admin, namespace, pod(every, {NVIDIA: 1}))
         assert (tolerated(spec) == {NVIDIA}) == placed_there

@@ -55,6 +55,10 @@ POLICY = "ValidatingAdmissionPolicy 'small' with binding 'all' denied request: t
         (refused(404, 'namespaces "m" not found'), ("waiting", 'Role m/a: namespaces "m" not found')),
         (refused(409, "words"), ("waiting", "Role m/a: changed by another at the same time: words")),
         (refused(429), ("waiting", "Kubernetes API: 429 on Role m/a: words")),
+        (
+            refused(429, "storage is (re)initializing"),
+            ("waiting", "Role m/a: its type is not served yet"),
+        ),
         (refused(500), ("waiting", "Kubernetes API: 500 on Role m/a: words")),
         (answered(404), ("waiting", "Role m/a: its type is not installed yet")),
         (answered(502), ("waiting", "Kubernetes API: HTTP 502 on Role m/a")),

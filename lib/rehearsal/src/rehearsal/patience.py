@@ -12,12 +12,17 @@ PATIENCE = 120.0
 """Seconds. A loaded machine takes a minute for work that takes a second on an idle one."""
 
 
-def until(look: Callable[[], T | None], what: str = "", within: float = PATIENCE, every: float = 0.05) -> T:
+def until(
+    look: Callable[[], T | None],
+    what: str | Callable[[], object] = "",
+    within: float = PATIENCE,
+    every: float = 0.05,
+) -> T:
     """Call `look` until it returns something true, and return that.
 
     Args:
         look: returns the result, or something false.
-        what: what the caller waits for, for the error message.
+        what: what the caller waits for, for the error message; or what tells how far things are.
         within: seconds.
         every: seconds between two calls.
 
@@ -27,6 +32,7 @@ def until(look: Callable[[], T | None], what: str = "", within: float = PATIENCE
     deadline = time.monotonic() + within
     while not (found := look()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within:.0f} s: {what or repr(found)}")
+            said = what() if callable(what) else what
+            raise AssertionError(f"not within {within:.0f} s: {said or repr(found)}")
         time.sleep(every)
     return found

@@ -7,6 +7,7 @@
 | 403 for a full quota | blocked, with the quota |
 | 403 while a namespace is being deleted | waiting |
 | 404 on apply or list | waiting: the type or the namespace does not exist yet |
+| 429 for a type whose storage begins | waiting: the type is not served yet |
 | 409 | waiting; an object of somebody else is blocked (`plan.py`) |
 | 408, 429, 5xx, transport errors and timeouts | waiting for the Kubernetes API |
 | an answer of something else than Kubernetes: no Status, no JSON | waiting for the Kubernetes API |
@@ -36,6 +37,9 @@ _DENIED = re.compile(
 )
 """The API server's wording for a denial by a webhook or policy, which may use any status code
 (k8s.io/apiserver v0.36.3, pkg/admission/plugin, webhook/errors and policy/validating)."""
+_BEGINNING = "storage is (re)initializing"
+"""The API server's wording for a custom type that is established and not served yet
+(k8s.io/apiserver v0.36.3, pkg/storage/cacher/cacher.go)."""
 _IMMUTABLE = re.compile(
     r"is immutable|may not (?:be changed|change once set)|cannot change roleRef"
     r"|updates to \w+ spec for fields other than .* are forbidden"
@@ -102,6 +106,8 @@ def _of_api_error(error: ApiError, subject: str, application: str) -> Problem | 
         return waiting(subject, f"changed by another at the same time: {message}")
     if code >= 500 and any(error in message for error in _SCHEMA_ERRORS):
         return None
+    if code == 429 and _BEGINNING in message:
+        return waiting(subject, "its type is not served yet")
     if code in (408, 429) or code >= 500:
         return waiting("Kubernetes API", f"{code} on {subject}: {message}")
     return None
