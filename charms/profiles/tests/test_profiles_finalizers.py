@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import lightkube
 import pytest
 from lightkube.models.core_v1 import Container, PodSpec
@@ -90,3 +91,28 @@ def test_it_stays_while_the_controller_runs(
         client.delete(Pod, "controller", namespace=model)
         release.join(PATIENCE)
     assert read() == {"alice": []}
+
+
+def test_one_that_fails_or_is_gone_holds_up_no_other(
+    finalizers: Any, own: Cluster, held: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    """One is deleted between the list and the patch, the answer for another never comes."""
+    read = held({name: [OURS] for name in ("alice", "bob", "carol", "dave")})
+    listed, patched = own.client.list, own.client.patch
+
+    def list_with_one_gone(*what: Any, **options: Any) -> list[Any]:
+        items = list(listed(*what, **options))
+        gone = [{**item, "metadata": {**item["metadata"], "name": "gone"}} for item in items[:1]]
+        return gone + items
+
+    def patch(kind: Any, name: str, *what: Any, **options: Any) -> Any:
+        if name == "bob":
+            raise httpx2.ReadTimeout("late")
+        return patched(kind, name, *what, **options)
+
+    monkeypatch.setattr(own.client, "list", list_with_one_gone)
+    monkeypatch.setattr(own.client, "patch", patch)
+    finalizers.release(own, "gone")
+    assert read() == {"alice": [], "bob": [OURS], "carol": [], "dave": []}
+    (said,) = [record.message for record in caplog.records if record.levelname == "ERROR"]
+    assert said.startswith("Profile bob may not be deletable: ")

@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import copy
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import httpx2
 import lightkube
@@ -21,6 +19,7 @@ from lightkube.types import CascadeType, PatchType
 from kubeflow_charm.cluster import errors, settled, sharing
 from kubeflow_charm.cluster import plan as planning
 from kubeflow_charm.cluster.ownership import Record
+from kubeflow_charm.cluster.parallel import each
 from kubeflow_charm.cluster.plan import PARENT_KIND, Existing, Plan, Refusal, Removal, Wanted, Way, Write
 from kubeflow_charm.cluster.reading import Reader
 from kubeflow_charm.cluster.resources import (
@@ -44,14 +43,10 @@ Placed = tuple[Manifest, Iterable[str]]
 NOWHERE = ("",)
 """The place of an object of a cluster-wide kind."""
 
-_PARALLEL = 4
-"""Parallel writes: enough to hide the round trip, few enough for a busy API server."""
 _PAUSES = (0.5, 1.0, 2.0, 4.0)
 """Seconds between attempts to clear the cluster: an API server may not answer while types change."""
 _FEW_NAMESPACES = 8
 """Above this number, one list of all namespaces costs less than one list of each."""
-
-_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -179,7 +174,7 @@ class Cluster(Reader):
         live = {key: existing.live[key] for key in wanted.core if key in existing.live}
         for rank in plan.ranks:
             live |= _by_identity(self._write_rank(rank))
-        _, refused = _each(self._write_spread, plan.spread, _manifest_of)
+        _, refused = each(self._write_spread, plan.spread, _manifest_of)
         remaining = self._remove(plan.removals)
         final = plan.record_after(item for item, _ in remaining)
         if final is not None:
@@ -187,7 +182,7 @@ class Cluster(Reader):
         return Converged(tuple(live.values()), (*plan.refused, *refused, *remaining))
 
     def _write_rank(self, rank: Iterable[Write]) -> list[Manifest]:
-        written, failed = _each(self._write, rank, _manifest_of)
+        written, failed = each(self._write, rank, _manifest_of)
         if failed:
             raise ExceptionGroup("Kubernetes", [problem for _, problem in failed])
         return written
@@ -251,7 +246,7 @@ class Cluster(Reader):
                     (item, waiting(described(item), "stays until its webhook is gone")) for item in items
                 ]
                 continue
-            remaining += _each(self._let_go, group, _manifest_of)[1]
+            remaining += each(self._let_go, group, _manifest_of)[1]
             calling = any(kind_of(item).rank == WEBHOOK for item, _ in remaining)
         return remaining
 
@@ -330,35 +325,6 @@ def _manifest_of(step: Write | Removal) -> Manifest:
 
 def _by_identity(items: Iterable[Manifest]) -> dict[Key, Manifest]:
     return {identity(item): item for item in items}
-
-
-def _each(
-    work: Callable[[_Item], Any], items: Iterable[_Item], manifest: Callable[[_Item], Manifest]
-) -> tuple[list[Any], list[Refusal]]:
-    """Do `work` for each item, a few in parallel; return the results in order, and the failures.
-
-    Any other error than a `Problem` is a bug; it is raised when all items are done.
-    """
-
-    def attempt(item: _Item) -> tuple[Any, Problem | None]:
-        try:
-            return work(item), None
-        except Problem as problem:
-            return None, problem
-
-    items = list(items)
-    if len(items) < 2:
-        outcomes = [attempt(item) for item in items]
-    else:
-        with concurrent.futures.ThreadPoolExecutor(_PARALLEL) as pool:
-            outcomes = list(pool.map(attempt, items))
-    done = [result for result, problem in outcomes if problem is None]
-    failed = [
-        (manifest(item), problem)
-        for item, (_, problem) in zip(items, outcomes, strict=True)
-        if problem is not None
-    ]
-    return done, failed
 
 
 def _writable(manifest: Manifest) -> Manifest:
