@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from kubeflow_charm.cluster.sharing import release_patch
 from kubeflow_charm.watch.apiserver import USER_AGENT
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.existing import Refused
@@ -135,7 +136,8 @@ class Bench:
 
     def hooks(self) -> None:
         """Run hooks until one meets no trouble with the API server, as the watcher would have it."""
-        until(lambda: (self.hook(), "Kubernetes API" not in self.status[1])[1], every=0.3)
+        passing = ("Kubernetes API", "not served yet")
+        until(lambda: (self.hook(), not any(word in self.status[1] for word in passing))[1], every=0.3)
 
     @staticmethod
     def is_watcher(request: Request) -> bool:
@@ -186,6 +188,18 @@ class Bench:
         """Return every CustomResourceDefinition of the cluster."""
         return self._read("/apis/apiextensions.k8s.io/v1/customresourcedefinitions")["items"]
 
+    def _release_types(self) -> None:
+        instance = f"{self.model.name}.{self.application.name}"
+        manager = f"juju.{instance}"
+        for crd in self.definitions():
+            if crd["metadata"].get("labels", {}).get("app.kubernetes.io/instance") == instance:
+                patch = release_patch(crd, manager)
+                del patch["metadata"]["resourceVersion"]  # Kubernetes may write the status meanwhile
+                path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{crd['metadata']['name']}"
+                self.cluster.request(
+                    "PATCH", path, json.dumps(patch).encode(), "application/merge-patch+json"
+                )
+
     def _read(self, path: str) -> dict[str, Any]:
         """Return what is there; a type that comes or goes just now is asked for again, or is nothing."""
         while True:
@@ -203,8 +217,12 @@ class Bench:
         return [f"/apis/{group['preferredVersion']['groupVersion']}" for group in said["groups"]]
 
     def close(self) -> None:
-        """Remove the application as Juju does, and its model."""
+        """Remove the application as Juju does, and its model; its types stay for the next one.
+
+        An API server learns types slowly, and a type without our labels is taken over like a new one.
+        """
         if self.application.life is Life.ALIVE:
+            self._release_types()
             self.remove()
         self.engine.stop()
         self.cluster.request("DELETE", self._profile)
