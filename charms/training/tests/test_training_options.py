@@ -190,11 +190,20 @@ def test_mpijobs_alone_need_no_webhook(training):
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ({"job-kinds": "[MXJob]"}, "option job-kinds: [0]: Input should be 'PyTorchJob'"),
-        ({"job-kinds": "PyTorchJob"}, "option job-kinds: Input should be a valid list"),
+        (
+            {"job-kinds": "[MXJob]"},
+            "option job-kinds: [0]: 'MXJob' is not 'PyTorchJob', 'TFJob', 'MPIJob', 'XGBoos",
+        ),
+        ({"job-kinds": "PyTorchJob"}, "option job-kinds: should be a list, not 'PyTorchJob'"),
         ({"job-kinds": "[["}, "option job-kinds: "),
-        ({"runtimes": "[torch]"}, "option runtimes: [0]: Input should be 'torch-distributed'"),
-        ({"gang-scheduler": "yunikorn"}, "option gang-scheduler: Input should be 'none', 'volcano'"),
+        (
+            {"runtimes": "[torch]"},
+            "option runtimes: [0]: 'torch' is not 'torch-distributed', 'deepspeed-distribu",
+        ),
+        (
+            {"gang-scheduler": "yunikorn"},
+            "option gang-scheduler: 'yunikorn' is not 'none', 'volcano' or 'scheduler-plugins'",
+        ),
         ({"gang-scheduler-name": "a b"}, "option gang-scheduler-name: "),
         ({"image-registry": "https://x"}, "option image-registry: "),
         ({"gpu-vendors": "[{}]"}, "option gpu-vendors: [0].limitsKey: "),
