@@ -76,6 +76,11 @@ def test_the_controllers_run_as_upstream_runs_them(training):
     }
 
 
+@pytest.mark.parametrize("workload", [OPERATOR, TRAINER, JOBSET])
+def test_a_controller_that_ends_leaves_its_last_words_for_the_status(training, workload):
+    assert container(training.render(), workload)["terminationMessagePolicy"] == "FallbackToLogsOnError"
+
+
 @pytest.mark.parametrize(
     ("service", "ports"),
     [
