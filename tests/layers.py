@@ -16,7 +16,7 @@ from pathlib import Path
 
 LIBRARY = "kubeflow_charm"
 ROOMS = (
-    {"problems", "foreign_yaml", "redaction"},
+    {"problems", "foreign_yaml", "redaction", "option_words"},
     {"cluster"},
     {"definitions", "watch", "webhooks"},
     {"gpu"},

@@ -19,6 +19,7 @@ import katib_experiments as experiments
 import pytest
 import yaml
 from kubeflow_users import Requests
+from partial_bundle import TUNING, part_of_the_bundle
 
 from kubeflow_charm.cluster.resources import Manifest
 from rehearsal.cluster import nodes
@@ -26,18 +27,8 @@ from rehearsal.cluster.existing import Refused
 from rehearsal.patience import until
 from rehearsal.stage import Stage
 
-ROOT = Path(__file__).parents[2]
 NODE_FILE = Path(nodes.__file__).with_name("nodes") / "default.yaml"
 MODEL = "tuning"
-APPLICATIONS = (
-    "katib",
-    "kubeflow-training",
-    "kubeflow-profiles",
-    "resource-dispatcher",
-    "kfp-db",
-    "istio-pilot",
-    "istio-ingressgateway",
-)
 NVIDIA, GPU_NODE = "nvidia.com/gpu", "gpu-0"
 TOLERATED = {"key": NVIDIA, "operator": "Equal", "value": "present", "effect": "NoSchedule"}
 EXPERIMENTS = "/apis/kubeflow.org/v1beta1/namespaces/{}/experiments"
@@ -65,7 +56,7 @@ class Tuning:
 
     def settle(self) -> None:
         """Wait until every unit is active."""
-        wanted = ["active"] * len(APPLICATIONS)
+        wanted = ["active"] * len(TUNING)
 
         def settled() -> bool:
             return [status for status, _ in self.statuses().values()] == wanted
@@ -82,7 +73,7 @@ class Tuning:
 def tuning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tuning]:
     """The part of the bundle, active, beside a node with GPUs that has a taint; and two users with a profile."""
     file = tmp_path_factory.mktemp("bundle") / "bundle.yaml"
-    file.write_text(yaml.safe_dump(part_of_the_bundle()))
+    file.write_text(yaml.safe_dump(part_of_the_bundle(TUNING)))
     with contextlib.ExitStack() as stack:
         stage = stack.enter_context(Stage(node_file=NODE_FILE))
         stage.juju("add-model", MODEL)
@@ -96,19 +87,6 @@ def tuning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tuning]:
         for label in LABELS:
             until(lambda label=label: tolerations(made.admin, label), f"a policy for pods with {label}")
         yield made
-
-
-def part_of_the_bundle() -> Manifest:
-    """Return the bundle without the other applications and their relations."""
-    whole = yaml.safe_load((ROOT / "bundle.yaml").read_text())
-    kept = {name: whole["applications"][name] for name in APPLICATIONS}
-    for application in kept.values():
-        if application["charm"].startswith("./"):
-            application["charm"] = str(ROOT / application["charm"])
-    relations = [
-        ends for ends in whole["relations"] if {end.partition(":")[0] for end in ends} <= kept.keys()
-    ]
-    return whole | {"applications": kept, "relations": relations}
 
 
 def make_profile(admin: Requests, user: Requests) -> None:

@@ -80,7 +80,7 @@ class Katib(ComponentCharm[Facts]):
             self.read_config, self.gateway.get, self.database.get, lambda: self.images
         )
         settings = Settings(config, images.references)
-        kinds = trial_kinds.existing(trial_kinds.every(config.trial_resources), self.cluster)
+        kinds = trial_kinds.existing(config.trial_resources, self.cluster)
         gpus = config.gpus(self.cluster.nodes)
         secret = images.profile_pull_secret(self.app.name, settings.images())
         served = bool(gpus.pools or secret) and self.cluster.serves(POLICY)
@@ -128,7 +128,11 @@ class Katib(ComponentCharm[Facts]):
 
     def followed(self) -> tuple[watcher.Followed, ...]:
         """Run a hook when nodes change, and when kinds come or go."""
-        return (watcher.NODES, watcher.DEFINITIONS)
+        usual = (watcher.NODES, watcher.DEFINITIONS)
+        try:
+            return (*usual, *trial_kinds.followed(self.read_config().trial_resources))
+        except ExceptionGroup:  # an option is wrong, and the status says so
+            return usual
 
     def user_images(self) -> list[str]:
         """Return the images of suggestions, of what runs beside trials, and of trial templates."""

@@ -147,6 +147,13 @@ class Controller(_Part):
         "3fbc96e9.katib.kubeflow.org"
     )
 
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _kinds_are_elsewhere(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "trialResources" in value:
+            raise ValueError("trialResources is the option trial-resources of its own")
+        return value
+
     @pydantic.model_validator(mode="after")
     def _ports_differ(self) -> Controller:
         if len({self.webhook_port, self.metrics_port, self.healthz_port}) < 3:

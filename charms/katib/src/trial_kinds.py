@@ -10,10 +10,12 @@ import pydantic
 
 from kubeflow_charm import YAML, if_empty
 from kubeflow_charm.cluster.executor import Cluster
+from kubeflow_charm.cluster.resources import CUSTOM_RESOURCE_DEFINITION, WORKLOAD, Kind
+from kubeflow_charm.watch import watcher
 
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _NAME = re.compile(
-    rf"(?P<kind>[A-Z][A-Za-z0-9]{{0,62}})\.v[0-9]+((alpha|beta)[0-9]+)?\.(?P<group>{_LABEL}(\.{_LABEL})*)"
+    rf"(?P<kind>[A-Z][A-Za-z0-9]{{0,62}})\.(?P<version>v[0-9]+((alpha|beta)[0-9]+)?)\.(?P<group>{_LABEL}(\.{_LABEL})*)"
 )
 
 USUAL = (
@@ -35,13 +37,20 @@ class TrialKind(NamedTuple):
     """A kind, as Katib writes it: `Kind.version.group`."""
 
     name: str
+    kind: str
     plural: str
     group: str
+    version: str
 
     @property
     def definition(self) -> str:
         """The name of its CustomResourceDefinition; empty for a kind of Kubernetes itself."""
         return f"{self.plural}.{self.group}" if "." in self.group else ""
+
+    @property
+    def type(self) -> Kind:
+        """The kind, as the charm asks for it."""
+        return Kind(f"{self.group}/{self.version}", self.kind, self.plural, WORKLOAD)
 
 
 def parsed(name: str) -> TrialKind:
@@ -62,7 +71,7 @@ def parsed(name: str) -> TrialKind:
         plural = f"{singular[:-1]}ies"
     else:
         plural = f"{singular}s"
-    return TrialKind(name, plural, found["group"])
+    return TrialKind(name, found["kind"], plural, found["group"], found["version"])
 
 
 def _checked(name: str) -> str:
@@ -92,18 +101,43 @@ def rights(kinds: Iterable[TrialKind]) -> dict[str, list[str]]:
     return {group: sorted(found[group]) for group in sorted(found)}
 
 
-def existing(kinds: Iterable[TrialKind], cluster: Cluster) -> list[str]:
-    """Return the names of the kinds that exist in the cluster, by the names of CustomResourceDefinitions.
+def existing(more: Iterable[str], cluster: Cluster) -> list[str]:
+    """Return the names of the kinds that exist, of the usual ones and of those of the option.
+
+    The usual ones exist if a CustomResourceDefinition has their plural: one request for all. Of each of the
+    others the API server is asked in that version; if its plural is another than Kubernetes would guess, it
+    does not exist here.
 
     Raises:
         Problem: if the API server does not answer or refuses.
     """
-    kinds = list(kinds)
     present = cluster.definitions()
-    return [kind.name for kind in kinds if not kind.definition or kind.definition in present]
+    found = [kind.name for kind in every(()) if not kind.definition or kind.definition in present]
+    return found + [kind.name for kind in _further(more) if cluster.serves(kind.type)]
 
 
 def missing(more: Iterable[str], existing: Iterable[str]) -> str:
     """Return the fact for `juju status` about kinds of the option that do not exist, or an empty text."""
     absent = [name for name in dict.fromkeys(more) if name not in set(existing)]
-    return f"no {', '.join(absent)} in the cluster" if absent else ""
+    if not absent:
+        return ""
+    others = f" and {len(absent) - 2} more" if len(absent) > 2 else ""
+    return f"trial-resources: no {', '.join(absent[:2])}{others} in the cluster"
+
+
+def followed(more: Iterable[str]) -> list[watcher.Followed]:
+    """Return what to follow, so that a hook runs when a kind of the option is served, or no more.
+
+    A definition is there some time before the API server serves its kind.
+    """
+    kind = CUSTOM_RESOURCE_DEFINITION
+    return [
+        watcher.Followed(kind.api_version, kind.kind, kind.plural, fields={"metadata.name": each.definition})
+        for each in _further(more)
+        if each.definition
+    ]
+
+
+def _further(more: Iterable[str]) -> list[TrialKind]:
+    """Return the kinds of the option that are not usual."""
+    return [parsed(name) for name in dict.fromkeys(more) if name not in USUAL]

@@ -73,6 +73,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> Callable[[set[str]], None]:
 
     def see(types: set[str]) -> None:
         monkeypatch.setattr(Cluster, "definitions", lambda _: types)
+        monkeypatch.setattr(Cluster, "serves", lambda _, kind: f"{kind.plural}.{kind.group}" in types)
 
     monkeypatch.setattr(Cluster, "nodes", lambda _: [])
     see(KNOWN)

@@ -159,11 +159,16 @@ def test_every_custom_image_reaches_its_place(katib):
 @pytest.mark.parametrize(
     ("option", "value", "where"),
     [
-        ("katib-config", "[]", "option katib-config"),
-        ("katib-config", "runtime: []", "runtime"),
-        ("katib-config", "runtimes: {}", "runtimes"),
-        ("katib-config", "runtime: {suggestions: {tpe: {}}}", "runtime.suggestions"),
-        ("katib-config", "runtime: {suggestions: [{image: a}]}", "algorithmName"),
+        ("katib-config", "[]", "option katib-config: should be an object, not a list"),
+        ("katib-config", "yes please", "option katib-config: should be an object, not 'yes please'"),
+        ("katib-config", "runtime: []", "runtime: should be an object, not a list"),
+        ("katib-config", "runtimes: {}", "runtimes: no such field"),
+        (
+            "katib-config",
+            "runtime: {suggestions: {tpe: {}}}",
+            "runtime.suggestions: should be a list, not an ob",
+        ),
+        ("katib-config", "runtime: {suggestions: [{image: a}]}", "algorithmName: is missing"),
         ("katib-config", "runtime: {suggestions: [{algorithmName: mine}]}", "mine has no image"),
         ("katib-config", "runtime: {earlyStoppings: [{algorithmName: mine}]}", "mine has no image"),
         ("katib-config", "runtime: {metricsCollectors: [{kind: PrometheusMetric}]}", "has no image"),
@@ -178,11 +183,15 @@ def test_every_custom_image_reaches_its_place(katib):
             "runtime: {suggestions: [{algorithmName: tpe, image: ''}]}",
             "is no image reference",
         ),
-        ("katib-config", "runtime: {suggestions: [{algorithmName: tpe, image: 5}]}", "[0].image"),
+        (
+            "katib-config",
+            "runtime: {suggestions: [{algorithmName: tpe, image: 5}]}",
+            "[0].image: should be text, not 5",
+        ),
         (
             "katib-config",
             "runtime: {suggestions: [{algorithmName: tpe, imagePullPolicy: always}]}",
-            "imagePullPolicy",
+            "'always' is not 'Always'",
         ),
         (
             "katib-config",
@@ -214,13 +223,18 @@ def test_every_custom_image_reaches_its_place(katib):
             "runtime: {suggestions: [{algorithmName: pbt, persistentVolumeClaimSpec: {accessModes: x}}]}",
             "accessModes: should be a list",
         ),
-        ("katib-config", "init: {controller: {webhookPort: '8443'}}", "webhookPort"),
-        ("katib-config", "init: {controller: {webhookPort: 443}}", "webhookPort"),
+        ("katib-config", "init: {controller: {webhookPort: '8443'}}", "should be an integer, not '8443'"),
+        ("katib-config", "init: {controller: {webhookPort: 443}}", "webhookPort: 443 is less than 1024"),
         ("katib-config", "init: {controller: {webhookPort: 8080}}", "need three ports"),
-        ("katib-config", "init: {controller: {injectSecurityContext: 'yes'}}", "injectSecurityContext"),
-        ("katib-config", "init: {controller: {trialResources: [Job.v1.batch]}}", "trialResources"),
+        (
+            "katib-config",
+            "init: {controller: {injectSecurityContext: 'yes'}}",
+            "should be true or false, not 'yes'",
+        ),
+        ("katib-config", "init: {controller: {trialResources: [Job.v1.batch]}}", "is the option trial-r"),
         ("katib-config", "init: {certGenerator: {enable: true}}", "certGenerator"),
-        ("trial-resources", "{}", "option trial-resources"),
+        ("trial-resources", "{}", "should be a list, not an object"),
+        ("trial-resources", "RayJob.v1.ray.io", "should be a list, not 'RayJob.v1.ray.io'"),
         ("trial-resources", "[RayJob]", "is not Kind.version.group"),
         ("trial-resources", "[rayjobs.ray.io/v1]", "is not Kind.version.group"),
         ("trial-resources", "[5]", "option trial-resources"),
@@ -233,12 +247,12 @@ def test_every_custom_image_reaches_its_place(katib):
             "{a: 'apiVersion: v1\n\nkind: Job\n\nmetadata: {name: x}'}",
             "sets name and namespace",
         ),
-        ("custom_images", "{suggestion__tp: a}", "suggestion__tp"),
+        ("custom_images", "{suggestion__tp: a}", "suggestion__tp: no such field"),
         ("custom_images", "{suggestion__tpe: 'a b'}", "is no image reference"),
         ("webhook-port", 0, "option webhook-port"),
         ("metrics-port", 443, "ports of one Service"),
         ("metrics-port", 18080, "ports of one Service"),
-        ("port", 80, "option port"),
+        ("port", 80, "option port: 80 is less than 1024"),
     ],
 )
 def test_a_wrong_option_is_named(katib, option: str, value: Any, where: str):
@@ -291,7 +305,21 @@ def test_a_kind_of_the_option_gets_its_rights_and_is_named_while_it_does_not_exi
     assert katib.settings(config)["init"]["controller"]["trialResources"].count("Job.v1.batch") == 1
     with katib.context()(katib.context().on.action("list-images"), katib.state("mlops", config)) as manager:
         charm = manager.charm
-        assert charm.publish(charm.gather()) == "no Foo.v1.example.com, Policy.v1.example.com in the cluster"
+        said = charm.publish(charm.gather())
+        assert said == "trial-resources: no Foo.v1.example.com, Policy.v1.example.com in the cluster"
+        followed = [each.fields.get("metadata.name") for each in charm.followed() if each.fields]
+        assert followed == ["rayjobs.ray.io", "foos.example.com", "policies.example.com"]
+
+
+def test_many_kinds_that_do_not_exist_are_counted(katib):
+    names = [f"{name}.v1.a-long-name-of-a-group.example.com" for name in ("Foo", "Bar", "Baz", "Qux")]
+    with katib.context()(
+        katib.context().on.action("list-images"), katib.state("mlops", {"trial-resources": json.dumps(names)})
+    ) as manager:
+        charm = manager.charm
+        assert charm.publish(charm.gather()) == (
+            f"trial-resources: no {names[0]}, {names[1]} and 2 more in the cluster"
+        )
 
 
 def test_a_kind_that_appears_restarts_the_controller_and_nothing_else(katib, offline):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ import lightkube
 import older_objects
 import pytest
 import tenacity
+from charm_harness import charm_type
 from charm_harness import deployed as deploy
 from lightkube.core.exceptions import ApiError
 from ops import testing
@@ -73,6 +75,18 @@ def refusal(client: Any, deployed: object, model: str) -> Refusal:
 
 def test_the_api_server_takes_all_objects(deployed):
     assert isinstance(deployed.unit_status, testing.WaitingStatus)
+
+
+def test_a_kind_of_the_option_exists_if_the_api_server_has_it_in_that_version(
+    deployed: object, client: Any, model: str, katib: Any
+):
+    charm_type(katib.source)  # the test imports a module beside it
+    kinds = importlib.import_module("trial_kinds")
+    options = ["Trial.v1beta1.kubeflow.org", "Trial.v2.kubeflow.org", "CronJob.v1.batch", "CronJob.v2.batch"]
+    cluster = Cluster("katib", model)
+    found = kinds.existing([*options, "Nothing.v1.example.com"], cluster)
+    cluster.close()
+    assert found == ["Job.v1.batch", "Trial.v1beta1.kubeflow.org", "CronJob.v1.batch"]
 
 
 def test_versions_columns_and_names_are_upstreams(katib, offline):

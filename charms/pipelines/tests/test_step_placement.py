@@ -76,7 +76,7 @@ def test_without_discovery_steps_get_nothing(defaults):
             "[0].limitsKey: 'gpu' is not an extended reso",
         ),
         ("gpu-vendors", json.dumps(NAMED * 2), "example.com/tpu is there twice"),
-        ("gpu-taints", "some", "Input should be 'all', 'devices' or 'none'"),
+        ("gpu-taints", "some", "'some' is not 'all', 'devices' or 'none'"),
     ],
 )
 def test_a_wrong_option_is_blocked_with_its_place(pipelines, option, value, reason):

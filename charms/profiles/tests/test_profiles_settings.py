@@ -159,16 +159,16 @@ def test_no_object_is_called_like_what_juju_makes(profiles):
     [
         (
             {"security-policy": "strict"},
-            "option security-policy: Input should be 'privileged', 'baseline' or",
+            "option security-policy: 'strict' is not 'privileged', 'baseline' or 'restricted'",
         ),
         (
             {"default-namespace-labels": "[a]"},
-            "option default-namespace-labels: Input should be a valid dict",
+            "option default-namespace-labels: should be an object, not a list",
         ),
         ({"default-namespace-labels": "a: [b"}, "option default-namespace-labels: not YAML"),
         (
             {"default-namespace-labels": "a: true"},
-            "option default-namespace-labels: a: Input should be a valid",
+            "option default-namespace-labels: a: should be text, not true",
         ),
         (
             {"default-namespace-labels": "a b: c"},
@@ -186,15 +186,15 @@ def test_no_object_is_called_like_what_juju_makes(profiles):
             {"default-namespace-labels": "app.kubernetes.io/part-of: ''"},
             "option default-namespace-labels: app.kubernetes.io/part-of is how profile namespaces are known",
         ),
-        ({"userid-header": "user id"}, "option userid-header: String should match pattern"),
-        ({"cluster-admin": "a,b"}, "option cluster-admin: String should match pattern"),
+        ({"userid-header": "user id"}, "option userid-header: 'user id' does not match"),
+        ({"cluster-admin": "a,b"}, "option cluster-admin: 'a,b' does not match"),
         ({"cluster-domain": ""}, "option cluster-domain: '' is not a DNS name"),
         ({"istio-gateway-namespace": "a/b"}, "option istio-gateway-namespace: 'a/b' is not"),
         (
             {"istio-gateway-service-account": "*"},
             "option istio-gateway-service-account: '*' is not a DNS name",
         ),
-        ({"kfp-ui-service-account": "*/a"}, "option kfp-ui-service-account: String should match"),
+        ({"kfp-ui-service-account": "*/a"}, "option kfp-ui-service-account: '*/a' does not match"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_reason(profiles, config, said):

@@ -18,6 +18,7 @@ from ops import testing
 from training_examples import Object, job, runtime, trainjob
 
 from kubeflow_charm.cluster import finalizers
+from kubeflow_charm.watch import watcher
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.existing import Refused
 from rehearsal.patience import PATIENCE, until
@@ -118,8 +119,10 @@ def wrong_nodes(found: Object) -> Object:
 
 
 def test_a_runtime_whose_name_somebody_has_taken_is_named_and_left_alone(
-    training, deployed, cluster, unchecked
+    training, deployed, cluster, unchecked, monkeypatch
 ):
+    watched: list[watcher.WatchSpec] = []
+    monkeypatch.setattr(watcher.Watcher, "ensure", lambda _, spec: watched.append(spec))
     training.run(MODEL, {"runtimes": "[torch-distributed]"})
     theirs = runtime("ClusterTrainingRuntime", 0)
     theirs["metadata"]["name"] = "mlx-distributed"
@@ -132,6 +135,7 @@ def test_a_runtime_whose_name_somebody_has_taken_is_named_and_left_alone(
     assert isinstance(state.unit_status, ops.BlockedStatus), texts
     assert "ClusterTrainingRuntime mlx-distributed belongs to" in texts[0]
     assert texts[0].endswith(": remove or rename it")
+    assert watched[-1].retry_after, "Juju sends no event when the runtime goes"
     assert len(names(cluster, RUNTIMES)) == 6
     spec = json.loads(cluster.request("GET", f"{RUNTIMES}/mlx-distributed"))["spec"]
     assert "mlPolicy" not in spec

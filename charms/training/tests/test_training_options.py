@@ -76,6 +76,11 @@ def test_the_controllers_run_as_upstream_runs_them(training):
     }
 
 
+@pytest.mark.parametrize("workload", [OPERATOR, TRAINER, JOBSET])
+def test_a_controller_that_ends_leaves_its_last_words_for_the_status(training, workload):
+    assert container(training.render(), workload)["terminationMessagePolicy"] == "FallbackToLogsOnError"
+
+
 @pytest.mark.parametrize(
     ("service", "ports"),
     [
@@ -190,11 +195,20 @@ def test_mpijobs_alone_need_no_webhook(training):
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ({"job-kinds": "[MXJob]"}, "option job-kinds: [0]: Input should be 'PyTorchJob'"),
-        ({"job-kinds": "PyTorchJob"}, "option job-kinds: Input should be a valid list"),
+        (
+            {"job-kinds": "[MXJob]"},
+            "option job-kinds: [0]: 'MXJob' is not 'PyTorchJob', 'TFJob', 'MPIJob', 'XGBoos",
+        ),
+        ({"job-kinds": "PyTorchJob"}, "option job-kinds: should be a list, not 'PyTorchJob'"),
         ({"job-kinds": "[["}, "option job-kinds: "),
-        ({"runtimes": "[torch]"}, "option runtimes: [0]: Input should be 'torch-distributed'"),
-        ({"gang-scheduler": "yunikorn"}, "option gang-scheduler: Input should be 'none', 'volcano'"),
+        (
+            {"runtimes": "[torch]"},
+            "option runtimes: [0]: 'torch' is not 'torch-distributed', 'deepspeed-distribu",
+        ),
+        (
+            {"gang-scheduler": "yunikorn"},
+            "option gang-scheduler: 'yunikorn' is not 'none', 'volcano' or 'scheduler-plugins'",
+        ),
         ({"gang-scheduler-name": "a b"}, "option gang-scheduler-name: "),
         ({"image-registry": "https://x"}, "option image-registry: "),
         ({"gpu-vendors": "[{}]"}, "option gpu-vendors: [0].limitsKey: "),

@@ -60,6 +60,27 @@ POLICY = "ValidatingAdmissionPolicy 'small' with binding 'all' denied request: t
             ("waiting", "Role m/a: its type is not served yet"),
         ),
         (refused(500), ("waiting", "Kubernetes API: 500 on Role m/a: words")),
+        (
+            refused(
+                500,
+                'Internal error occurred: failed calling webhook "a.example.org": failed to call webhook: Post '
+                '"https://a.m.svc:443/check?timeout=10s": dial tcp 10.96.0.7:443: connect: connection refused',
+            ),
+            (
+                "waiting",
+                "Role m/a: webhook a.example.org does not answer: dial tcp 10.96.0.7:443: connect: connection refused",
+            ),
+        ),
+        (
+            refused(
+                500,
+                'failed calling webhook "a.example.org": no endpoints available for service "a"',
+            ),
+            (
+                "waiting",
+                'Role m/a: webhook a.example.org does not answer: no endpoints available for service "a"',
+            ),
+        ),
         (answered(404), ("waiting", "Role m/a: its type is not installed yet")),
         (answered(502), ("waiting", "Kubernetes API: HTTP 502 on Role m/a")),
         (httpx2.ConnectError("words"), ("waiting", "Kubernetes API: ConnectError on Role m/a")),
@@ -75,6 +96,7 @@ def test_a_remote_cause_becomes_a_status(error: Exception, status: tuple[str, st
     with pytest.raises(Problem) as caught, errors.explained("Role m/a", "app"):
         raise error
     assert (caught.value.status.name, caught.value.status.message) == status
+    assert caught.value.heals  # Juju sends no event when it is gone
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,7 @@ def test_what_belongs_to_another_blocks_everything(item: Manifest) -> None:
     assert done == Plan(blocked=done.blocked)
     (problem,) = problems(done.blocked)
     assert problem.endswith("a belongs to ada: remove or rename it")
+    assert all(each.heals for _, each in done.blocked)  # Juju sends no event when ada removes it
 
 
 def test_what_belongs_to_another_is_only_refused_where_objects_are_spread() -> None:
@@ -276,6 +277,7 @@ class TestSharedTypes:
         assert problems(done.blocked) == [
             "CRD things.example.org of ada: v1 is not served; update or remove it"
         ]
+        assert all(each.heals for _, each in done.blocked)
 
     @pytest.mark.parametrize("whose", [live, of_ada])
     def test_one_that_is_being_removed_is_waited_for(self, whose: Any) -> None:

@@ -18,7 +18,7 @@ from kubeflow_charm.cluster import readiness
 from kubeflow_charm.cluster.executor import Cluster, Placed
 from kubeflow_charm.cluster.resources import Manifest, kind_of
 from kubeflow_charm.gateway import principal
-from kubeflow_charm.problems import Problem, flattened, statuses
+from kubeflow_charm.problems import Problem, flattened, shortened, statuses
 from kubeflow_charm.watch import watcher
 
 logger = logging.getLogger(__name__)
@@ -32,8 +32,8 @@ for _name in ("httpx2", "httpcore2", "ops.charm"):
 gc.freeze()
 
 RETRY_AFTER = 1.0
-"""Seconds until the watcher asks for another hook, if a hook ended waiting for something that the watcher
-does not follow. The interval grows each time."""
+"""Seconds until the watcher asks for another hook, if a hook ended with a problem that may go without a
+change that the watcher follows. The interval grows each time."""
 
 _LOGGED_PROBLEMS = 10
 """Problems that one log record names; the status shows only the first."""
@@ -271,13 +271,12 @@ class ComponentCharm(ops.CharmBase, Generic[Facts]):
                 logger.warning("%s is left as it is: %s", relation.name, problem)
 
     def _watch(self, outcome: Outcome) -> None:
-        waits = any(isinstance(problem.status, ops.WaitingStatus) for problem in outcome.problems)
         self._watcher.ensure(
             watcher.WatchSpec(
                 namespace=self.namespace,
                 labels=self.cluster.own.selector,
                 further=self.followed(),
-                retry_after=RETRY_AFTER if waits else None,
+                retry_after=RETRY_AFTER if any(each.heals for each in outcome.problems) else None,
             )
         )
 
@@ -305,7 +304,7 @@ class ComponentCharm(ops.CharmBase, Generic[Facts]):
             return
         for status in statuses(self._outcome.problems):
             event.add_status(status)
-        event.add_status(ops.ActiveStatus(self.summary))
+        event.add_status(ops.ActiveStatus(shortened(self.summary)))
 
     def _list_images(self, event: ops.ActionEvent) -> None:
         with self.answering(event):

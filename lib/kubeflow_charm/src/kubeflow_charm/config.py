@@ -9,6 +9,7 @@ import pydantic
 
 from kubeflow_charm import foreign_yaml
 from kubeflow_charm.images import Registry
+from kubeflow_charm.option_words import words
 from kubeflow_charm.problems import LIMIT, Problem, blocked
 
 ConfigType = TypeVar("ConfigType", bound="Config")
@@ -46,11 +47,11 @@ def read(options: Mapping[str, Any], model: type[ConfigType]) -> ConfigType:
 def _problems(error: pydantic.ValidationError) -> list[Problem]:
     """Return a problem for each wrong option: the place of the error in its value, and what was expected."""
     found: dict[str, Problem] = {}
-    for detail in error.errors(include_url=False, include_input=False):
+    for detail in error.errors(include_url=False):
         option, *place = detail["loc"] or ("configuration",)
         if place[-1:] == ["[key]"]:  # pydantic's mark for a wrong key; the reason names the key
             place = place[:-2]
-        reason = detail["msg"].removeprefix("Value error, ")
+        reason = words(detail)
         where = _where(place, room=LIMIT - len(f"option {option}: : {reason}"))
         problem = blocked(f"option {option}", f"{where}: {reason}" if where else reason)
         found.setdefault(str(option), problem)

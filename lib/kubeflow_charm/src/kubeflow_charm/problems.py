@@ -21,17 +21,26 @@ class Problem(Exception):
     Args:
         status: the state and the text for `juju status`.
         missing: the endpoint, if the problem is a missing relation.
+        heals: whether it may be gone without an event of Juju's, so that the charm has to look again. What is
+            waited for always may.
     """
 
-    def __init__(self, status: ops.StatusBase, *, missing: str = ""):
+    def __init__(self, status: ops.StatusBase, *, missing: str = "", heals: bool = False):
         super().__init__(status.message)
         self.status = status
         self.missing = missing
+        self.heals = heals or isinstance(status, ops.WaitingStatus)
 
 
-def blocked(what: str, cure: str) -> Problem:
-    """Return a problem that a person must solve: `<what>: <cure>`."""
-    return Problem(ops.BlockedStatus(shortened(f"{what}: {cure}")))
+def blocked(what: str, cure: str, *, in_cluster: bool = False) -> Problem:
+    """Return a problem that a person must solve: `<what>: <cure>`.
+
+    Args:
+        what: the object.
+        cure: the command or the deed.
+        in_cluster: whether that is done in the cluster, of which Juju hears nothing.
+    """
+    return Problem(ops.BlockedStatus(shortened(f"{what}: {cure}")), heals=in_cluster)
 
 
 def waiting(what: str, reason: str) -> Problem:

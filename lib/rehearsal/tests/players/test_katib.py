@@ -285,6 +285,14 @@ def test_what_an_algorithm_refuses_fails(katib: Katib, spec: dict[str, Any], why
     assert why in said(katib.comes_to("Failed", kinds.SUGGESTION), "Failed")
 
 
+def test_bounds_that_are_no_numbers_are_told_in_an_event(katib: Katib, players: Players):
+    katib.deploy()
+    wrong = {**RATE, "feasibleSpace": {"min": "a little", "max": "1"}}
+    katib.tune(experiment(job(), algorithm={"algorithmName": "random"}, parameters=[wrong]))
+    until(lambda: "could not convert string to float: 'a little'" in katib.events(), "an event")
+    assert players.refusals() == []
+
+
 def test_an_algorithm_without_image_is_told_in_an_event(katib: Katib):
     katib.deploy()
     katib.tune(experiment(job(), algorithm={"algorithmName": "tpe"}))

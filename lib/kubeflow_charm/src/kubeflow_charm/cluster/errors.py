@@ -3,6 +3,7 @@
 | what happens | what the operator sees |
 | --- | --- |
 | an admission webhook or policy denies an object | blocked, with its name and its reason |
+| an admission webhook does not answer | waiting, with its name and the reason |
 | 401, 403 | blocked, with the `juju trust` command |
 | 403 for a full quota | blocked, with the quota |
 | 403 while a namespace is being deleted | waiting |
@@ -40,6 +41,12 @@ _DENIED = re.compile(
 _BEGINNING = "storage is (re)initializing"
 """The API server's wording for a custom type that is established and not served yet
 (k8s.io/apiserver v0.36.3, pkg/storage/cacher/cacher.go)."""
+_UNANSWERED = re.compile(
+    r"""failed calling webhook "(?P<webhook>[^"]+)": (?:failed to call webhook: )?(?:Post "[^"]*": )?"""
+    r"""(?P<why>.*)""",
+    re.DOTALL,
+)
+"""Its wording for a webhook that does not answer (pkg/util/webhook/error.go, and Go's net/http)."""
 _IMMUTABLE = re.compile(
     r"is immutable|may not (?:be changed|change once set)|cannot change roleRef"
     r"|updates to \w+ spec for fields other than .* are forbidden"
@@ -97,7 +104,10 @@ def is_missing(error: BaseException | None) -> bool:
 def _of_api_error(error: ApiError, subject: str, application: str) -> Problem | None:
     code, message = error.status.code or 0, error.status.message or ""
     if denied := _DENIED.search(message):
-        return blocked(f"{denied['webhook'] or denied['policy']} refuses {subject}", denied["why"])
+        who = denied["webhook"] or denied["policy"]
+        return blocked(f"{who} refuses {subject}", denied["why"], in_cluster=True)
+    if silent := _UNANSWERED.search(message):
+        return waiting(subject, f"webhook {silent['webhook']} does not answer: {silent['why']}")
     if code in (401, 403):
         return _of_refusal(message, subject, application)
     if code == 404:
@@ -118,8 +128,8 @@ def _of_refusal(message: str, subject: str, application: str) -> Problem:
     if "is being terminated" in message:
         return waiting(subject, "its namespace is being removed")
     if "exceeded quota" in message:
-        return blocked(subject, _quota(message))
-    return blocked(f"no rights on {subject}", f"juju trust {application} --scope=cluster")
+        return blocked(subject, _quota(message), in_cluster=True)
+    return blocked(f"no rights on {subject}", f"juju trust {application} --scope=cluster", in_cluster=True)
 
 
 def _quota(message: str) -> str:

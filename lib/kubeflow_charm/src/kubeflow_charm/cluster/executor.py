@@ -210,7 +210,7 @@ class Cluster(Reader):
         kind, reason = kind_of(item), errors.immutable_field(error)
         if not kind.replaceable:
             cure = "save its data, then delete it with kubectl"
-            raise blocked(f"{described(item)}: {reason} cannot change", cure)
+            raise blocked(f"{described(item)}: {reason} cannot change", cure, in_cluster=True)
         logger.warning("%s is deleted and made anew: %s cannot change", described(item), reason)
         self._delete(item, cascade=CascadeType.BACKGROUND)
         try:

@@ -209,9 +209,8 @@ class _Judge:
         name = item["metadata"]["name"]
         shortcoming = sharing.shortcoming(item, present)
         if shortcoming:
-            return item, blocked(
-                f"CRD {name} of {', '.join(managers)}", f"{shortcoming}; update or remove it"
-            )
+            what = f"CRD {name} of {', '.join(managers)}"
+            return item, blocked(what, f"{shortcoming}; update or remove it", in_cluster=True)
         self.shared[name] = managers
         return None
 
@@ -257,7 +256,8 @@ def _way(own: ApplySet, item: Manifest) -> Way:
 
 
 def _belongs_to_another(present: Manifest) -> Problem:
-    return blocked(f"{described(present)} belongs to {_writers(present)}", "remove or rename it")
+    what = f"{described(present)} belongs to {_writers(present)}"
+    return blocked(what, "remove or rename it", in_cluster=True)
 
 
 def _writers(present: Manifest) -> str:

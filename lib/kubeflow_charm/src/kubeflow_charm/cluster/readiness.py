@@ -125,7 +125,7 @@ def _definition_problems(crd: Manifest) -> list[Problem]:
     conditions = {c["type"]: c for c in (crd.get("status") or {}).get("conditions") or []}
     accepted = conditions.get("NamesAccepted", {})
     if accepted.get("status") == "False":
-        return [blocked(f"CRD {name}", accepted.get("message", "its names are taken"))]
+        return [blocked(f"CRD {name}", accepted.get("message", "its names are taken"), in_cluster=True)]
     if conditions.get("Established", {}).get("status") != "True":
         return [waiting(f"CRD {name}", "not established yet")]
     return []

@@ -49,7 +49,12 @@ def refused(experiment: Object) -> str:
 
 
 def assignments(experiment: Object, first: int, count: int) -> list[list[Object]]:
-    """Return the parameters of so many trials, of which the first has a number."""
+    """Return the parameters of so many trials, of which the first has a number.
+
+    Raises:
+        ValueError: for bounds that are no numbers; the service itself fails in these words of Python's
+            (hyperopt/base_service.py), and Katib asks again.
+    """
     spec = experiment["spec"]
     algorithm, parameters = spec["algorithm"]["algorithmName"], spec.get("parameters") or []
     if algorithm in _NAMES:
@@ -97,7 +102,7 @@ def _drawn(experiment: Object, parameter: Object, at: int) -> str:
     space = parameter.get("feasibleSpace") or {}
     if parameter["parameterType"] in ("categorical", "discrete"):
         return source.choice(space["list"])
-    low, high = float(space["min"]), float(space["max"])
+    low, high = float(space.get("min") or ""), float(space.get("max") or "")
     if parameter["parameterType"] == "int":
         return str(source.randint(int(low), int(high)))
     if space.get("distribution") == "logUniform" and low > 0:

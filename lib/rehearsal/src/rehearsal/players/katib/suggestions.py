@@ -97,10 +97,13 @@ class Suggestions:
         if missing <= 0:
             return
         name = suggestion["metadata"]["name"]
-        new = [
-            {"name": f"{name}-{_suffix()}", "parameterAssignments": each}
-            for each in sampling.assignments(experiment, len(there), missing)
-        ]
+        try:
+            drawn = sampling.assignments(experiment, len(there), missing)
+        except ValueError as error:
+            message = f"Exception calling application: {error}"
+            self._recorder.say(kinds.SUGGESTION, suggestion, "ReconcileError", message, warning=True)
+            return
+        new = [{"name": f"{name}-{_suffix()}", "parameterAssignments": each} for each in drawn]
         if len(new) != missing:
             message = "The response contains unexpected trials"
             self._recorder.say(kinds.SUGGESTION, suggestion, "ReconcileError", message, warning=True)
