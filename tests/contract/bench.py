@@ -136,7 +136,7 @@ class Bench:
 
     def hooks(self) -> None:
         """Run hooks until one meets no trouble with the API server, as the watcher would have it."""
-        passing = ("Kubernetes API", "not served yet")
+        passing = ("Kubernetes API", "not served yet", "does not answer")
         until(lambda: (self.hook(), not any(word in self.status[1] for word in passing))[1], every=0.3)
 
     @staticmethod
