@@ -5,6 +5,8 @@ Every field that the SDK sends must be known. Jobs are played to their end, as i
 
 from __future__ import annotations
 
+import copy
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +15,7 @@ from kubeflow_platform import Platform
 from kubeflow_users import Requests
 from sdk_notebook import CellFailed, Notebook
 
+from kubeflow_charm.cluster.resources import Manifest
 from rehearsal.patience import until
 
 SDK = ("kubeflow-training==1.9.4", "kubernetes==35.0.0")
@@ -21,6 +24,13 @@ PODS = "/api/v1/namespaces/ada/pods"
 NVIDIA = "nvidia.com/gpu"
 FIRST = {"MPIJob": "launcher", "JAXJob": "worker", "TFJob": "chief"}
 """Kind to the role of the pod that says how the job is, if that is not the master."""
+
+
+def job(kind: str, number: int, name: str) -> Manifest:
+    """Return a job of the examples for ada's profile; the SDK's classes want a policy, if only an empty one."""
+    made = copy.deepcopy(examples.job(kind, number)) | {"metadata": {"name": name, "namespace": "ada"}}
+    made["spec"].setdefault("runPolicy", {})
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +62,12 @@ def notebook(
 
 
 def test_a_function_runs_on_the_gpus_of_several_nodes(notebook: Notebook) -> None:
-    job = notebook.run("""
+    made = notebook.run("""
         client.create_job(name="function", train_func=train, parameters={"lr": 0.1}, num_workers=3, num_procs_per_worker=2,
                           resources_per_worker={"gpu": 2}, packages_to_install=["numpy"], env_vars={"LEVEL": "high"})
         client.wait_for_job_conditions("function", polling_interval=1)
     """)
-    assert job["status"]["replica_statuses"]["Worker"]["succeeded"] == 2
+    assert made["status"]["replica_statuses"]["Worker"]["succeeded"] == 2
     pods = notebook.run('client.get_job_pods("function")')
     assert len(pods) == 3
     for pod in pods:
@@ -88,8 +98,6 @@ def test_tensorflow_gets_its_roles_of_a_function(notebook: Notebook) -> None:
 def test_a_job_of_an_object_lives_from_its_creation_to_its_deletion(
     platform: Platform, notebook: Notebook, kind: str
 ) -> None:
-    job = examples.job(kind, 0)
-    job["metadata"] = {"name": kind.lower(), "namespace": "ada"}
     said = notebook.run(
         """
         client.create_job(as_object(job))
@@ -102,7 +110,7 @@ def test_a_job_of_an_object_lives_from_its_creation_to_its_deletion(
         ended = client.is_job_succeeded(name, job_kind=kind), client.is_job_failed(name, job_kind=kind)
         [len(pods), name in listed, conditions, ended]
         """,
-        job=job,
+        job=job(kind, 0, kind.lower()),
         kind=kind,
         name=kind.lower(),
         role=FIRST.get(kind, "master"),
@@ -111,15 +119,20 @@ def test_a_job_of_an_object_lives_from_its_creation_to_its_deletion(
     assert {"Created", "Running", "Succeeded"} <= {*said[2]}
     assert said[3] == [True, False]
     notebook.run("client.delete_job(name, job_kind=kind)")
-    until(lambda: not platform.admin.items(KINDS.format(kind.lower())))
+    until(lambda: platform.admin.find(f"{KINDS.format(kind.lower())}/{kind.lower()}") is None)
 
 
 @pytest.mark.parametrize("kind", sorted(examples.CONTAINERS))
 def test_the_objects_of_ten_users_are_jobs(platform: Platform, notebook: Notebook, kind: str) -> None:
-    """Nothing that a user wrote is lost on the way."""
-    jobs = [examples.job(kind, number) for number in range(10)]
+    """Nothing that a user wrote is lost on the way; amounts become text.
+
+    There are no classes for what is left out: reading such a job, the SDK raises an AttributeError.
+    """
+    text = json.dumps([job(kind, number, f"e{number}") for number in range(10)])
+    jobs = json.loads(text.replace('"nvidia.com/gpu": 8', '"nvidia.com/gpu": "8"'))
     for each in jobs:
-        each["metadata"]["namespace"] = "ada"
+        each["spec"].get("elasticPolicy", {}).pop("metrics", None)
+        each["spec"]["runPolicy"].get("schedulingPolicy", {}).pop("minResources", None)
     sent = notebook.run(
         """
         made = [as_object(each) for each in jobs]
@@ -137,8 +150,6 @@ def test_the_objects_of_ten_users_are_jobs(platform: Platform, notebook: Noteboo
 
 
 def test_a_job_is_changed_while_it_waits(notebook: Notebook) -> None:
-    job = examples.job("PyTorchJob", 0) | {"metadata": {"name": "changed", "namespace": "ada"}}
-    job["spec"]["runPolicy"] = {"suspend": True}
     conditions = notebook.run(
         """
         client.create_job(as_object(job))
@@ -146,7 +157,7 @@ def test_a_job_is_changed_while_it_waits(notebook: Notebook) -> None:
         client.update_job({"spec": {"runPolicy": {"suspend": False}}}, "changed")
         client.wait_for_job_conditions("changed", polling_interval=0.2).status.conditions
         """,
-        job=job,
+        job=job("PyTorchJob", 1, "changed"),
     )
     assert "Suspended" in [each["type"] for each in conditions]
 
