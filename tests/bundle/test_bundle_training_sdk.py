@@ -9,6 +9,7 @@ import copy
 import json
 from collections.abc import Iterator
 
+import documented
 import pytest
 import training_examples as examples
 from kubeflow_platform import Platform
@@ -61,27 +62,25 @@ def notebook(
     until(lambda: not platform.admin.items(PODS), "the pods' end")
 
 
-def test_a_function_runs_on_the_gpus_of_several_nodes(notebook: Notebook) -> None:
-    made = notebook.run("""
-        client.create_job(name="function", train_func=train, parameters={"lr": 0.1}, num_workers=3, num_procs_per_worker=2,
-                          resources_per_worker={"gpu": 2}, packages_to_install=["numpy"], env_vars={"LEVEL": "high"})
-        client.wait_for_job_conditions("function", polling_interval=1)
-    """)
+def test_the_pages_function_runs_on_the_gpus_of_several_nodes(notebook: Notebook) -> None:
+    page = documented.cell("how-to/train-models.md", "client = TrainingClient")
+    notebook.run(page.replace("my-profile", "ada"))
+    made = notebook.run('client.get_job("mnist")')
     assert made["status"]["replica_statuses"]["Worker"]["succeeded"] == 2
-    pods = notebook.run('client.get_job_pods("function")')
+    pods = notebook.run('client.get_job_pods("mnist")')
     assert len(pods) == 3
     for pod in pods:
         (container,) = pod["spec"]["containers"]
         assert "torchrun" in container["args"][0]
         assert "train({'lr': 0.1})" in container["args"][0]
-        assert {"LEVEL": "high", "PET_NPROC_PER_NODE": "2"}.items() <= {
-            each["name"]: each["value"] for each in container["env"]
+        assert {"PET_NPROC_PER_NODE": "2"}.items() <= {
+            e["name"]: e["value"] for e in container["env"]
         }.items()
         assert pod["spec"]["node_name"] == "gpu-0"
         assert NVIDIA in [each["key"] for each in pod["spec"]["tolerations"]]
-    assert notebook.run('client.get_job_pod_names("function", is_master=True)') == ["function-master-0"]
-    workers = notebook.run('client.get_job_pod_names("function", replica_type="worker")')
-    assert sorted(workers) == ["function-worker-0", "function-worker-1"]
+    assert notebook.run('client.get_job_pod_names("mnist", is_master=True)') == ["mnist-master-0"]
+    workers = notebook.run('client.get_job_pod_names("mnist", replica_type="worker")')
+    assert sorted(workers) == ["mnist-worker-0", "mnist-worker-1"]
 
 
 def test_tensorflow_gets_its_roles_of_a_function(notebook: Notebook) -> None:
@@ -94,23 +93,30 @@ def test_tensorflow_gets_its_roles_of_a_function(notebook: Notebook) -> None:
     assert sorted(pods) == ["roles-chief-0", "roles-ps-0", "roles-worker-0", "roles-worker-1"]
 
 
+@pytest.fixture(scope="module")
+def begun(notebook: Notebook) -> None:
+    """One job of each kind has been made."""
+    notebook.run(
+        "for each in jobs:\n    client.create_job(as_object(each))",
+        jobs=[job(kind, 0, kind.lower()) for kind in examples.CONTAINERS],
+    )
+
+
+@pytest.mark.usefixtures("begun")
 @pytest.mark.parametrize("kind", sorted(examples.CONTAINERS))
 def test_a_job_of_an_object_lives_from_its_creation_to_its_deletion(
     platform: Platform, notebook: Notebook, kind: str
 ) -> None:
     said = notebook.run(
         """
-        client.create_job(as_object(job))
-        running = client.wait_for_job_conditions(name, job_kind=kind, polling_interval=0.2,
-                                                 expected_conditions={"Running", "Succeeded"})
+        ended = client.wait_for_job_conditions(name, job_kind=kind, polling_interval=0.2)
         pods = client.get_job_pods(name, replica_type=role, is_master=True)
-        client.wait_for_job_conditions(name, job_kind=kind, polling_interval=0.2)
         listed = [each.metadata.name for each in client.list_jobs(job_kind=kind)]
         conditions = [each.type for each in client.get_job_conditions(name, job_kind=kind)]
-        ended = client.is_job_succeeded(name, job_kind=kind), client.is_job_failed(name, job_kind=kind)
-        [len(pods), name in listed, conditions, ended]
+        states = client.is_job_succeeded(name, job_kind=kind), client.is_job_failed(name, job_kind=kind)
+        client.delete_job(name, job_kind=kind)
+        [len(pods), name in listed, conditions, states]
         """,
-        job=job(kind, 0, kind.lower()),
         kind=kind,
         name=kind.lower(),
         role=FIRST.get(kind, "master"),
@@ -118,7 +124,6 @@ def test_a_job_of_an_object_lives_from_its_creation_to_its_deletion(
     assert said[:2] == [1, True]
     assert {"Created", "Running", "Succeeded"} <= {*said[2]}
     assert said[3] == [True, False]
-    notebook.run("client.delete_job(name, job_kind=kind)")
     until(lambda: platform.admin.find(f"{KINDS.format(kind.lower())}/{kind.lower()}") is None)
 
 
@@ -164,8 +169,8 @@ def test_a_job_is_changed_while_it_waits(notebook: Notebook) -> None:
 
 def test_the_user_may_read_logs_and_events(notebook: Notebook) -> None:
     """No kubelet is behind a node, so that is what fails, and not the right."""
-    with pytest.raises(CellFailed, match="10250/containerLogs/ada/function-master-0/pytorch") as failed:
-        notebook.run('client.get_job_logs("function")')
+    with pytest.raises(CellFailed, match="10250/containerLogs/ada/mnist-master-0/pytorch") as failed:
+        notebook.run('client.get_job_logs("mnist")')
     assert "forbidden" not in str(failed.value)
     events = notebook.run('[each.reason for each in client.core_api.list_namespaced_event("ada").items]')
     assert "SuccessfulCreatePod" in events
