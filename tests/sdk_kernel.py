@@ -65,9 +65,13 @@ def _run(path: Path, cell: str, names: dict[str, Any]) -> Any:
     """Run a cell, and return the value of its last statement if that is an expression."""
     path.write_text(cell)
     tree = ast.parse(cell, str(path))
-    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    last = tree.body[-1] if tree.body else None
+    if not isinstance(last, ast.Expr):
+        exec(compile(tree, str(path), "exec"), names)
+        return None
+    tree.body.pop()
     exec(compile(tree, str(path), "exec"), names)
-    return eval(compile(ast.Expression(last.value), str(path), "eval"), names) if last else None
+    return eval(compile(ast.Expression(last.value), str(path), "eval"), names)
 
 
 def main() -> None:

@@ -18,8 +18,7 @@ from typing import Any
 from sdk_notebook import environment, having
 
 from kubeflow_charm.cluster.resources import Manifest
-from rehearsal.cluster.controlplane import ControlPlane
-from rehearsal.network.addresses import Addresses
+from rehearsal.network.addresses import Addresses, Cluster
 from rehearsal.network.playing import image_name
 
 SITE = """
@@ -77,7 +76,7 @@ class Services:
         standing: the port of this machine that stands for the pods of an image, by the image's name.
     """
 
-    def __init__(self, cluster: ControlPlane, standing: Mapping[str, int]):
+    def __init__(self, cluster: Cluster, standing: Mapping[str, int]):
         self.reached: list[str] = []
         """Each name and port that was asked for, and that led somewhere."""
         self._addresses = Addresses(cluster)

@@ -49,12 +49,35 @@ def notebook(
     made.close()
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def cleared(platform: Platform) -> Iterator[None]:
-    """Experiments go with each test, and their pods with them."""
+    """Experiments go with the last test, and their pods with them."""
     yield
     platform.admin.delete(EXPERIMENTS)
     until(lambda: not platform.admin.items(PODS), "the pods' end")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def begun(notebook: Notebook) -> None:
+    """Two experiments run while other tests do: the page's with GPUs, and one that can be resumed."""
+    notebook.run('def train(parameters):\n    print("accuracy=1")')
+    notebook.run(documented.cell(PAGE, 'name="on-gpus"'))
+    spec = {
+        "objective": experiments.ACCURACY | {"goal": 2.0},
+        "algorithm": experiments.algorithm("tpe"),
+        "parameters": [experiments.RATE],
+        "resumePolicy": "LongRunning",
+        "parallelTrialCount": 1,
+        "maxTrialCount": 1,
+        "trialTemplate": experiments.template(experiments.job("train.py", "${trialParameters.lr}"), "lr"),
+    }
+    notebook.run(
+        """
+        made = {"apiVersion": "kubeflow.org/v1beta1", "kind": "Experiment", "metadata": {"name": "resumed"}}
+        client.create_experiment(made | {"spec": spec})
+        """,
+        spec=spec,
+    )
 
 
 @pytest.fixture
@@ -87,6 +110,7 @@ def test_the_pages_function_is_tuned_by_the_account_of_a_notebook(platform: Plat
         notebook.run('client.delete_experiment("first")')
     finally:
         notebook.close()
+    until(lambda: platform.admin.find(f"{EXPERIMENTS}/first") is None)
     assert len(trials) == suggestion["status"]["suggestion_count"] == 6
     (chosen,) = [each for each in trials if each["name"] == best["best_trial_name"]]
     assert chosen["parameter_assignments"] == best["parameter_assignments"]
@@ -108,13 +132,14 @@ def test_what_the_pages_functions_report_decides_which_trial_is_best(
     cluster = platform.stage.cluster
     services = trial_programs.Services(cluster, {"katib-db-manager": port})
     pods = until(lambda: running(platform, "reported", 2))
+
+    def train(pod: Manifest) -> str:
+        folder = tmp_path / pod["metadata"]["name"]
+        folder.mkdir()
+        return trial_programs.run(pod, "training-container", (*SDK, "pip"), folder, services.address)
+
     with concurrent.futures.ThreadPoolExecutor() as both:
-        for pod in pods:
-            folder = tmp_path / pod["metadata"]["name"]
-            folder.mkdir()
-            both.submit(
-                trial_programs.run, pod, "training-container", (*SDK, "pip"), folder, services.address
-            )
+        assert [*both.map(train, pods)] == ["", ""]
     services.close()
     assert services.reached == [f"katib-db-manager.{MODEL}:6789"] * 2
     reported = notebook.run("db_manager.reported")
@@ -161,11 +186,12 @@ def test_what_the_pages_function_prints_is_what_the_collector_looks_for(
     assert (name, float(value)) == ("accuracy", 1 - abs(float(rate) - 0.03))
 
 
-def test_the_pages_function_finds_gpus_without_a_toleration(platform: Platform, notebook: Notebook) -> None:
-    notebook.run('def train(parameters):\n    print("accuracy=1")')
-    notebook.run(documented.cell(PAGE, 'name="on-gpus"'))
-    notebook.run('client.wait_for_experiment_condition("on-gpus", polling_interval=1)')
-    pods = notebook.run('client.core_api.list_namespaced_pod("ada").items')
+def test_the_pages_function_finds_gpus_without_a_toleration(notebook: Notebook) -> None:
+    pods = notebook.run("""
+        client.wait_for_experiment_condition("on-gpus", polling_interval=1)
+        selector = "katib.kubeflow.org/experiment=on-gpus,katib.kubeflow.org/trial"
+        client.core_api.list_namespaced_pod("ada", label_selector=selector).items
+    """)
     roles = [each["metadata"]["labels"]["training.kubeflow.org/replica-type"] for each in pods]
     assert sorted(roles) == ["master", "worker"]
     for pod in pods:
@@ -175,27 +201,13 @@ def test_the_pages_function_finds_gpus_without_a_toleration(platform: Platform, 
 
 
 def test_an_experiment_goes_on_when_its_budget_is_raised(notebook: Notebook) -> None:
-    spec = {
-        "objective": experiments.ACCURACY | {"goal": 2.0},
-        "algorithm": experiments.algorithm("tpe"),
-        "parameters": [experiments.RATE],
-        "resumePolicy": "LongRunning",
-        "parallelTrialCount": 1,
-        "maxTrialCount": 1,
-        "trialTemplate": experiments.template(experiments.job("train.py", "${trialParameters.lr}"), "lr"),
-    }
-    counted = notebook.run(
-        """
-        made = {"apiVersion": "kubeflow.org/v1beta1", "kind": "Experiment", "metadata": {"name": "resumed"}}
-        client.create_experiment(made | {"spec": spec})
-        first = client.wait_for_experiment_condition("resumed", polling_interval=1)
+    counted = notebook.run("""
+        first = client.wait_for_experiment_condition("resumed", polling_interval=0.5)
         client.edit_experiment_budget("resumed", max_trial_count=2)
         client.wait_for_experiment_condition("resumed", "ada", "Restarting", polling_interval=0.2)
-        then = client.wait_for_experiment_condition("resumed", polling_interval=1)
+        then = client.wait_for_experiment_condition("resumed", polling_interval=0.5)
         [each.status.trials_succeeded for each in (first, then)]
-        """,
-        spec=spec,
-    )
+    """)
     assert counted == [1, 2]
 
 

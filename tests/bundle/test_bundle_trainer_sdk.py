@@ -128,9 +128,8 @@ def test_the_pages_function_runs_on_the_gpus_of_several_nodes(platform: Platform
 @pytest.fixture(scope="module")
 def begun(ada: Requests, fitting: Notebook) -> Iterator[None]:
     """Three jobs have been made: `by_mpi`, `placed` on a model of GPUs, and `tuned` of the volume claim that it needs."""
-    claim = {"metadata": {"name": "torchtune-llama3.2-1b"}}
-    claim["spec"] = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "20Gi"}}}
-    ada.create(CLAIMS, claim)
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "20Gi"}}}
+    ada.create(CLAIMS, {"metadata": {"name": "torchtune-llama3.2-1b"}, "spec": spec})
     placed = documented.cell(PAGE, "import PodSpecOverride").replace("client.train", "placed = client.train")
     fitting.run("from kubeflow.trainer import CustomTrainer\n" + placed)
     fitting.run("""
@@ -194,18 +193,18 @@ def test_the_options_that_the_page_warns_of_are_unknown_here(
     assert f'unknown field \\"spec.{unknown}\\"' in str(failed.value).replace("\\\\", "\\")
 
 
-def test_the_pages_optimization_finds_the_best_parameters(platform: Platform, notebook: Notebook) -> None:
-    best = notebook.run(documented.cell("how-to/tune.md", "optimizer = OptimizerClient()"))
-    job = notebook.run("optimizer.get_job(name)")
+def test_the_pages_optimization_finds_the_best_parameters(platform: Platform, fitting: Notebook) -> None:
+    best = fitting.run(documented.cell("how-to/tune.md", "optimizer = OptimizerClient()"))
+    job = fitting.run("optimizer.get_job(name)")
     assert job["status"] == "Complete"
-    assert [each["name"] for each in notebook.run("optimizer.list_jobs()")] == [job["name"]]
+    assert [each["name"] for each in fitting.run("optimizer.list_jobs()")] == [job["name"]]
     values = {each["parameters"]["lr"]: float(each["metrics"][0]["latest"]) for each in job["trials"]}
     assert len(values) == 2
     assert float(best["metrics"][0]["latest"]) == values[best["parameters"]["lr"]] == max(values.values())
     for trial in job["trials"]:
         assert trial["trainjob"]["status"] == "Complete"
-        assert {pod["spec"]["node_name"] for pod in pods_of(notebook, trial["name"])} == {"gpu-0"}
-    notebook.run("optimizer.delete_job(name)")
+        assert {pod["spec"]["node_name"] for pod in pods_of(fitting, trial["name"])} == {"gpu-0"}
+    fitting.run("optimizer.delete_job(name)")
     until(lambda: platform.admin.find(f"{EXPERIMENTS}/{job['name']}") is None)
 
 
