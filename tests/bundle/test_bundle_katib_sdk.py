@@ -8,6 +8,7 @@ Service leads, `katib_db_manager` answers the SDK: the one that is played has no
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,8 +82,9 @@ def begun(notebook: Notebook) -> None:
 
 
 @pytest.fixture
-def held(ada: Requests) -> Iterator[None]:
-    """The pods of ada's Jobs run until somebody ends them."""
+def held(platform: Platform, ada: Requests) -> Iterator[None]:
+    """The pods of Jobs that ada makes from now on run until somebody ends them."""
+    until(lambda: platform.admin.get(f"{EXPERIMENTS}/resumed").get("status", {}).get("trialsSucceeded"))
     path = f"{POD_DEFAULTS}/namespaces/ada/poddefaults"
     selector = {"matchExpressions": [{"key": "batch.kubernetes.io/job-name", "operator": "Exists"}]}
     spec = {"desc": "held", "selector": selector, "annotations": {"rehearsal/exit": "never"}}
@@ -129,19 +131,17 @@ def test_what_the_pages_functions_report_decides_which_trial_is_best(
 ) -> None:
     notebook.run(in_the_profile(documented.cell(PAGE, 'name="reported"')))
     port = notebook.run(DB_MANAGER.read_text() + "db_port")
-    cluster = platform.stage.cluster
-    services = trial_programs.Services(cluster, {"katib-db-manager": port})
     pods = until(lambda: running(platform, "reported", 2))
+    made = trial_programs.Services(platform.stage.cluster, {"katib-db-manager": port})
+    with contextlib.closing(made) as services, concurrent.futures.ThreadPoolExecutor() as both:
 
-    def train(pod: Manifest) -> str:
-        folder = tmp_path / pod["metadata"]["name"]
-        folder.mkdir()
-        return trial_programs.run(pod, "training-container", (*SDK, "pip"), folder, services.address)
+        def train(pod: Manifest) -> str:
+            folder = tmp_path / pod["metadata"]["name"]
+            folder.mkdir()
+            return trial_programs.run(pod, "training-container", (*SDK, "pip"), folder, services.address)
 
-    with concurrent.futures.ThreadPoolExecutor() as both:
         assert [*both.map(train, pods)] == ["", ""]
-    services.close()
-    assert services.reached == [f"katib-db-manager.{MODEL}:6789"] * 2
+    assert {*services.reached} == {f"katib-db-manager.{MODEL}:6789"}
     reported = notebook.run("db_manager.reported")
     for pod in pods:
         ((_, name, value),) = reported[pod["metadata"]["labels"]["katib.kubeflow.org/trial"]]
