@@ -3,7 +3,7 @@
 What it accepts and answers is as in kubeflow/katib v0.19.0, pkg/db/v1beta1/mysql/mysql.go: a metric without a
 time is left out, a time that is none refuses the whole report, and logs are in the order of their times.
 """
-# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+# pyright: reportMissingImports=false, reportMissingModuleSource=false
 
 import concurrent.futures
 import datetime
