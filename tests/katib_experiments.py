@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 Spec = dict[str, Any]
@@ -244,3 +246,38 @@ EXPERIMENTS: dict[str, Spec] = {
     },
 }
 """Name to spec."""
+
+
+def suggestion(spec: Spec) -> Spec:
+    """Return the spec of the Suggestion that Katib makes for an experiment.
+
+    kubeflow/katib v0.19.0, pkg/controller.v1beta1/experiment/suggestion/suggestion.go.
+    """
+    made = {"algorithm": spec["algorithm"], "requests": spec.get("parallelTrialCount", 3)}
+    made["resumePolicy"] = spec.get("resumePolicy", "Never")
+    return made | {key: spec[key] for key in ("earlyStopping",) if key in spec}
+
+
+def trial(spec: Spec) -> Spec:
+    """Return the spec of a Trial of an experiment: each parameter has the value `1`.
+
+    kubeflow/katib v0.19.0, pkg/controller.v1beta1/experiment/experiment_util.go. The job of a template that is in
+    a ConfigMap is a Job here.
+    """
+    given = spec["trialTemplate"]
+    run = given.get("trialSpec") or job("train.py", "${trialParameters.lr}")
+    text = re.sub(r"\$\{trialParameters\.\w+\}", "1", json.dumps(run))
+    parameters = [{"name": each["name"], "value": "1"} for each in given["trialParameters"]]
+    named = ("primaryContainerName", "primaryPodLabels", "successCondition", "failureCondition")
+    made = {key: given[key] for key in named if key in given}
+    if "earlyStopping" in spec:
+        rule = {"name": "accuracy", "value": "0.8", "comparison": "less", "startStep": 4}
+        made |= {"earlyStoppingRules": [rule], "labels": {"katib.kubeflow.org/stopped": "no"}}
+    if given.get("retain"):
+        made["retainRun"] = True
+    return made | {
+        "objective": spec["objective"],
+        "parameterAssignments": parameters,
+        "runSpec": json.loads(text) | {"metadata": {"name": "a-1", "namespace": "x"}},
+        "metricsCollector": spec.get("metricsCollectorSpec", {"collector": {"kind": "StdOut"}}),
+    }

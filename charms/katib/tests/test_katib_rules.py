@@ -123,6 +123,14 @@ def test_what_people_write_is_an_experiment(refusal: Refusal, name: str):
     assert refusal(EXPERIMENT, name, spec=experiments.EXPERIMENTS[name]) == ""
 
 
+@pytest.mark.parametrize("name", experiments.EXPERIMENTS)
+def test_what_katib_makes_of_it_is_a_suggestion_and_a_trial(refusal: Refusal, name: str):
+    spec = experiments.EXPERIMENTS[name]
+    assert refusal(SUGGESTION, name, spec=experiments.suggestion(spec)) == ""
+    assert refusal(TRIAL, name, spec=experiments.trial(spec)) == ""
+    assert "no_such_field" in refusal(TRIAL, name, spec=experiments.trial(spec) | {"no_such_field": 1})
+
+
 def changed(path: str, value: Any) -> dict[str, Any]:
     """Return the spec of an experiment that differs at one place; None removes."""
     spec = copy.deepcopy(RANDOM)
