@@ -62,6 +62,38 @@ def test_jobset_fills_in_and_refuses(kube, deploy: Callable[..., Webhook], users
     policy = {"operator": "All", "targetReplicatedJobs": ["other"]}
     words = eventually(lambda: denial(lambda: create(successPolicy=policy)))
     assert "invalid replicatedJob name 'other' does not appear in .spec.ReplicatedJobs" in words
+    words = denial(lambda: create(managedBy="me", coordinator={"replicatedJob": "node", "podIndex": 1}))
+    assert words.endswith(
+        'spec.managedBy: Invalid value: "me": must be a domain-prefixed path (such as "acme.io/foo")\n'
+        "job for coordinator pod must be indexed completion mode, and completions number must be set"
+    )
+
+
+def test_jobset_gives_jobs_a_topology_of_their_own(kube, deploy: Callable[..., Webhook], users: str):
+    hook = deploy(f"{REGISTRY}/jobset:v0.10.1", 9443, CERTIFICATES)
+    hook.may(["get", "list", "watch"], ("", "pods"), ("", "nodes"))
+    for verb, kind in (("mutate", "MutatingWebhookConfiguration"), ("validate", VALIDATING)):
+        hook.configure(users, path=f"/{verb}--v1-pod", resource=("", "pods"), kind=kind, versions=("v1",))
+    topology, key = "kubernetes.io/os", "jobset.sigs.k8s.io/job-key"
+
+    def create(name: str, index: int, *, dry: bool = False, **spec: Any) -> Any:
+        annotations = {
+            "alpha.jobset.sigs.k8s.io/exclusive-topology": topology,
+            "batch.kubernetes.io/job-completion-index": str(index),
+        }
+        pod = {"containers": [{"name": "main", "image": "train:1"}], **spec}
+        marks = {"labels": {key: "abc"}, "annotations": annotations}
+        return kube.create("Pod", name, users, dry=dry, metadata=marks, spec=pod)
+
+    lacks = eventually(lambda: denial(lambda: create("follower", 1, dry=True)))
+    assert lacks.endswith("denied the request: follower pod node selector not set")
+    made = eventually(lambda: (found := create("leader", 0, dry=True))["spec"].get("affinity") and found)
+    assert made["metadata"]["labels"]["jobset.sigs.k8s.io/priority"] == "0"
+    (alone,) = made["spec"]["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert {"key": key, "operator": "NotIn", "values": ["abc"]} in alone["labelSelector"]["matchExpressions"]
+    assert alone["topologyKey"] == topology
+    create("leader", 0, nodeName=kube.get("Node")["items"][0]["metadata"]["name"])
+    assert create("follower", 1)["spec"]["nodeSelector"] == {topology: "linux"}
 
 
 def test_trainer_refuses_a_job_whose_runtime_is_missing(kube, deploy: Callable[..., Webhook], users: str):
