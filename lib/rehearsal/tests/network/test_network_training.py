@@ -111,6 +111,9 @@ def test_trainer_refuses_a_job_whose_runtime_is_missing(kube, deploy: Callable[.
         said = {"runtimeRef": reference, **spec}
         return denial(lambda: kube.create("TrainJob", "job", users, dry=True, spec=said))
 
+    def override(container: dict[str, Any]) -> dict[str, Any]:
+        return {"targetJobs": [{"name": "node"}], "spec": {"containers": [container]}}
+
     words = eventually(lambda: refusal())
     assert "specified trainingRuntime must be created before the TrainJob is created" in words
     pod = {"containers": [{"name": "node", "image": "torch:1"}]}
@@ -118,11 +121,19 @@ def test_trainer_refuses_a_job_whose_runtime_is_missing(kube, deploy: Callable[.
     runtime = {"mlPolicy": {"torch": {}}, "template": {"spec": {"replicatedJobs": [job]}}}
     kube.create("TrainingRuntime", "torch", users, spec=runtime)
     eventually(lambda: refusal() == "")
+    reserved = [{"name": "PET_NNODES", "value": "1"}]
+    assert refusal(trainer={"env": reserved}) == ""
     assert "must not have reserved envs, invalid envs configured: [PET_NNODES]" in refusal(
-        trainer={"env": [{"name": "PET_NNODES", "value": "1"}]}
+        trainer={"env": reserved, "numProcPerNode": 1}
     )
-    override = {"targetJobs": [{"name": "node"}], "spec": {"containers": [{"name": "other"}]}}
-    assert "must not have container that doesn't exist in the runtime job node" in refusal(
-        podTemplateOverrides=[override]
+    tuned = {"command": ["tune", "run"], "numProcPerNode": 1}
+    assert "invalid memory address" in refusal(trainer=tuned)
+    words = refusal(trainer={**tuned, "numNodes": 2})
+    assert "must have a supported pretrained model, invalid model configured: " in words
+    assert "spec.trainer.numNodes: Invalid value: 2: must be 1 for" in words
+    said = {"name": "node", "env": reserved}
+    assert refusal(podTemplateOverrides=[override({"name": "other"})]) == ""
+    assert "must not have envs for the dataset-initializer, model-initializer, node" in refusal(
+        podTemplateOverrides=[override(said)]
     )
     assert "must have model-initializer job" in refusal(initializer={"model": {"storageUri": "hf://a/b"}})

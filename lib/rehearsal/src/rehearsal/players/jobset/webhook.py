@@ -134,7 +134,8 @@ def _names(jobset: Object, replicated: Object, at: int) -> Iterator[str]:
 
 def _rules(spec: Object, names: list[str]) -> Iterator[str]:
     seen: dict[str, list[int]] = {}
-    for at, rule in enumerate((spec.get("failurePolicy") or {}).get("rules") or ()):
+    rules: list[Object] = (spec.get("failurePolicy") or {}).get("rules") or []
+    for at, rule in enumerate(rules):
         name = rule.get("name", "")
         if len(name) > 128:
             longest = "the rule name must be at least 1 characters long and at most 128 characters long"

@@ -3,7 +3,7 @@
 kubeflow/trainer v2.1.0, pkg/runtime/core/trainingruntime.go and pkg/runtime/framework/plugins/{jobset,torch,
 mpi,plainml}. What may surprise there, and so here: the variables of torch are set only if the TrainJob has a
 `trainer`; with MPI, the launcher is one of the nodes if the runtime says so, but there is never less than one
-other. What torchtune's command becomes is not played, nor are pod groups.
+other. Pod groups are not played.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 from rehearsal.players import kinds, quantities
 from rehearsal.players.kinds import Object
+from rehearsal.players.trainer import torchtune
 from rehearsal.players.trainer.overriding import merged, upsert
 
 ANCESTOR = "trainer.kubeflow.org/trainjob-ancestor-step"
@@ -50,13 +51,14 @@ class Build:
         """Return the JobSet."""
         self._override()
         self._count()
+        kept = [word for each in self._containers_of_trainer() for word in each.get("command") or ()]
         for replicated in self._jobs:
             job = replicated["template"]["spec"]
             job["parallelism"] = job["completions"] = self._counts[replicated["name"]]
             self._initialize(replicated)
             self._train(replicated)
         if self._torch is not None:
-            self._run_torch()
+            self._run_torch(torchtune.kept(kept))
         if self.uses_mpi:
             self._run_mpi()
         metadata = self._owned(self._job["metadata"]["name"])
@@ -152,7 +154,12 @@ class Build:
             if self._trainer.get("env"):
                 container["env"] = upsert(container.get("env"), self._trainer["env"])
 
-    def _run_torch(self) -> None:
+    def _containers_of_trainer(self) -> Iterator[Object]:
+        for replicated in self._jobs:
+            if _ancestor(replicated) == TRAINER:
+                yield from _containers(replicated, NODE)
+
+    def _run_torch(self, kept: list[str]) -> None:
         if "trainer" not in self._job["spec"]:
             return
         name = self._job["metadata"]["name"]
@@ -166,10 +173,15 @@ class Build:
             }
             new: list[Object] = [{"name": key, "value": str(value)} for key, value in values.items()]
             new.append({"name": "PET_NODE_RANK", "valueFrom": {"fieldRef": {"fieldPath": place}}})
-            if self._trainer.get("command") != ["tune", "run"]:
-                new.append({"name": "PET_MASTER_ADDR", "value": f"{name}-{NODE}-0-0.{name}"})
+            host, tuned = f"{name}-{NODE}-0-0.{name}", self._trainer.get("command") == torchtune.ENTRYPOINT
+            if not tuned:
+                new.append({"name": "PET_MASTER_ADDR", "value": host})
                 new.append({"name": "PET_MASTER_PORT", "value": str(PORT)})
             for container in _containers(replicated, NODE):
+                if tuned:
+                    count, address = self._counts[replicated["name"]], f"{host}:{PORT}"
+                    words = torchtune.command(self._job, count, self._processes(), self.gpus(), address)
+                    container["command"] = [*torchtune.ENTRYPOINT, *words, *kept]
                 container["env"] = upsert(container.get("env"), new)
                 port = {"containerPort": PORT}
                 container["ports"] = upsert(container.get("ports"), [port], "containerPort")
@@ -212,7 +224,7 @@ class Build:
         if said is None:
             said = (self._torch or {}).get("numProcPerNode")
         said = "auto" if said is None else said
-        if said == "cpu" or (said == "auto" and not self._gpus()):
+        if said == "cpu" or (said == "auto" and not self.gpus()):
             asked = self._resources()
             found = (asked.get("requests") or {}).get("cpu") or (asked.get("limits") or {}).get("cpu") or 0
             return max(1, math.ceil(quantities.amount(found)))
@@ -224,9 +236,10 @@ class Build:
         if said is not None:
             return int(said)
         found = self._mpi.get("numProcPerNode") or 1
-        return max(found, self._gpus()) if found == 1 else found
+        return max(found, self.gpus()) if found == 1 else found
 
-    def _gpus(self) -> int:
+    def gpus(self) -> int:
+        """Return for how many GPUs a node asks."""
         asked = self._resources()
         for field in ("requests", "limits"):
             for name, value in (asked.get(field) or {}).items():
