@@ -133,6 +133,13 @@ def test_no_controller_may_read_secrets_of_users_that_it_does_not_need(training)
     assert reading == {"ClusterRole/kubeflow-trainer-controller-manager"}
 
 
+def test_trainer_may_look_up_the_priorities_of_pods_for_volcano(training):
+    """Else its webhook waits for a list that it never gets, as seen with the real one, v2.1.0."""
+    rules = training.render()["ClusterRole/kubeflow-trainer-controller-manager"]["rules"]
+    (verbs,) = [rule["verbs"] for rule in rules if "priorityclasses" in rule["resources"]]
+    assert verbs == ["get", "list", "watch"]
+
+
 @pytest.mark.parametrize(
     ("role", "aggregated"),
     [
