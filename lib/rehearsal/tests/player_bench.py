@@ -129,6 +129,7 @@ ROLES: dict[str, list[tuple[str, list[str], list[str]]]] = {
         ("", ["secrets"], ["get", "list", "update", "watch"]),
         ("", ["serviceaccounts"], ["create", *READS]),
         ("", ["services"], ["create", *READS, "delete"]),
+        ("autoscaling", ["horizontalpodautoscalers"], [*MAKES, "delete", "patch"]),
         ("rbac.authorization.k8s.io", ["roles", "rolebindings"], ["create", "list", "update", "watch"]),
         *(
             rule
