@@ -77,6 +77,8 @@ ROLES: dict[str, list[tuple[str, list[str], list[str]]]] = {
         ("", ["events"], ["create", "patch", "update", "watch"]),
         ("", ["limitranges"], READS),
         ("jobset.x-k8s.io", ["jobsets"], [*MAKES, "patch"]),
+        ("scheduling.k8s.io", ["priorityclasses"], READS),
+        ("scheduling.volcano.sh", ["podgroups"], [*MAKES, "patch"]),
         ("scheduling.x-k8s.io", ["podgroups"], [*MAKES, "patch"]),
         (
             "trainer.kubeflow.org",

@@ -101,7 +101,8 @@ def test_trainer_refuses_a_job_whose_runtime_is_missing(kube, deploy: Callable[.
     define(kube, open_definition(version, "TrainJob", "trainjobs"))
     define(kube, open_definition(version, "TrainingRuntime", "trainingruntimes"))
     hook = deploy(f"{REGISTRY}/trainer-controller-manager:v2.1.0", 9443, CERTIFICATES)
-    hook.may(["get", "list", "watch"], ("trainer.kubeflow.org", "trainingruntimes"))
+    resources = ("trainer.kubeflow.org", "trainingruntimes"), ("scheduling.k8s.io", "priorityclasses")
+    hook.may(["get", "list", "watch"], *resources)
     path = "/validate-trainer-kubeflow-org-v1alpha1-trainjob"
     resource = ("trainer.kubeflow.org", "trainjobs")
     hook.configure(users, path=path, resource=resource, kind=VALIDATING, versions=("v1",))
@@ -137,3 +138,9 @@ def test_trainer_refuses_a_job_whose_runtime_is_missing(kube, deploy: Callable[.
         podTemplateOverrides=[override(said)]
     )
     assert "must have model-initializer job" in refusal(initializer={"model": {"storageUri": "hf://a/b"}})
+    job["template"]["spec"]["template"]["spec"] = {**pod, "priorityClassName": "unheard-of"}
+    volcano = {"podGroupPolicy": {"volcano": {}}, "template": {"spec": {"replicatedJobs": [job]}}}
+    kube.create("TrainingRuntime", "volcano", users, spec=volcano)
+    words = eventually(lambda: refusal("volcano", annotations={"scheduling.volcano.sh/queue-name": ""}))
+    assert 'PriorityClass "unheard-of" doesn\'t exist' in words
+    assert "Volcano queue name must not be empty" in words

@@ -189,6 +189,38 @@ def test_torchtune_trains_by_a_recipe(trainer: Trainer, said: dict[str, Any], wo
     assert container["command"] == ["tune", "run", *words, "output_dir=/out", "tokenizer.path=/token"]
 
 
+def test_a_gang_is_a_pod_group_of_all_pods(trainer: Trainer):
+    asks = {"requests": {"cpu": "500m"}}
+    job = replicated("node", "trainer", resources=asks)
+    spec = {**TORCH, "template": {"spec": {"replicatedJobs": [job]}}}
+    trainer.deploy({**spec, "podGroupPolicy": {"coscheduling": {"scheduleTimeoutSeconds": 30}}})
+    trainer.train(trainer={"numNodes": 3, "resourcesPerNode": {"requests": {"cpu": "2"}}})
+    labels = trainer.job()["template"]["spec"]["template"]["metadata"]["labels"]
+    assert labels == {"scheduling.x-k8s.io/pod-group": "job"}
+    group = trainer.bench.get(kinds.COSCHEDULING_POD_GROUP, "job")
+    assert owners(group) == [("TrainJob", "job", True)]
+    assert group["spec"] == {
+        "minMember": 3,
+        "minResources": {"cpu": "1500m"},
+        "scheduleTimeoutSeconds": 30,
+    }
+
+
+def test_a_gang_of_volcano_is_in_a_queue(trainer: Trainer):
+    job = replicated("node", "trainer")
+    job["template"]["spec"]["template"]["spec"]["priorityClassName"] = "high"
+    template = {
+        "metadata": {"annotations": {"scheduling.volcano.sh/queue-name": "default"}},
+        "spec": {"replicatedJobs": [job]},
+    }
+    trainer.deploy({**TORCH, "podGroupPolicy": {"volcano": {}}, "template": template})
+    trainer.train(annotations={"scheduling.volcano.sh/queue-name": "mine"})
+    annotations = trainer.job()["template"]["spec"]["template"]["metadata"]["annotations"]
+    assert annotations == {"scheduling.k8s.io/group-name": "job"}
+    group = trainer.bench.get(kinds.VOLCANO_POD_GROUP, "job")["spec"]
+    assert (group["minMember"], group["queue"], group["priorityClassName"]) == (1, "mine", "high")
+
+
 def test_one_that_somebody_else_manages_is_run_all_the_same(trainer: Trainer):
     trainer.deploy(TORCH)
     trainer.train(managedBy="kueue.x-k8s.io/multikueue")

@@ -3,7 +3,7 @@
 kubeflow/trainer v2.1.0, pkg/runtime/core/trainingruntime.go and pkg/runtime/framework/plugins/{jobset,torch,
 mpi,plainml}. What may surprise there, and so here: the variables of torch are set only if the TrainJob has a
 `trainer`; with MPI, the launcher is one of the nodes if the runtime says so, but there is never less than one
-other. Pod groups are not played.
+other.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from rehearsal.players import kinds, quantities
 from rehearsal.players.kinds import Object
-from rehearsal.players.trainer import torchtune
+from rehearsal.players.trainer import gangs, torchtune
 from rehearsal.players.trainer.overriding import merged, upsert
 
 ANCESTOR = "trainer.kubeflow.org/trainjob-ancestor-step"
@@ -34,6 +34,7 @@ class Build:
 
     def __init__(self, job: Object, runtime: Object):
         self._job = job
+        self._runtime = runtime
         self._trainer: Object = job["spec"].get("trainer") or {}
         spec = runtime["spec"]
         self._template = copy.deepcopy(spec["template"])
@@ -62,6 +63,8 @@ class Build:
         if self.uses_mpi:
             self._run_mpi()
         metadata = self._owned(self._job["metadata"]["name"])
+        pods = [each["template"]["spec"]["template"] for each in self._jobs]
+        gangs.mark(self._runtime, metadata["name"], pods)
         said = self._template.get("metadata") or {}
         for field in ("labels", "annotations"):
             found = {**(said.get(field) or {}), **(self._job["spec"].get(field) or {})}
@@ -84,6 +87,12 @@ class Build:
             for index in range(self._counts[each["name"]])
         ]
         return {"metadata": self._owned(f"{name}-mpi-hostfile"), "data": {"hostfile": "".join(lines)}}
+
+    def group(self, jobset: Object) -> Object:
+        """Return the pod group of a runtime that has a policy for it; the JobSet must have been built."""
+        annotations = jobset["metadata"].get("annotations") or {}
+        spec = gangs.group(self._runtime, self._counts, annotations)
+        return {"metadata": self._owned(self._job["metadata"]["name"]), "spec": spec}
 
     def owned(self, suffix: str) -> Object:
         """Return the metadata of what belongs to the TrainJob."""

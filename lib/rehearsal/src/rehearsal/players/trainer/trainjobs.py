@@ -18,6 +18,7 @@ from rehearsal.players.controller import Controller
 from rehearsal.players.kinds import Key, Kind, Object
 from rehearsal.players.program import Program
 from rehearsal.players.recording import Recorder
+from rehearsal.players.trainer import gangs
 from rehearsal.players.trainer.building import Build
 
 IMAGE = "trainer-controller-manager"
@@ -88,6 +89,10 @@ class _TrainJobs:
         try:
             if build.uses_mpi:
                 self._introduce(build, name)
+            if (group := gangs.kind(runtime)) is not None:
+                known = self._api.read(group, (namespace, name)) is not None
+                if not known or job["spec"].get("suspend"):
+                    self._api.apply(group, build.group(wanted), "trainer")
             if before is None or job["spec"].get("suspend") or before["spec"].get("suspend"):
                 self._api.apply(kinds.JOB_SET, wanted, "trainer")
         except ApiError as error:

@@ -13,7 +13,7 @@ from rehearsal.network.playing import Answer, Visit
 from rehearsal.players import answers, kinds
 from rehearsal.players.katib.webhook import found
 from rehearsal.players.kinds import Object
-from rehearsal.players.trainer import torchtune
+from rehearsal.players.trainer import gangs, torchtune
 from rehearsal.players.trainer.building import ANCESTOR, LAUNCHER, NODE, Build
 from rehearsal.players.trainer.trainjobs import GROUP, RUNTIMES, reference
 
@@ -61,6 +61,12 @@ def _job(visit: Visit, job: Object, before: Object | None) -> Iterator[str]:
         yield answers.invalid(path, said, f"{problem}: {lacks}")
         return
     yield from problems(job, before, runtime)
+    for name in gangs.priorities(runtime):
+        if found(visit.client, kinds.PRIORITY_CLASS, ("", name)) is None:
+            lacks = (
+                f'PriorityClass "{name}" doesn\'t exist: PriorityClass.scheduling.k8s.io "{name}" not found'
+            )
+            yield answers.invalid("spec.templateSpec.priorityClassName", name, lacks)
     if _changed(job, before) and job["spec"].get("suspend"):
         jobset = found(visit.client, kinds.JOB_SET, kinds.key(job)) or {}
         for each in (jobset.get("status") or {}).get("replicatedJobsStatus") or ():
@@ -101,6 +107,7 @@ def problems(job: Object, before: Object | None, runtime: Object) -> Iterator[st
     for override in overrides:
         yield from _override(override, overrides, names)
     yield from _framework(job, runtime, jobs)
+    yield from gangs.problems(job, runtime)
 
 
 def _override(override: Object, overrides: list[Object], names: dict[str, set[str]]) -> Iterator[str]:
