@@ -221,6 +221,14 @@ def test_a_gang_of_volcano_is_in_a_queue(trainer: Trainer):
     assert (group["minMember"], group["queue"], group["priorityClassName"]) == (1, "mine", "high")
 
 
+def test_its_own_variables_win_over_those_of_its_framework(trainer: Trainer):
+    trainer.deploy(TORCH)
+    trainer.train(trainer={"env": [{"name": "PET_MASTER_ADDR", "value": "elsewhere"}]})
+    (container,) = trainer.pod()["containers"]
+    found = {each["name"]: each.get("value") for each in container["env"]}
+    assert (found["PET_MASTER_ADDR"], found["PET_MASTER_PORT"]) == ("elsewhere", "29500")
+
+
 def test_one_that_somebody_else_manages_is_run_all_the_same(trainer: Trainer):
     trainer.deploy(TORCH)
     trainer.train(managedBy="kueue.x-k8s.io/multikueue")

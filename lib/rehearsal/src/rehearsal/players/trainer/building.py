@@ -62,6 +62,8 @@ class Build:
             self._run_torch(torchtune.kept(kept))
         if self.uses_mpi:
             self._run_mpi()
+        for replicated in self._jobs:
+            self._insist(replicated)
         metadata = self._owned(self._job["metadata"]["name"])
         pods = [each["template"]["spec"]["template"] for each in self._jobs]
         gangs.mark(self._runtime, metadata["name"], pods)
@@ -161,6 +163,13 @@ class Build:
                     each: asked[each] for each in ("limits", "requests") if asked.get(each)
                 }
             if self._trainer.get("env"):
+                container["env"] = upsert(container.get("env"), self._trainer["env"])
+
+    def _insist(self, replicated: Object) -> None:
+        """Let the variables of the TrainJob win over those of its framework."""
+        launched = bool(self._mpi.get("runLauncherAsNode")) and replicated["name"] == NODE
+        if self._trainer.get("env") and (launched or _ancestor(replicated) == TRAINER):
+            for container in _containers(replicated, NODE):
                 container["env"] = upsert(container.get("env"), self._trainer["env"])
 
     def _containers_of_trainer(self) -> Iterator[Object]:
