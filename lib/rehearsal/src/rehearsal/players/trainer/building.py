@@ -63,7 +63,7 @@ class Build:
         if self.uses_mpi:
             self._run_mpi()
         for replicated in self._jobs:
-            self._insist(replicated)
+            self._say_variables(replicated)
         metadata = self._owned(self._job["metadata"]["name"])
         pods = [each["template"]["spec"]["template"] for each in self._jobs]
         gangs.mark(self._runtime, metadata["name"], pods)
@@ -162,11 +162,10 @@ class Build:
                 container["resources"] = {
                     each: asked[each] for each in ("limits", "requests") if asked.get(each)
                 }
-            if self._trainer.get("env"):
-                container["env"] = upsert(container.get("env"), self._trainer["env"])
+        self._say_variables(replicated)
 
-    def _insist(self, replicated: Object) -> None:
-        """Let the variables of the TrainJob win over those of its framework."""
+    def _say_variables(self, replicated: Object) -> None:
+        """Put in the variables of the TrainJob; once more at last, so that they win over the framework's."""
         launched = bool(self._mpi.get("runLauncherAsNode")) and replicated["name"] == NODE
         if self._trainer.get("env") and (launched or _ancestor(replicated) == TRAINER):
             for container in _containers(replicated, NODE):
