@@ -264,7 +264,8 @@ class Bench:
         """Take away what is not in the namespace, and what the next test's players would play on."""
         for kind in PLAYED:
             for item in self.client.list(kind, namespace=self.namespace):
-                self.client.delete(kind, item["metadata"]["name"], namespace=self.namespace)
+                with contextlib.suppress(ApiError):  # it may go meanwhile, with its owner
+                    self.client.delete(kind, item["metadata"]["name"], namespace=self.namespace)
         # Katib's controller may be gone, and these wait for it.
         for kind in (kinds.EXPERIMENT, kinds.TRIAL):
             for item in self.client.list(kind, namespace=self.namespace):
