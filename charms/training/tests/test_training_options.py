@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from charm_harness import charm_type, in_order
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -65,7 +66,10 @@ def test_the_controllers_run_as_upstream_runs_them(training):
     ]
     assert [each["name"] for each in operator["env"]] == ["MY_POD_NAMESPACE", "MY_POD_NAME"]
     certificates = "/tmp/k8s-webhook-server/serving-certs"
-    assert mounts(objects, OPERATOR) == {certificates: "training-operator-webhook-cert"}
+    assert mounts(objects, OPERATOR) == {
+        certificates: "training-operator-webhook-cert",
+        "/etc/config": "training-operator-waiting",
+    }
     assert mounts(objects, TRAINER) == {
         certificates: "kubeflow-trainer-webhook-cert",
         "/controller_manager_config.yaml": "kubeflow-trainer-config",
@@ -131,6 +135,30 @@ def test_no_controller_may_read_secrets_of_users_that_it_does_not_need(training)
         if "secrets" in rule.get("resources", ())
     }
     assert reading == {"ClusterRole/kubeflow-trainer-controller-manager"}
+
+
+def test_what_workers_wait_with_passes_the_standard_restricted(training):
+    """The program's own does not: profiles that enforce the standard refused the workers of PyTorchJobs."""
+    (template,) = training.render()["ConfigMap/training-operator-waiting"]["data"].values()
+    for name, value in (("InitContainerImage", "a:1"), ("MaxTries", "100"), ("MasterAddr", "job-master-0")):
+        template = template.replace(f"{{{{.{name}}}}}", value)
+    (container,) = yaml.safe_load(template)
+    assert container["image"] == "a:1"
+    assert "{" not in container["command"][2]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": True,
+        "runAsUser": 65534,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def test_trainer_may_look_up_the_priorities_of_pods_for_volcano(training):
+    """Else its webhook waits for a list that it never gets, as seen with the real one, v2.1.0."""
+    rules = training.render()["ClusterRole/kubeflow-trainer-controller-manager"]["rules"]
+    (verbs,) = [rule["verbs"] for rule in rules if "priorityclasses" in rule["resources"]]
+    assert verbs == ["get", "list", "watch"]
 
 
 @pytest.mark.parametrize(

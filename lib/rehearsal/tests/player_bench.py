@@ -77,6 +77,8 @@ ROLES: dict[str, list[tuple[str, list[str], list[str]]]] = {
         ("", ["events"], ["create", "patch", "update", "watch"]),
         ("", ["limitranges"], READS),
         ("jobset.x-k8s.io", ["jobsets"], [*MAKES, "patch"]),
+        ("scheduling.k8s.io", ["priorityclasses"], READS),
+        ("scheduling.volcano.sh", ["podgroups"], [*MAKES, "patch"]),
         ("scheduling.x-k8s.io", ["podgroups"], [*MAKES, "patch"]),
         (
             "trainer.kubeflow.org",
@@ -129,6 +131,7 @@ ROLES: dict[str, list[tuple[str, list[str], list[str]]]] = {
         ("", ["secrets"], ["get", "list", "update", "watch"]),
         ("", ["serviceaccounts"], ["create", *READS]),
         ("", ["services"], ["create", *READS, "delete"]),
+        ("autoscaling", ["horizontalpodautoscalers"], [*MAKES, "delete", "patch"]),
         ("rbac.authorization.k8s.io", ["roles", "rolebindings"], ["create", "list", "update", "watch"]),
         *(
             rule
@@ -261,7 +264,8 @@ class Bench:
         """Take away what is not in the namespace, and what the next test's players would play on."""
         for kind in PLAYED:
             for item in self.client.list(kind, namespace=self.namespace):
-                self.client.delete(kind, item["metadata"]["name"], namespace=self.namespace)
+                with contextlib.suppress(ApiError):  # it may go meanwhile, with its owner
+                    self.client.delete(kind, item["metadata"]["name"], namespace=self.namespace)
         # Katib's controller may be gone, and these wait for it.
         for kind in (kinds.EXPERIMENT, kinds.TRIAL):
             for item in self.client.list(kind, namespace=self.namespace):

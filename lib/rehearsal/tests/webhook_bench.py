@@ -30,6 +30,7 @@ _GROUPS = {
     "Service": ("v1", "services"),
     "ServiceAccount": ("v1", "serviceaccounts"),
     "Pod": ("v1", "pods"),
+    "Node": ("v1", "nodes"),
     "Deployment": ("apps/v1", "deployments"),
     "EndpointSlice": ("discovery.k8s.io/v1", "endpointslices"),
     "ClusterRole": ("rbac.authorization.k8s.io/v1", "clusterroles"),

@@ -62,6 +62,38 @@ def test_jobset_fills_in_and_refuses(kube, deploy: Callable[..., Webhook], users
     policy = {"operator": "All", "targetReplicatedJobs": ["other"]}
     words = eventually(lambda: denial(lambda: create(successPolicy=policy)))
     assert "invalid replicatedJob name 'other' does not appear in .spec.ReplicatedJobs" in words
+    words = denial(lambda: create(managedBy="me", coordinator={"replicatedJob": "node", "podIndex": 1}))
+    assert words.endswith(
+        'spec.managedBy: Invalid value: "me": must be a domain-prefixed path (such as "acme.io/foo")\n'
+        "job for coordinator pod must be indexed completion mode, and completions number must be set"
+    )
+
+
+def test_jobset_gives_jobs_a_topology_of_their_own(kube, deploy: Callable[..., Webhook], users: str):
+    hook = deploy(f"{REGISTRY}/jobset:v0.10.1", 9443, CERTIFICATES)
+    hook.may(["get", "list", "watch"], ("", "pods"), ("", "nodes"))
+    for verb, kind in (("mutate", "MutatingWebhookConfiguration"), ("validate", VALIDATING)):
+        hook.configure(users, path=f"/{verb}--v1-pod", resource=("", "pods"), kind=kind, versions=("v1",))
+    topology, key = "kubernetes.io/os", "jobset.sigs.k8s.io/job-key"
+
+    def create(name: str, index: int, *, dry: bool = False, **spec: Any) -> Any:
+        annotations = {
+            "alpha.jobset.sigs.k8s.io/exclusive-topology": topology,
+            "batch.kubernetes.io/job-completion-index": str(index),
+        }
+        pod = {"containers": [{"name": "main", "image": "train:1"}], **spec}
+        marks = {"labels": {key: "abc"}, "annotations": annotations}
+        return kube.create("Pod", name, users, dry=dry, metadata=marks, spec=pod)
+
+    lacks = eventually(lambda: denial(lambda: create("follower", 1, dry=True)))
+    assert lacks.endswith("denied the request: follower pod node selector not set")
+    made = eventually(lambda: (found := create("leader", 0, dry=True))["spec"].get("affinity") and found)
+    assert made["metadata"]["labels"]["jobset.sigs.k8s.io/priority"] == "0"
+    (alone,) = made["spec"]["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert {"key": key, "operator": "NotIn", "values": ["abc"]} in alone["labelSelector"]["matchExpressions"]
+    assert alone["topologyKey"] == topology
+    create("leader", 0, nodeName=kube.get("Node")["items"][0]["metadata"]["name"])
+    assert create("follower", 1)["spec"]["nodeSelector"] == {topology: "linux"}
 
 
 def test_trainer_refuses_a_job_whose_runtime_is_missing(kube, deploy: Callable[..., Webhook], users: str):
@@ -69,7 +101,8 @@ def test_trainer_refuses_a_job_whose_runtime_is_missing(kube, deploy: Callable[.
     define(kube, open_definition(version, "TrainJob", "trainjobs"))
     define(kube, open_definition(version, "TrainingRuntime", "trainingruntimes"))
     hook = deploy(f"{REGISTRY}/trainer-controller-manager:v2.1.0", 9443, CERTIFICATES)
-    hook.may(["get", "list", "watch"], ("trainer.kubeflow.org", "trainingruntimes"))
+    resources = ("trainer.kubeflow.org", "trainingruntimes"), ("scheduling.k8s.io", "priorityclasses")
+    hook.may(["get", "list", "watch"], *resources)
     path = "/validate-trainer-kubeflow-org-v1alpha1-trainjob"
     resource = ("trainer.kubeflow.org", "trainjobs")
     hook.configure(users, path=path, resource=resource, kind=VALIDATING, versions=("v1",))
@@ -79,6 +112,9 @@ def test_trainer_refuses_a_job_whose_runtime_is_missing(kube, deploy: Callable[.
         said = {"runtimeRef": reference, **spec}
         return denial(lambda: kube.create("TrainJob", "job", users, dry=True, spec=said))
 
+    def override(container: dict[str, Any]) -> dict[str, Any]:
+        return {"targetJobs": [{"name": "node"}], "spec": {"containers": [container]}}
+
     words = eventually(lambda: refusal())
     assert "specified trainingRuntime must be created before the TrainJob is created" in words
     pod = {"containers": [{"name": "node", "image": "torch:1"}]}
@@ -86,11 +122,25 @@ def test_trainer_refuses_a_job_whose_runtime_is_missing(kube, deploy: Callable[.
     runtime = {"mlPolicy": {"torch": {}}, "template": {"spec": {"replicatedJobs": [job]}}}
     kube.create("TrainingRuntime", "torch", users, spec=runtime)
     eventually(lambda: refusal() == "")
+    reserved = [{"name": "PET_NNODES", "value": "1"}]
+    assert refusal(trainer={"env": reserved}) == ""
     assert "must not have reserved envs, invalid envs configured: [PET_NNODES]" in refusal(
-        trainer={"env": [{"name": "PET_NNODES", "value": "1"}]}
+        trainer={"env": reserved, "numProcPerNode": 1}
     )
-    override = {"targetJobs": [{"name": "node"}], "spec": {"containers": [{"name": "other"}]}}
-    assert "must not have container that doesn't exist in the runtime job node" in refusal(
-        podTemplateOverrides=[override]
+    tuned = {"command": ["tune", "run"], "numProcPerNode": 1}
+    assert "invalid memory address" in refusal(trainer=tuned)
+    words = refusal(trainer={**tuned, "numNodes": 2})
+    assert "must have a supported pretrained model, invalid model configured: " in words
+    assert "spec.trainer.numNodes: Invalid value: 2: must be 1 for" in words
+    said = {"name": "node", "env": reserved}
+    assert refusal(podTemplateOverrides=[override({"name": "other"})]) == ""
+    assert "must not have envs for the dataset-initializer, model-initializer, node" in refusal(
+        podTemplateOverrides=[override(said)]
     )
     assert "must have model-initializer job" in refusal(initializer={"model": {"storageUri": "hf://a/b"}})
+    job["template"]["spec"]["template"]["spec"] = {**pod, "priorityClassName": "unheard-of"}
+    volcano = {"podGroupPolicy": {"volcano": {}}, "template": {"spec": {"replicatedJobs": [job]}}}
+    kube.create("TrainingRuntime", "volcano", users, spec=volcano)
+    words = eventually(lambda: refusal("volcano", annotations={"scheduling.volcano.sh/queue-name": ""}))
+    assert 'PriorityClass "unheard-of" doesn\'t exist' in words
+    assert "Volcano queue name must not be empty" in words

@@ -37,6 +37,7 @@ DEFINED = [
     ("trainer.kubeflow.org", "TrainingRuntime", "trainingruntimes", ["v1alpha1"], "Namespaced"),
     ("trainer.kubeflow.org", "ClusterTrainingRuntime", "clustertrainingruntimes", ["v1alpha1"], "Cluster"),
     ("scheduling.volcano.sh", "PodGroup", "podgroups", ["v1beta1"], "Namespaced"),
+    ("scheduling.x-k8s.io", "PodGroup", "podgroups", ["v1alpha1"], "Namespaced"),
 ]
 """Group, kind, plural, versions and scope: the first version is stored."""
 PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"

@@ -133,6 +133,53 @@ def test_it_is_suspended_and_resumed(jobsets: JobSets):
     ]
 
 
+def test_what_is_said_of_the_pods_of_a_suspended_one_counts_when_it_goes_on(jobsets: JobSets):
+    jobsets.run(replicated("node"), suspend=True)
+    bench = jobsets.bench
+    assert bench.get(kinds.JOB, "set-node-0")["spec"]["suspend"] is True
+    there = {"kubernetes.io/os": "linux"}
+    toleration = {"key": "queue", "operator": "Exists"}
+    (job,) = bench.get(kinds.JOB_SET, "set")["spec"]["replicatedJobs"]
+    pod = job["template"]["spec"]["template"]
+    pod["metadata"] = {"labels": {"queue": "mine"}}
+    pod["spec"] |= {"nodeSelector": there, "tolerations": [toleration]}
+    bench.patch(kinds.JOB_SET, "set", {"spec": {"suspend": False, "replicatedJobs": [job]}})
+    jobsets.comes_to("Completed")
+    made = bench.get(kinds.JOB, "set-node-0")["spec"]["template"]
+    assert (made["spec"].get("nodeSelector"), made["spec"].get("tolerations")) == (there, [toleration])
+    assert made["metadata"]["labels"]["queue"] == "mine"
+    assert made["metadata"]["labels"][f"{PREFIX}jobset-name"] == "set"
+
+
+def test_it_is_suspended_while_it_runs_and_goes_on(jobsets: JobSets):
+    jobsets.run(replicated("node", ends="never"))
+    bench = jobsets.bench
+
+    def ready() -> int:
+        return bench.get(kinds.JOB, "set-node-0").get("status", {}).get("ready", 0)
+
+    until(ready, "the pod to run")
+    bench.patch(kinds.JOB_SET, "set", {"spec": {"suspend": True}})
+    until(lambda: not ready(), "the pod to go")
+    bench.patch(kinds.JOB_SET, "set", {"spec": {"suspend": False}})
+    until(ready, "a pod to run again")
+    assert bench.get(kinds.JOB_SET, "set")["status"]["restarts"] == 0
+
+
+def test_jobs_with_a_topology_of_their_own_may_select_labelled_nodes(jobsets: JobSets):
+    alone = "alpha.jobset.sigs.k8s.io"
+    marks = {f"{alone}/exclusive-topology": "rack", f"{alone}/node-selector": "true"}
+    job = replicated("node")
+    job["template"]["metadata"] = {"annotations": marks}
+    jobsets.run(job)
+    bench = jobsets.bench
+    pod = bench.get(kinds.JOB, "set-node-0")["spec"]["template"]["spec"]
+    assert pod["nodeSelector"] == {f"{alone}/namespaced-job": f"{bench.namespace}_set-node-0"}
+    assert pod["tolerations"] == [
+        {"key": f"{alone}/no-schedule", "operator": "Exists", "effect": "NoSchedule"}
+    ]
+
+
 def test_it_has_no_more_rights_than_its_account(jobsets: JobSets, players: Players):
     jobsets.run(replicated("node"))
     jobsets.bench.grant([("jobset.x-k8s.io", ["*"], ["*"]), ("", ["services"], ["*"])])

@@ -159,6 +159,102 @@ def test_nodes_of_mpi_know_each_other(trainer: Trainer):
     assert trainer.pod("node")["containers"][0]["resources"] == {"limits": {"nvidia.com/gpu": 2}}
 
 
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"numProcPerNode": 1}, ["full_finetune_single_device", "--config", "llama3_2/1B_full_single_device"]),
+        (
+            {"numProcPerNode": 2, "args": ["model.lora_attn_modules=[q_proj]"]},
+            ["--rdzv_endpoint=job-node-0-0.job:29500", "lora_finetune_distributed", "--config", "llama3_2/1B_lora"],
+        ),
+        (
+            {"resourcesPerNode": {"limits": {"nvidia.com/gpu": 1}}, "args": ["model.quantize_base=True"]},
+            ["lora_finetune_single_device", "--config", "llama3_2/1B_qlora_single_device"],
+        ),
+        (
+            {"numNodes": 2},
+            ["--rdzv_endpoint=job-node-0-0.job:29500", "full_finetune_distributed", "--config",
+             "llama3_2/1B_full_multinode"],
+        ),
+    ],
+)  # fmt: skip
+def test_torchtune_trains_by_a_recipe(trainer: Trainer, said: dict[str, Any], words: list[str]):
+    command = ["tune", "run", "other", "output_dir=/out", "dataset=mine", "tokenizer.path=/token"]
+    job = replicated("node", "trainer", command=command)
+    trainer.bench.deploy(args=["--config=/controller_manager_config.yaml", "--zap-log-level=2"])
+    spec = {**TORCH, "template": {"spec": {"replicatedJobs": [job]}}}
+    trainer.bench.make(kinds.TRAINING_RUNTIME, "torchtune-llama3.2-1b", spec)
+    trainer.train("torchtune-llama3.2-1b", trainer={"command": ["tune", "run"], **said})
+    (container,) = trainer.pod()["containers"]
+    assert container["command"] == ["tune", "run", *words, "output_dir=/out", "tokenizer.path=/token"]
+
+
+def test_a_gang_is_a_pod_group_of_all_pods(trainer: Trainer):
+    asks = {"requests": {"cpu": "500m"}}
+    job = replicated("node", "trainer", resources=asks)
+    spec = {**TORCH, "template": {"spec": {"replicatedJobs": [job]}}}
+    trainer.deploy({**spec, "podGroupPolicy": {"coscheduling": {"scheduleTimeoutSeconds": 30}}})
+    trainer.train(trainer={"numNodes": 3, "resourcesPerNode": {"requests": {"cpu": "2"}}})
+    labels = trainer.job()["template"]["spec"]["template"]["metadata"]["labels"]
+    assert labels == {"scheduling.x-k8s.io/pod-group": "job"}
+    group = trainer.bench.get(kinds.COSCHEDULING_POD_GROUP, "job")
+    assert owners(group) == [("TrainJob", "job", True)]
+    assert group["spec"] == {
+        "minMember": 3,
+        "minResources": {"cpu": "1500m"},
+        "scheduleTimeoutSeconds": 30,
+    }
+
+
+def test_a_gang_of_volcano_is_in_a_queue(trainer: Trainer):
+    job = replicated("node", "trainer")
+    job["template"]["spec"]["template"]["spec"]["priorityClassName"] = "high"
+    template = {
+        "metadata": {"annotations": {"scheduling.volcano.sh/queue-name": "default"}},
+        "spec": {"replicatedJobs": [job]},
+    }
+    trainer.deploy({**TORCH, "podGroupPolicy": {"volcano": {}}, "template": template})
+    trainer.train(annotations={"scheduling.volcano.sh/queue-name": "mine"})
+    annotations = trainer.job()["template"]["spec"]["template"]["metadata"]["annotations"]
+    assert annotations == {"scheduling.k8s.io/group-name": "job"}
+    group = trainer.bench.get(kinds.VOLCANO_POD_GROUP, "job")["spec"]
+    assert (group["minMember"], group["queue"], group["priorityClassName"]) == (1, "mine", "high")
+
+
+def test_its_own_variables_win_over_those_of_its_framework(trainer: Trainer):
+    trainer.deploy(TORCH)
+    trainer.train(trainer={"env": [{"name": "PET_MASTER_ADDR", "value": "elsewhere"}]})
+    (container,) = trainer.pod()["containers"]
+    found = {each["name"]: each.get("value") for each in container["env"]}
+    assert (found["PET_MASTER_ADDR"], found["PET_MASTER_PORT"]) == ("elsewhere", "29500")
+
+
+def test_one_that_somebody_else_manages_is_run_all_the_same(trainer: Trainer):
+    trainer.deploy(TORCH)
+    trainer.train(managedBy="kueue.x-k8s.io/multikueue")
+    assert trainer.job()["name"] == "node"
+
+
+def test_its_status_is_told_although_its_job_set_is_refused(trainer: Trainer):
+    trainer.deploy(TORCH)
+    group = ["trainjobs", "trainjobs/status", "trainingruntimes", "clustertrainingruntimes"]
+    reads = ["get", "list", "watch"]
+    trainer.bench.grant(
+        [
+            ("trainer.kubeflow.org", group, [*reads, "patch", "update"]),
+            ("jobset.x-k8s.io", ["jobsets"], reads),
+            ("", ["configmaps", "secrets"], reads),
+            ("", ["events"], ["create"]),
+        ]
+    )
+    trainer.train(suspend=True)
+
+    def conditions() -> Any:
+        return trainer.bench.get(kinds.TRAIN_JOB, "job").get("status", {}).get("conditions")
+
+    assert [each["type"] for each in until(conditions, "a condition")] == ["Suspended"]
+
+
 def test_a_runtime_in_use_stays(trainer: Trainer):
     trainer.deploy(TORCH)
     trainer.train()

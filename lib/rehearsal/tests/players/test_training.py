@@ -172,7 +172,7 @@ def test_restarts_are_counted_against_the_limit(operator: Operator):
 def test_a_job_is_suspended_and_resumed(operator: Operator):
     operator.deploy()
     operator.train(PYTORCH, {"Master": replica(PYTORCH)}, policy={"suspend": True})
-    operator.comes_to(PYTORCH, "Suspended")
+    assert "replicaStatuses" not in operator.comes_to(PYTORCH, "Suspended")
     assert operator.bench.find(kinds.POD, "job-master-0") is None
     operator.bench.client.patch(
         kinds.PYTORCH_JOB,
@@ -213,6 +213,60 @@ def test_a_launcher_reaches_its_workers_by_an_account_of_its_own(operator: Opera
     assert status["replicaStatuses"]["Launcher"] == {"succeeded": 1}
     until(lambda: bench.find(kinds.POD, "job-worker-0") is None, "the workers to go")
     assert bench.find(kinds.POD, "job-launcher") is not None
+
+    said = operator.events("MPIJobRunning")
+    assert "launcher pod created success: job-launcher" in said
+    assert f"MPIJob {bench.namespace}/job is running" in said
+    assert "Created worker pod: job-worker-1" in operator.events("SuccessfulCreatePod")
+    # Upstream counts no workers once the launcher has ended.
+    assert status["replicaStatuses"]["Worker"] == {}
+
+
+def test_a_launcher_that_computes_is_a_host_and_its_failure_is_the_jobs(operator: Operator):
+    operator.deploy()
+    asks = {"resources": {"limits": {"nvidia.com/gpu": 1}}}
+    launcher = replica(MPI, ends="1", container=asks)
+    launcher["template"]["spec"]["tolerations"] = [{"operator": "Exists"}]
+    operator.train(MPI, {"Launcher": launcher, "Worker": replica(MPI)})
+    bench = operator.bench
+    hosts = bench.get(kinds.CONFIG_MAP, "job-config")["data"]
+    assert hosts["hostfile"] == "job-launcher slots=1\njob-worker-0 slots=1\n"
+    assert hosts["discover_hosts.sh"].startswith("#!/bin/sh\necho job-launcher:1\n")
+    status = operator.comes_to(MPI, "Failed")
+    assert "MPIJobMPIJobFailed" in {each["reason"] for each in status["conditions"]}
+
+
+def test_an_elastic_job_is_scaled_by_its_metrics_and_says_how_many_processes(operator: Operator):
+    operator.deploy()
+    target = {"type": "Utilization", "averageUtilization": 80}
+    metrics = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
+    policy = {"minReplicas": 1, "maxReplicas": 3, "metrics": metrics}
+    operator.train(PYTORCH, {"Worker": replica(PYTORCH, ends="never")}, elasticPolicy=policy)
+    operator.comes_to(PYTORCH, "Running")
+    found = variables(operator.bench.get(kinds.POD, "job-worker-0"))
+    assert (found["PET_NPROC_PER_NODE"], found["PET_NNODES"]) == ("auto", "1:3")
+    scaler = operator.bench.get(kinds.AUTOSCALER, "job")
+    assert owners(scaler) == [("PyTorchJob", "job", True)]
+    assert scaler["spec"]["scaleTargetRef"] == {
+        "apiVersion": "kubeflow.org/v1",
+        "kind": "PyTorchJob",
+        "name": "job",
+    }
+    assert (scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]) == (1, 3)
+    operator.bench.patch(kinds.PYTORCH_JOB, "job", {"spec": {"runPolicy": {"suspend": True}}})
+    until(lambda: operator.bench.find(kinds.AUTOSCALER, "job") is None, "the autoscaler to go")
+
+
+def test_what_it_does_is_told_in_events(operator: Operator):
+    operator.deploy()
+    framework = FRAMEWORKS["tfjob"]
+    end = {"ttlSecondsAfterFinished": 0, "cleanPodPolicy": "All"}
+    operator.train(framework, {"Worker": replica(framework)}, policy=end)
+    until(lambda: operator.events("SuccessfulDeleteJob") == ["Deleted job: job"], "the end")
+    pod = f"{operator.bench.namespace}.job-worker-0"
+    assert operator.events("ExitedWithCode") == [f"Pod: {pod} exited with code 0"]
+    assert operator.events("SuccessfulCreateService") == ["Created service: job-worker-0"]
+    assert operator.events("SuccessfulDeleteService") == ["Deleted service: job-worker-0"]
 
 
 def test_an_mpi_job_without_launcher_is_refused_in_an_event(operator: Operator):

@@ -56,7 +56,10 @@ def validating(validate: Validator, kind: Kind | None = None) -> webhook.Reviewe
             _decode(kind, request)
         except Denied as reason:
             return _denied(said, reason)
-        found = validate(request["object"], request.get("oldObject"))
+        try:
+            found = validate(request["object"], request.get("oldObject"))
+        except Denied as reason:
+            return _denied(said, reason)
         return _answer(said) if not found else _denied(said, Denied(aggregate(found), 403))
 
     return review
@@ -105,7 +108,8 @@ def required(path: str, detail: str) -> str:
 
 def invalid(path: str, value: Any, detail: str) -> str:
     """Say that a field has a value that it must not have."""
-    return f"{path}: Invalid value: {json.dumps(value, ensure_ascii=False)}: {detail}"
+    said = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return f"{path}: Invalid value: {said}: {detail}"
 
 
 def forbidden(path: str, detail: str) -> str:

@@ -1,6 +1,6 @@
 """Conditions in an object's status as Kubeflow's controllers keep them.
 
-kubeflow/training-operator v1.9.0, pkg/util/status.go; kubeflow/katib v0.19.0,
+kubeflow/training-operator v1.9.2, pkg/util/status.go; kubeflow/katib v0.19.0,
 pkg/apis/controller/{experiments,suggestions,trials}/v1beta1/util.go. What may surprise there, and so here: a
 message alone changes nothing, and a condition that changes goes to the end of the list.
 """

@@ -1,7 +1,7 @@
 """Schedulers of gangs: the pods of a pod group are bound together, or none of them is.
 
 The images are `vc-scheduler` of Volcano and `kube-scheduler` of scheduler-plugins; their kinds are those that
-kubeflow/training-operator v1.9.0 uses (volcano.sh/apis v1.9, sigs.k8s.io/scheduler-plugins v0.28). Only what
+kubeflow/training-operator v1.9.2 uses (volcano.sh/apis v1.9, sigs.k8s.io/scheduler-plugins v0.28). Only what
 jobs depend on is played: a group is let in when what it asks for is free, and placed when all of it has a
 place, by resources, node selectors and taints. Queues, priorities and preemption are not.
 """

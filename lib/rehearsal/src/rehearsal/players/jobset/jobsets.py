@@ -68,10 +68,11 @@ class _JobSets:
         ]
         now = [each for each in jobs if _attempt(each) >= status.get("restarts", 0)]
         counts = {each["name"]: _counts(each, now) for each in jobset["spec"]["replicatedJobs"]}
-        status["replicatedJobsStatus"] = [{"name": name, **counts[name]} for name in sorted(counts)]
+        if counts:
+            status["replicatedJobsStatus"] = [{"name": name, **counts[name]} for name in sorted(counts)]
         again = self._advance(jobset, status, now, [each for each in jobs if each not in now], counts)
-        if status != live.get("status"):
-            self._api.replace_status(kinds.JOB_SET, live, status)
+        if status != (live.get("status") or {}):
+            self._api.replace_status(kinds.JOB_SET, live, {"restarts": 0, **status})
         return again
 
     def _advance(
@@ -102,7 +103,10 @@ class _JobSets:
         if making.subdomain(jobset):
             self._api.ensure(kinds.SERVICE, making.service(jobset))
         self._start(jobset, status, jobs, previous, counts)
-        self._suspend(jobset, status, jobs)
+        if jobset["spec"].get("suspend"):
+            self._suspend(jobset, status, jobs)
+        else:
+            self._resume(jobset, status, jobs, counts)
         return None
 
     def _start(
@@ -115,7 +119,7 @@ class _JobSets:
     ) -> None:
         """Make the Jobs whose turn it is."""
         spec, there = jobset["spec"], {each["metadata"]["name"] for each in [*jobs, *previous]}
-        in_order = (spec.get("startupPolicy") or {}).get("startupPolicyOrder") == "InOrder"
+        in_order = _in_order(spec)
         blocking = (spec.get("failurePolicy") or {}).get("restartStrategy") == "BlockingRecreate"
         every = {each["name"]: making.replicas(each) for each in spec["replicatedJobs"]}
         suspended = bool(spec.get("suspend"))
@@ -144,15 +148,37 @@ class _JobSets:
             self._set(jobset, status, "StartupPolicyCompleted", reason, message)
 
     def _suspend(self, jobset: Object, status: Object, jobs: list[Object]) -> None:
-        """Suspend Jobs, or resume them."""
-        wanted = bool(jobset["spec"].get("suspend"))
+        """Suspend the Jobs that have not ended."""
         for each in jobs:
-            if not _ended(each) and bool(each["spec"].get("suspend")) != wanted:
-                self._api.replace(kinds.JOB, {**each, "spec": {**each["spec"], "suspend": wanted}}, each)
-        if wanted:
-            self._set(jobset, status, "Suspended", "SuspendedJobs", "jobset is suspended")
-        elif conditions.is_true(status, "Suspended"):
+            if not _ended(each) and not each["spec"].get("suspend"):
+                self._api.replace(kinds.JOB, {**each, "spec": {**each["spec"], "suspend": True}}, each)
+        self._set(jobset, status, "Suspended", "SuspendedJobs", "jobset is suspended")
+
+    def _resume(self, jobset: Object, status: Object, jobs: list[Object], counts: dict[str, Object]) -> None:
+        """Let suspended Jobs go on, with what has been said of their pods meanwhile."""
+        in_order = _in_order(jobset["spec"])
+        every = {each["name"]: making.replicas(each) for each in jobset["spec"]["replicatedJobs"]}
+        for replicated in jobset["spec"]["replicatedJobs"]:
+            name = replicated["name"]
+            if not all(_reached(each, counts, every) for each in replicated.get("dependsOn") or ()):
+                continue
+            if in_order and _started(counts[name]) == every[name]:
+                continue
+            for each in jobs:
+                mine = each["metadata"]["labels"][making.REPLICATED] == name
+                if mine and not _ended(each) and each["spec"].get("suspend"):
+                    self._go_on(each, replicated["template"]["spec"]["template"])
+            if in_order:
+                return
+        if conditions.is_true(status, "Suspended"):
             self._set(jobset, status, "Suspended", "ResumeJobs", "jobset is resumed", state="False")
+
+    def _go_on(self, job: Object, template: Object) -> None:
+        """Let a Job go on; Kubernetes lets nobody change one that says when it started."""
+        said = dict(job.get("status") or {})
+        if said.pop("startTime", None) is not None:
+            job = self._api.replace_status(kinds.JOB, job, said)
+        self._api.replace(kinds.JOB, making.resumed(job, template), job)
 
     def _fail(self, jobset: Object, status: Object, failed: list[Object]) -> None:
         """Do what the failure policy says of the Job that failed first."""
@@ -229,6 +255,10 @@ class _JobSets:
         else:
             status["conditions"] = [new if each is found else each for each in status["conditions"]]
         self._recorder.say(kinds.JOB_SET, jobset, reason, message, warning=warning)
+
+
+def _in_order(spec: Object) -> bool:
+    return (spec.get("startupPolicy") or {}).get("startupPolicyOrder") == "InOrder"
 
 
 def _attempt(job: Object) -> int:

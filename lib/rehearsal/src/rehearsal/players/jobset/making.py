@@ -10,12 +10,11 @@ import hashlib
 from typing import Any
 
 from rehearsal.players import kinds
+from rehearsal.players.jobset import exclusive
 from rehearsal.players.kinds import Object
 
 PREFIX = "jobset.sigs.k8s.io/"
 NAME, REPLICATED, RESTARTS = f"{PREFIX}jobset-name", f"{PREFIX}replicatedjob-name", f"{PREFIX}restart-attempt"
-_EXCLUSIVE = "alpha.jobset.sigs.k8s.io/exclusive-topology"
-_SELECTED = "alpha.jobset.sigs.k8s.io/node-selector"
 
 
 def job_name(jobset: Object, replicated: Object, index: int) -> str:
@@ -62,6 +61,8 @@ def job(jobset: Object, replicated: Object, index: int) -> Object:
         pod["spec"]["subdomain"] = host
     spec["suspend"] = bool(jobset["spec"].get("suspend"))
     metadata = _marked(said, marks, jobset, replicated)
+    if {exclusive.TOPOLOGY, exclusive.SELECTED} <= metadata["annotations"].keys():
+        exclusive.select(pod, jobset["metadata"]["namespace"], job_name(jobset, replicated, index))
     metadata |= {
         "name": job_name(jobset, replicated, index),
         "namespace": jobset["metadata"]["namespace"],
@@ -70,18 +71,37 @@ def job(jobset: Object, replicated: Object, index: int) -> Object:
     return {"metadata": metadata, "spec": spec}
 
 
+def resumed(job: Object, template: Object) -> Object:
+    """Return a suspended Job to go on with what its JobSet's template says of pods by now."""
+    pod = copy.deepcopy(job["spec"]["template"])
+    for field in ("labels", "annotations"):
+        more = (template.get("metadata") or {}).get(field)
+        if more:
+            pod["metadata"][field] = {**(pod["metadata"].get(field) or {}), **more}
+    spec, said = pod["spec"], template["spec"]
+    if said.get("nodeSelector"):
+        spec["nodeSelector"] = {**(spec.get("nodeSelector") or {}), **said["nodeSelector"]}
+    for field in ("tolerations", "schedulingGates"):
+        new = [each for each in said.get(field) or () if each not in (spec.get(field) or ())]
+        if new:
+            spec[field] = [*(spec.get(field) or ()), *new]
+    return {**job, "spec": {**job["spec"], "template": pod, "suspend": False}}
+
+
 def _marked(said: Object, marks: dict[str, str], jobset: Object, replicated: Object) -> Object:
     """Return labels and annotations with the marks."""
     above: dict[str, Any] = {
         **(jobset["metadata"].get("annotations") or {}),
         **((replicated["template"].get("metadata") or {}).get("annotations") or {}),
     }
-    exclusive = {
-        each: above[each] for each in (_EXCLUSIVE, _SELECTED) if each in above and _EXCLUSIVE in above
+    alone = {
+        each: above[each]
+        for each in (exclusive.TOPOLOGY, exclusive.SELECTED)
+        if each in above and exclusive.TOPOLOGY in above
     }
     return {
         "labels": {**(said.get("labels") or {}), **marks},
-        "annotations": {**(said.get("annotations") or {}), **marks, **exclusive},
+        "annotations": {**(said.get("annotations") or {}), **marks, **alone},
     }
 
 

@@ -3,7 +3,7 @@
 kubeflow/trainer v2.1.0, pkg/runtime/core/trainingruntime.go and pkg/runtime/framework/plugins/{jobset,torch,
 mpi,plainml}. What may surprise there, and so here: the variables of torch are set only if the TrainJob has a
 `trainer`; with MPI, the launcher is one of the nodes if the runtime says so, but there is never less than one
-other. What torchtune's command becomes is not played, nor are pod groups.
+other.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 from rehearsal.players import kinds, quantities
 from rehearsal.players.kinds import Object
+from rehearsal.players.trainer import gangs, torchtune
 from rehearsal.players.trainer.overriding import merged, upsert
 
 ANCESTOR = "trainer.kubeflow.org/trainjob-ancestor-step"
@@ -33,6 +34,7 @@ class Build:
 
     def __init__(self, job: Object, runtime: Object):
         self._job = job
+        self._runtime = runtime
         self._trainer: Object = job["spec"].get("trainer") or {}
         spec = runtime["spec"]
         self._template = copy.deepcopy(spec["template"])
@@ -50,16 +52,21 @@ class Build:
         """Return the JobSet."""
         self._override()
         self._count()
+        kept = [word for each in self._containers_of_trainer() for word in each.get("command") or ()]
         for replicated in self._jobs:
             job = replicated["template"]["spec"]
             job["parallelism"] = job["completions"] = self._counts[replicated["name"]]
             self._initialize(replicated)
             self._train(replicated)
         if self._torch is not None:
-            self._run_torch()
+            self._run_torch(torchtune.kept(kept))
         if self.uses_mpi:
             self._run_mpi()
+        for replicated in self._jobs:
+            self._say_variables(replicated)
         metadata = self._owned(self._job["metadata"]["name"])
+        pods = [each["template"]["spec"]["template"] for each in self._jobs]
+        gangs.mark(self._runtime, metadata["name"], pods)
         said = self._template.get("metadata") or {}
         for field in ("labels", "annotations"):
             found = {**(said.get(field) or {}), **(self._job["spec"].get(field) or {})}
@@ -82,6 +89,12 @@ class Build:
             for index in range(self._counts[each["name"]])
         ]
         return {"metadata": self._owned(f"{name}-mpi-hostfile"), "data": {"hostfile": "".join(lines)}}
+
+    def group(self, jobset: Object) -> Object:
+        """Return the pod group of a runtime that has a policy for it; the JobSet must have been built."""
+        annotations = jobset["metadata"].get("annotations") or {}
+        spec = gangs.group(self._runtime, self._counts, annotations)
+        return {"metadata": self._owned(self._job["metadata"]["name"]), "spec": spec}
 
     def owned(self, suffix: str) -> Object:
         """Return the metadata of what belongs to the TrainJob."""
@@ -149,10 +162,21 @@ class Build:
                 container["resources"] = {
                     each: asked[each] for each in ("limits", "requests") if asked.get(each)
                 }
-            if self._trainer.get("env"):
+        self._say_variables(replicated)
+
+    def _say_variables(self, replicated: Object) -> None:
+        """Put in the variables of the TrainJob; once more at last, so that they win over the framework's."""
+        launched = bool(self._mpi.get("runLauncherAsNode")) and replicated["name"] == NODE
+        if self._trainer.get("env") and (launched or _ancestor(replicated) == TRAINER):
+            for container in _containers(replicated, NODE):
                 container["env"] = upsert(container.get("env"), self._trainer["env"])
 
-    def _run_torch(self) -> None:
+    def _containers_of_trainer(self) -> Iterator[Object]:
+        for replicated in self._jobs:
+            if _ancestor(replicated) == TRAINER:
+                yield from _containers(replicated, NODE)
+
+    def _run_torch(self, kept: list[str]) -> None:
         if "trainer" not in self._job["spec"]:
             return
         name = self._job["metadata"]["name"]
@@ -166,10 +190,15 @@ class Build:
             }
             new: list[Object] = [{"name": key, "value": str(value)} for key, value in values.items()]
             new.append({"name": "PET_NODE_RANK", "valueFrom": {"fieldRef": {"fieldPath": place}}})
-            if self._trainer.get("command") != ["tune", "run"]:
-                new.append({"name": "PET_MASTER_ADDR", "value": f"{name}-{NODE}-0-0.{name}"})
+            host, tuned = f"{name}-{NODE}-0-0.{name}", self._trainer.get("command") == torchtune.ENTRYPOINT
+            if not tuned:
+                new.append({"name": "PET_MASTER_ADDR", "value": host})
                 new.append({"name": "PET_MASTER_PORT", "value": str(PORT)})
             for container in _containers(replicated, NODE):
+                if tuned:
+                    count, address = self._counts[replicated["name"]], f"{host}:{PORT}"
+                    words = torchtune.command(self._job, count, self._processes(), self.gpus(), address)
+                    container["command"] = [*torchtune.ENTRYPOINT, *words, *kept]
                 container["env"] = upsert(container.get("env"), new)
                 port = {"containerPort": PORT}
                 container["ports"] = upsert(container.get("ports"), [port], "containerPort")
@@ -212,7 +241,7 @@ class Build:
         if said is None:
             said = (self._torch or {}).get("numProcPerNode")
         said = "auto" if said is None else said
-        if said == "cpu" or (said == "auto" and not self._gpus()):
+        if said == "cpu" or (said == "auto" and not self.gpus()):
             asked = self._resources()
             found = (asked.get("requests") or {}).get("cpu") or (asked.get("limits") or {}).get("cpu") or 0
             return max(1, math.ceil(quantities.amount(found)))
@@ -224,9 +253,10 @@ class Build:
         if said is not None:
             return int(said)
         found = self._mpi.get("numProcPerNode") or 1
-        return max(found, self._gpus()) if found == 1 else found
+        return max(found, self.gpus()) if found == 1 else found
 
-    def _gpus(self) -> int:
+    def gpus(self) -> int:
+        """Return for how many GPUs a node asks."""
         asked = self._resources()
         for field in ("requests", "limits"):
             for name, value in (asked.get(field) or {}).items():

@@ -1,7 +1,8 @@
 """Trainer's controllers: a TrainJob is a JobSet and tells how that is; a runtime in use stays.
 
 kubeflow/trainer v2.1.0, pkg/controller and pkg/runtime. A JobSet that runs is not changed any more. Runtimes
-that are looked for in vain are told in an event only, since a webhook refuses them before.
+that are looked for in vain are told in an event only, since a webhook refuses them before. What may surprise
+there, and so here: `managedBy` keeps nobody away from a TrainJob.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from rehearsal.players.controller import Controller
 from rehearsal.players.kinds import Key, Kind, Object
 from rehearsal.players.program import Program
 from rehearsal.players.recording import Recorder
+from rehearsal.players.trainer import gangs
 from rehearsal.players.trainer.building import Build
 
 IMAGE = "trainer-controller-manager"
@@ -26,7 +28,6 @@ RUNTIMES: dict[str, Kind] = {
     "ClusterTrainingRuntime": kinds.CLUSTER_TRAINING_RUNTIME,
     "TrainingRuntime": kinds.TRAINING_RUNTIME,
 }
-_MANAGER = f"{GROUP}/trainjob-controller"
 
 
 def controllers(program: Program) -> list[Controller]:
@@ -49,18 +50,20 @@ class _TrainJobs:
         live = self._api.get(kinds.TRAIN_JOB, key)
         if live is None or "deletionTimestamp" in live["metadata"]:
             return
-        if (live["spec"].get("managedBy") or _MANAGER) != _MANAGER:
-            return
         status = copy.deepcopy(live.get("status") or {})
         failed = conditions.find(status, "Failed")
         if failed is not None:
             conditions.drop(status, "Failed")
         group, kind = reference(live)
-        if group != GROUP or kind not in RUNTIMES:
+        if not (supported := group == GROUP and kind in RUNTIMES):
             message = f"unsupported runtime: {kind}.{group}"
             self._set(status, failed, "Failed", "TrainingRuntimeNotSupported", message)
-        else:
-            self._build(live, kind)
+        refusal = None
+        if supported:
+            try:
+                self._build(live, kind)
+            except ApiError as error:
+                refusal = error  # the status tells what it can all the same
         if live["spec"].get("suspend"):
             self._set(status, None, "Suspended", "Suspended", "TrainJob is suspended")
         elif conditions.is_true(status, "Suspended"):
@@ -68,6 +71,8 @@ class _TrainJobs:
         self._take_over(live, status, failed)
         if status != (live.get("status") or {}):
             self._api.replace_status(kinds.TRAIN_JOB, live, status)
+        if refusal is not None:
+            raise refusal
 
     def _build(self, job: Object, kind: str) -> None:
         """Make what a TrainJob needs, or have what is suspended be as it says now."""
@@ -84,6 +89,10 @@ class _TrainJobs:
         try:
             if build.uses_mpi:
                 self._introduce(build, name)
+            if (group := gangs.kind(runtime)) is not None:
+                known = self._api.read(group, (namespace, name)) is not None
+                if not known or job["spec"].get("suspend"):
+                    self._api.apply(group, build.group(wanted), "trainer")
             if before is None or job["spec"].get("suspend") or before["spec"].get("suspend"):
                 self._api.apply(kinds.JOB_SET, wanted, "trainer")
         except ApiError as error:

@@ -1,7 +1,8 @@
 """Trainer's webhooks: what it refuses of TrainJobs and of runtimes.
 
-kubeflow/trainer v2.1.0, pkg/webhooks and pkg/runtime/framework/plugins/{jobset,torch,mpi}. Arguments of
-torchtune are not checked.
+kubeflow/trainer v2.1.0, pkg/webhooks and pkg/runtime/framework/plugins/{jobset,torch,mpi}. What may surprise
+there, and so here: containers that a runtime lacks are not refused, since overrides are merged before they
+are checked; variables and the arguments of torchtune are checked only beside a `numProcPerNode`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from rehearsal.network.playing import Answer, Visit
 from rehearsal.players import answers, kinds
 from rehearsal.players.katib.webhook import found
 from rehearsal.players.kinds import Object
-from rehearsal.players.trainer.building import ANCESTOR, LAUNCHER, NODE
+from rehearsal.players.trainer import gangs, torchtune
+from rehearsal.players.trainer.building import ANCESTOR, LAUNCHER, NODE, Build
 from rehearsal.players.trainer.trainjobs import GROUP, RUNTIMES, reference
 
 _STEPS = {
@@ -59,6 +61,27 @@ def _job(visit: Visit, job: Object, before: Object | None) -> Iterator[str]:
         yield answers.invalid(path, said, f"{problem}: {lacks}")
         return
     yield from problems(job, before, runtime)
+    for name in gangs.priorities(runtime):
+        if found(visit.client, kinds.PRIORITY_CLASS, ("", name)) is None:
+            lacks = (
+                f'PriorityClass "{name}" doesn\'t exist: PriorityClass.scheduling.k8s.io "{name}" not found'
+            )
+            yield answers.invalid("spec.templateSpec.priorityClassName", name, lacks)
+    if _changed(job, before) and job["spec"].get("suspend"):
+        jobset = found(visit.client, kinds.JOB_SET, kinds.key(job)) or {}
+        for each in (jobset.get("status") or {}).get("replicatedJobsStatus") or ():
+            if each.get("active"):
+                which = f"when the JobSet's ReplicatedJob {each['name']} is still active"
+                yield answers.forbidden(_OVERRIDES, f"PodTemplateOverrides cannot be modified {which}")
+
+
+def _changed(job: Object, before: Object | None) -> bool:
+    """Tell whether other things are said of the pods than before."""
+    if before is None:
+        return False
+    return (job["spec"].get("podTemplateOverrides") or []) != (
+        before["spec"].get("podTemplateOverrides") or []
+    )
 
 
 def problems(job: Object, before: Object | None, runtime: Object) -> Iterator[str]:
@@ -78,13 +101,13 @@ def problems(job: Object, before: Object | None, runtime: Object) -> Iterator[st
             problem = f"must have container with name - {step} in the {step} job"
             yield answers.invalid("spec.runtimeRef", said, problem)
     overrides = job["spec"].get("podTemplateOverrides") or []
-    earlier = (before or {}).get("spec", {}).get("podTemplateOverrides") or []
-    if before is not None and overrides != earlier and not job["spec"].get("suspend"):
+    if _changed(job, before) and not job["spec"].get("suspend"):
         problem = "PodTemplateOverrides can only be modified when the TrainJob is suspended"
         yield answers.forbidden(_OVERRIDES, problem)
     for override in overrides:
         yield from _override(override, overrides, names)
     yield from _framework(job, runtime, jobs)
+    yield from gangs.problems(job, runtime)
 
 
 def _override(override: Object, overrides: list[Object], names: dict[str, set[str]]) -> Iterator[str]:
@@ -93,29 +116,24 @@ def _override(override: Object, overrides: list[Object], names: dict[str, set[st
         if name not in names:
             problem = "must not have targetJob that doesn't exist in the runtime job template"
             yield answers.invalid(_OVERRIDES, overrides, problem)
-        spec = override.get("spec") or {}
-        for field, called in (("initContainers", "initContainer"), ("containers", "container")):
-            for container in spec.get(field) or ():
-                if container["name"] not in names.get(name, ()):
-                    problem = f"must not have {called} that doesn't exist in the runtime job {name}"
-                    yield answers.invalid(_OVERRIDES, overrides, problem)
-                elif field == "containers" and container.get("env") and container["name"] in _STEPS.values():
-                    which = "dataset-initializer, model-initializer, node"
-                    yield answers.invalid(
-                        _OVERRIDES, overrides, f"must not have envs for the {which} containers"
-                    )
+        for container in (override.get("spec") or {}).get("containers") or ():
+            if container.get("env") and container["name"] in _STEPS.values():
+                problem = "must not have envs for the dataset-initializer, model-initializer, node containers"
+                yield answers.invalid(_OVERRIDES, overrides, problem)
 
 
 def _framework(job: Object, runtime: Object, jobs: dict[str, Object]) -> Iterator[str]:
     trainer, policy = job["spec"].get("trainer") or {}, runtime["spec"].get("mlPolicy") or {}
     path, processes = "spec.trainer.numProcPerNode", trainer.get("numProcPerNode")
-    if policy.get("torch") is not None:
+    if policy.get("torch") is not None and processes is not None:
         if isinstance(processes, str) and processes not in ("auto", "cpu", "gpu"):
             yield answers.invalid(path, processes, "must have an int value or [auto cpu gpu]")
         reserved = sorted({each["name"] for each in trainer.get("env") or ()} & {*_RESERVED})
         if reserved:
             problem = f"must not have reserved envs, invalid envs configured: [{' '.join(reserved)}]"
             yield answers.invalid("spec.trainer.env", trainer["env"], problem)
+        if trainer.get("command") == torchtune.ENTRYPOINT:
+            yield from torchtune.problems(job, Build(job, runtime).gpus())
     if (mpi := policy.get("mpi")) is not None:
         if isinstance(processes, str):
             yield answers.invalid(path, processes, "must have an int value for MPI TrainJob")
@@ -141,9 +159,8 @@ def _runtime(runtime: Object) -> Iterator[str]:
         containers = replicated["template"]["spec"]["template"]["spec"].get("containers") or []
         if _STEPS[step] not in {each["name"] for each in containers}:
             inside = f"{path}[{at}].template.spec.template.spec.containers"
-            yield answers.invalid(
-                inside, containers, f"must have container with name - {_STEPS[step]} in the {step} job"
-            )
+            problem = f"must contain the required container for the ancestor: {step}"
+            yield answers.invalid(inside, containers, problem)
 
 
 def _jobs(runtime: Object) -> list[Object]:

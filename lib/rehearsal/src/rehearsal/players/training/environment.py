@@ -1,6 +1,6 @@
 """How a replica of a job learns who the others are: the variables that each framework reads.
 
-kubeflow/training-operator v1.9.0, pkg/controller.v1/{pytorch,tensorflow,xgboost,paddlepaddle,jax}.
+kubeflow/training-operator v1.9.2, pkg/controller.v1/{pytorch,tensorflow,xgboost,paddlepaddle,jax}.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ def _elastic(framework: Framework, job: Object, policy: Object) -> Variables:
 
 def _tensorflow(framework: Framework, job: Object, kind: str, index: int, domain: str) -> Variables:
     replicas = framework.replicas(job)
-    if _total(framework, job) == 1:
-        return []  # it trains alone
+    if sum(replicas[each]["replicas"] for each in framework.types if each in replicas) == 1:
+        return []  # it trains alone; types that the operator does not know do not count
     suffix = f".{job['metadata']['namespace']}.svc" + (f".{domain}" if domain else "")
     cluster = {
         each.lower(): [

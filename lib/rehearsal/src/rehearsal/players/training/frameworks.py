@@ -1,6 +1,6 @@
 """The six kinds of jobs of the training operator, and what it takes for granted of each.
 
-kubeflow/training-operator v1.9.0, pkg/apis/kubeflow.org/v1/*_defaults.go and *_types.go, and
+kubeflow/training-operator v1.9.2, pkg/apis/kubeflow.org/v1/*_defaults.go and *_types.go, and
 pkg/controller.v1/*/ for the names of the controllers. The operator fills its copy of a job in and writes the
 defaults nowhere.
 """
@@ -92,7 +92,7 @@ class Framework:
                 self._give_port(replica)
         if spec.get("elasticPolicy") is not None:
             _bound(spec["elasticPolicy"], spec[self.field].get("Worker"))
-        elif self.name == "PyTorchJob":
+        if self.name == "PyTorchJob" and (spec.get("elasticPolicy") or {}).get("nProcPerNode") is None:
             spec["nprocPerNode"] = spec.get("nprocPerNode") or "auto"
         return job
 

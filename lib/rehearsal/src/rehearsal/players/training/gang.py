@@ -1,6 +1,6 @@
 """Pod groups: where a gang scheduler is configured, a job's pods start together or not at all.
 
-kubeflow/training-operator v1.9.0, pkg/controller.v1/control/podgroup_control.go and
+kubeflow/training-operator v1.9.2, pkg/controller.v1/control/podgroup_control.go and
 pkg/controller.v1/common/{scheduling,job,util}.go. Volcano must have let a group in before its pods are made;
 scheduler-plugins lets the pods wait. Priorities of classes do not sort the replicas here.
 """

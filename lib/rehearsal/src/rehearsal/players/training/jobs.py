@@ -1,6 +1,6 @@
 """A job of the training operator from its beginning to its end.
 
-kubeflow/training-operator v1.9.0, pkg/controller.v1/common/job.go and pkg/core/job.go. What may surprise
+kubeflow/training-operator v1.9.2, pkg/controller.v1/common/job.go and pkg/core/job.go. What may surprise
 there, and so here: a deadline is looked at only when something of the job changes; the back-off limit counts
 the restarts of containers in pods that run, and of pods only whether there is a failed one at a limit of 0.
 """
@@ -14,7 +14,7 @@ from rehearsal.players import conditions, kinds
 from rehearsal.players.kinds import Key, Object
 from rehearsal.players.program import Program, timestamp
 from rehearsal.players.recording import Recorder
-from rehearsal.players.training import verdict
+from rehearsal.players.training import scaling, verdict
 from rehearsal.players.training.frameworks import Framework
 from rehearsal.players.training.gang import Gang
 from rehearsal.players.training.replicas import Replicas
@@ -62,7 +62,8 @@ class Jobs:
             verdict.mark(status, "Created", f"{name}Created", message, self._world.timestamp())
         again = self._advance(job, status)
         if status != live.get("status"):
-            self._api.replace_status(self._framework.kind, live, {"replicaStatuses": {}, **status})
+            self._api.replace_status(self._framework.kind, live, status)
+        scaling.keep(self._api, self._framework, job)
         return again
 
     def _advance(self, job: Object, status: Object) -> float | None:
@@ -123,6 +124,8 @@ class Jobs:
         if left > 0:
             return left
         self._api.delete(self._framework.kind, kinds.key(job))
+        what = "Job" if self._framework.name in ("TFJob", "XGBoostJob") else "Pod"
+        self._say(job, f"SuccessfulDelete{what}", f"Deleted job: {job['metadata']['name']}", False)
         return None
 
     def _suspend(self, job: Object, status: Object, pods: list[Object]) -> None:

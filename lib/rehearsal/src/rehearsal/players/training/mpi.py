@@ -1,9 +1,9 @@
 """The pods of an MPIJob: workers that wait, and a launcher that reaches them by `kubectl exec`.
 
-kubeflow/training-operator v1.9.0, pkg/controller.v1/mpi/{mpijob,mpijob_controller}.go. The launcher gets an
+kubeflow/training-operator v1.9.2, pkg/controller.v1/mpi/{mpijob,mpijob_controller}.go. The launcher gets an
 account of its own that may do that, so the operator must have these rights itself. What may surprise there,
 and so here: nothing is made any more once the launcher has ended, and the workers run on until the
-`cleanPodPolicy` takes them.
+`cleanPodPolicy` takes them, while nobody counts them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ class MpiReplicas(Replicas):
     def keep(self, job: Object, status: Object, pods: Mapping[str, list[Object]], now: str) -> None:
         """Make what is missing of a job whose launcher has not ended; count the pods."""
         launcher = pods["Launcher"][0] if pods["Launcher"] else None
-        if launcher is None or (launcher.get("status") or {}).get("phase") not in ("Succeeded", "Failed"):
+        phase = ((launcher or {}).get("status") or {}).get("phase")
+        workers = pods.get("Worker", ()) if phase not in ("Succeeded", "Failed") else ()
+        if phase not in ("Succeeded", "Failed"):
             self._prepare(job, pods)
             there = {each["metadata"]["name"] for each in pods.get("Worker", ())}
             for index in range(_workers(job)):
@@ -50,8 +52,31 @@ class MpiReplicas(Replicas):
                     self.create(job, self._worker(job, name, index))
             if launcher is None:
                 self.create(job, self._launcher(job))
-        for kind in self.framework.replicas(job):
-            verdict.count(status, kind, pods[kind])
+        verdict.count(status, "Launcher", pods["Launcher"])
+        verdict.count(status, "Worker", [*workers])
+        if phase is not None and phase != "Pending":
+            self._tell(job, phase, [(each.get("status") or {}).get("phase") for each in workers])
+
+    def created(self, job: Object, pod: Object) -> None:
+        """Say that a pod has been made."""
+        name = pod["metadata"]["name"]
+        if pod["metadata"]["labels"][REPLICA_TYPE] == "launcher":
+            self._say(job, "MPIJobRunning", f"launcher pod created success: {name}")
+        else:
+            self._say(job, "SuccessfulCreatePod", f"Created worker pod: {name}")
+
+    def _tell(self, job: Object, phase: str, workers: list[str | None]) -> None:
+        """Say how the launcher is, as this controller does besides what all of them say."""
+        title = f"MPIJob {job['metadata']['namespace']}/{job['metadata']['name']}"
+        if phase == "Succeeded":
+            self._say(job, "mpijobsSucceeded", f"{title} successfully completed.")
+        elif phase == "Failed":
+            self._say(job, "MPIJobFailed", f"{title} has failed", warning=True)
+        elif all(each == "Running" for each in workers):
+            self._say(job, "MPIJobRunning", f"{title} is running")
+
+    def _say(self, job: Object, reason: str, message: str, *, warning: bool = False) -> None:
+        self.recorder.say(self.framework.kind, job, reason, message, warning=warning)
 
     def _prepare(self, job: Object, pods: Mapping[str, list[Object]]) -> None:
         """Make the account of the launcher, its rights, and the files that all mount."""
@@ -186,7 +211,13 @@ def _files(job: Object, pods: Mapping[str, list[Object]]) -> dict[str, str]:
     return {
         _HOSTS: "".join(f"{each} slots={slots}\n" for each in [*hosts, *workers]),
         _SCRIPT: f'#!/bin/sh\nPOD=$1\nshift\n{_TOOLS}/kubectl exec $POD{inside} -- /bin/sh -c "$*"',
-        _DISCOVER: "\n".join(["#!/bin/sh", *(f"echo {each}:{slots}" for each in [*hosts, *running])]),
+        _DISCOVER: "\n".join(
+            [
+                "#!/bin/sh",
+                *(f"echo {each}:{slots}\n" for each in hosts),
+                *(f"echo {each}:{slots}" for each in running),
+            ]
+        ),
     }
 
 

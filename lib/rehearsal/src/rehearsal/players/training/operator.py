@@ -1,7 +1,7 @@
 """The training operator's program: its command line, and a controller for each kind of job.
 
-kubeflow/training-operator v1.9.0, cmd/training-operator.v1/main.go and pkg/config. Elastic PyTorchJobs get no
-HorizontalPodAutoscaler here, and the operator's own certificate is not renewed.
+kubeflow/training-operator v1.9.2, cmd/training-operator.v1/main.go and pkg/config. The operator's
+own certificate is not renewed here.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The pods and services of a job's replicas.
 
-kubeflow/training-operator v1.9.0, pkg/controller.v1/common/{pod,service}.go, pkg/controller.v1/control/, and
+kubeflow/training-operator v1.9.2, pkg/controller.v1/common/{pod,service}.go, pkg/controller.v1/control/, and
 pkg/controller.v1/pytorch/initcontainer.go for the container that waits for the master.
 """
 
@@ -88,6 +88,7 @@ class Replicas:
                 if index not in there:
                     self._make(job, kind, index, replica)
             for index, pod in there.items():
+                self._tell_end(job, pod)
                 if index >= replica["replicas"]:
                     self.delete(job, pod)
                 self._restart(job, status, kind, pod, replica["restartPolicy"], now)
@@ -108,7 +109,11 @@ class Replicas:
         self.delete(job, pod)
         key = kinds.key(pod)
         if self.api.get(kinds.SERVICE, key) is not None:
-            self.api.delete(kinds.SERVICE, key)
+            self._delete_service(job, key)
+
+    def _delete_service(self, job: Object, key: kinds.Key) -> None:
+        self.api.delete(kinds.SERVICE, key)
+        self.recorder.say(self.framework.kind, job, "SuccessfulDeleteService", f"Deleted service: {key[1]}")
 
     def create(self, job: Object, pod: Object) -> None:
         """Create a pod, and say how that went.
@@ -116,7 +121,6 @@ class Replicas:
         Raises:
             ApiError: if it is refused.
         """
-        name = pod["metadata"]["name"]
         try:
             self.api.create(kinds.POD, pod)
         except ApiError as error:
@@ -127,18 +131,28 @@ class Replicas:
             raise
         except httpx2.TransportError:
             return
-        self.recorder.say(self.framework.kind, job, "SuccessfulCreatePod", f"Created pod: {name}")
+        self.created(job, pod)
+
+    def created(self, job: Object, pod: Object) -> None:
+        """Say that a pod has been made."""
+        message = f"Created pod: {pod['metadata']['name']}"
+        self.recorder.say(self.framework.kind, job, "SuccessfulCreatePod", message)
+
+    def _tell_end(self, job: Object, pod: Object) -> None:
+        """Say how the container that trains ended."""
+        code = _exit_code(pod, self.framework.container)
+        if (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded") and code is not None:
+            message = f"Pod: {'.'.join(kinds.key(pod))} exited with code {code}"
+            self.recorder.say(self.framework.kind, job, "ExitedWithCode", message)
 
     def _restart(self, job: Object, status: Object, kind: str, pod: Object, policy: str, now: str) -> None:
         """Delete a pod that failed if there shall be another one."""
         if (pod.get("status") or {}).get("phase") != "Failed":
             return
-        code, framework, name = (
-            _exit_code(pod, self.framework.container),
-            self.framework,
-            job["metadata"]["name"],
-        )
-        if policy in ("OnFailure", "Always") or (policy == "ExitCode" and code >= 128):
+        code, framework = _exit_code(pod, self.framework.container), self.framework
+        again = code is None or code >= 128
+        name = job["metadata"]["name"]
+        if policy in ("OnFailure", "Always") or (policy == "ExitCode" and again):
             self.delete(job, pod)
             message = f"job {name} is restarting because {kind} replica(s) failed."
             self.recorder.say(framework.kind, job, f"{framework.name}Restarting", message, warning=True)
@@ -198,7 +212,7 @@ class Replicas:
             if index >= replica["replicas"]:
                 if found is None or not _controlled(found, job):
                     return
-                self.api.delete(kinds.SERVICE, key)
+                self._delete_service(job, key)
             elif found is None:
                 labels = self._labels(job, kind, index)
                 self.api.ensure(
@@ -213,6 +227,8 @@ class Replicas:
                         "spec": {"clusterIP": "None", "selector": labels, "ports": ports},
                     },
                 )
+                message = f"Created service: {key[1]}"
+                self.recorder.say(self.framework.kind, job, "SuccessfulCreateService", message)
             index += 1
 
     def _labels(self, job: Object, kind: str, index: int) -> dict[str, str]:
@@ -226,9 +242,9 @@ def _controlled(item: Object, job: Object) -> bool:
     return any(each["uid"] == job["metadata"]["uid"] for each in item["metadata"].get("ownerReferences", ()))
 
 
-def _exit_code(pod: Object, container: str) -> int:
-    """Return how the training container ended; -1 if that is not known."""
+def _exit_code(pod: Object, container: str) -> int | None:
+    """Return how the training container ended, if that is known."""
     for each in pod["status"].get("containerStatuses") or ():
         if each["name"] == container and "terminated" in (each.get("state") or {}):
             return each["state"]["terminated"]["exitCode"]
-    return -1
+    return None

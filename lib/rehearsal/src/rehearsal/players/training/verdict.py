@@ -1,6 +1,6 @@
 """What becomes of a job: its counts of replicas, and its conditions.
 
-kubeflow/training-operator v1.9.0: UpdateJobStatus in pkg/controller.v1/*/*_controller.go, setCondition in
+kubeflow/training-operator v1.9.2: UpdateJobStatus in pkg/controller.v1/*/*_controller.go, setCondition in
 pkg/util/status.go. What may surprise there, and so here: a job that failed once gets no other condition; a
 leader that ended well makes the job succeed whatever the others do; workers of a TFJob that fail do not end
 it while it is being restarted.
@@ -148,7 +148,11 @@ class Judge:
             )
             return
         self.status.setdefault("completionTime", self.now)
-        self._mark("Failed", f"{title} {word} failed because {failed} {kind} replica(s) failed.")
+        message = f"{title} {word} failed because {failed} {kind} replica(s) failed."
+        self.say(f"{framework.name}Failed", message, False)
+        # An MPIJob's reason has its kind twice.
+        prefix = framework.name * (2 if framework.name == "MPIJob" else 1)
+        mark(self.status, "Failed", f"{prefix}Failed", message, self.now)
 
     def _mark(self, kind: str, message: str, *, warning: bool = False) -> None:
         reason = f"{self.framework.name}{kind}"

@@ -1,6 +1,6 @@
 """The training operator's webhooks: what it refuses of a job before there is one.
 
-kubeflow/training-operator v1.9.0, pkg/webhooks; MPIJobs have none, so the controller refuses them in an
+kubeflow/training-operator v1.9.2, pkg/webhooks; MPIJobs have none, so the controller refuses them in an
 event. What may surprise there, and so here: nothing has been filled in when a job is checked, so a master of
 a PyTorchJob must say `replicas: 1`.
 """
