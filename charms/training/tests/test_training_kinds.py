@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from training_examples import WRONG, Object, examples, job, jobset, trainjob, wrong
 
+from rehearsal.cluster import crds
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.existing import Refused
-from rehearsal.patience import until
 
 SCALED = {"PyTorchJob", "PaddleJob", "JAXJob"}
 COLUMNS = {
@@ -59,9 +59,7 @@ def path_of(definition: Object) -> str:
 @pytest.fixture(scope="module")
 def send(cluster: ControlPlane, definitions: dict[str, Object]) -> Iterator[Send]:
     """Return what creates or replaces an object; the API server refuses unknown fields."""
-    at = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-    for each in definitions.values():
-        cluster.request("POST", at, json.dumps(each).encode())
+    crds.install(cluster, list(definitions.values()))  # those of another module's tests may be going still
 
     def send(example: Object, method: str = "POST", *, keep: bool = False) -> Object:
         path = path_of(definitions[example["kind"]])
@@ -71,18 +69,10 @@ def send(cluster: ControlPlane, definitions: dict[str, Object]) -> Iterator[Send
         body = json.dumps(example).encode()
         return json.loads(cluster.request(method, f"{path}?fieldValidation=Strict{run}", body))
 
-    def served(definition: Object) -> bool:
-        try:
-            cluster.request("GET", path_of(definition))
-        except Refused:
-            return False
-        return True
-
-    for each in definitions.values():
-        until(lambda each=each: served(each), every=0.2)
     yield send
     for each in definitions.values():
-        cluster.request("DELETE", f"{at}/{each['metadata']['name']}")
+        path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+        cluster.request("DELETE", f"{path}/{each['metadata']['name']}")
 
 
 @pytest.fixture
