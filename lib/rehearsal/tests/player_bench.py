@@ -264,8 +264,11 @@ class Bench:
         """Take away what is not in the namespace, and what the next test's players would play on."""
         for kind in PLAYED:
             for item in self.client.list(kind, namespace=self.namespace):
-                with contextlib.suppress(ApiError):  # it may go meanwhile, with its owner
+                try:
                     self.client.delete(kind, item["metadata"]["name"], namespace=self.namespace)
+                except ApiError as error:
+                    if error.status.code != 404:  # it may go meanwhile, with its owner
+                        raise
         # Katib's controller may be gone, and these wait for it.
         for kind in (kinds.EXPERIMENT, kinds.TRIAL):
             for item in self.client.list(kind, namespace=self.namespace):

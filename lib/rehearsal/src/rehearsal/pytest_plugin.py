@@ -7,6 +7,7 @@ that stays up to save the start when you run the same tests repeatedly.
 from __future__ import annotations
 
 import os
+import signal
 import time
 import uuid
 from collections.abc import Iterator
@@ -23,6 +24,12 @@ from rehearsal.cluster.existing import ExistingCluster
 from rehearsal.cluster.gate import Gate
 from rehearsal.guardian import Guardian
 from rehearsal.patience import PATIENCE
+
+
+def pytest_configure() -> None:
+    """Let the programs that tests start hear Ctrl-C, which a shell has its background jobs ignore."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
