@@ -89,7 +89,7 @@ def main() -> None:
                 with contextlib.redirect_stdout(printed):
                     value = _run(folder / f"cell_{number}.py", asked["cell"], names)
                 answer = json.dumps({"value": value, "printed": printed.getvalue()}, default=_plain)
-            except Exception as error:
+            except Exception as error:  # a cell may raise anything, and the notebook raises it again
                 answer = json.dumps({"error": type(error).__name__, "told": traceback.format_exc()})
             print(answer, file=answers)
 

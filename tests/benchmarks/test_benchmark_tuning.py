@@ -54,12 +54,7 @@ def trial(experiment: str, name: str) -> Manifest:
         "labels": {"katib.kubeflow.org/experiment": experiment},
         "finalizers": [FINALIZERS["trials"]],
     }
-    spec = {
-        "objective": experiments.ACCURACY,
-        "parameterAssignments": [{"name": "lr", "value": "0.01"}],
-        "primaryContainerName": "training",
-        "runSpec": experiments.job("train.py", "--lr=0.01") | {"metadata": {"name": name}},
-    }
+    spec = experiments.trial(experiments.EXPERIMENTS["random"])
     return {"apiVersion": "kubeflow.org/v1beta1", "kind": "Trial", "metadata": about, "spec": spec}
 
 

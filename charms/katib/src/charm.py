@@ -128,11 +128,9 @@ class Katib(ComponentCharm[Facts]):
 
     def followed(self) -> tuple[watcher.Followed, ...]:
         """Run a hook when nodes change, and when kinds come or go."""
-        usual = (watcher.NODES, watcher.DEFINITIONS)
-        try:
-            return (*usual, *trial_kinds.followed(self.read_config().trial_resources))
-        except ExceptionGroup:  # an option is wrong, and the status says so
-            return usual
+        config = self.valid_config
+        further = trial_kinds.followed(config.trial_resources) if config else ()
+        return (watcher.NODES, watcher.DEFINITIONS, *further)
 
     def user_images(self) -> list[str]:
         """Return the images of suggestions, of what runs beside trials, and of trial templates."""

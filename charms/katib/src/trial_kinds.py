@@ -10,7 +10,7 @@ import pydantic
 
 from kubeflow_charm import YAML, if_empty
 from kubeflow_charm.cluster.executor import Cluster
-from kubeflow_charm.cluster.resources import CUSTOM_RESOURCE_DEFINITION, WORKLOAD, Kind
+from kubeflow_charm.cluster.resources import WORKLOAD, Kind
 from kubeflow_charm.watch import watcher
 
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -130,12 +130,7 @@ def followed(more: Iterable[str]) -> list[watcher.Followed]:
 
     A definition is there some time before the API server serves its kind.
     """
-    kind = CUSTOM_RESOURCE_DEFINITION
-    return [
-        watcher.Followed(kind.api_version, kind.kind, kind.plural, fields={"metadata.name": each.definition})
-        for each in _further(more)
-        if each.definition
-    ]
+    return [watcher.definition(each.definition) for each in _further(more) if each.definition]
 
 
 def _further(more: Iterable[str]) -> list[TrialKind]:

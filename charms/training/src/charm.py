@@ -104,10 +104,8 @@ class Training(ComponentCharm[Facts]):
 
     def followed(self) -> tuple[watcher.Followed, ...]:
         """Run a hook when nodes change, and when the gang scheduler comes or goes."""
-        try:
-            return (watcher.NODES, *gang_scheduling.followed(self.read_config()))
-        except ExceptionGroup:  # an option is wrong, and the status says so
-            return (watcher.NODES,)
+        config = self.valid_config
+        return (watcher.NODES, *(gang_scheduling.followed(config) if config else ()))
 
     def after_removal(self) -> None:
         """Let runtimes be deleted without Trainer."""

@@ -25,10 +25,7 @@ DEFINITIONS = {
 def followed(config: TrainingConfig) -> tuple[watcher.Followed, ...]:
     """Return what to follow, so that a hook runs when the gang scheduler comes or goes."""
     name = DEFINITIONS.get(config.gang_scheduler)
-    if name is None:
-        return ()
-    kind = CUSTOM_RESOURCE_DEFINITION
-    return (watcher.Followed(kind.api_version, kind.kind, kind.plural, fields={"metadata.name": name}),)
+    return () if name is None else (watcher.definition(name),)
 
 
 def check(config: TrainingConfig, cluster: Cluster) -> None:

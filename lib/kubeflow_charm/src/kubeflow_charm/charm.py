@@ -187,6 +187,11 @@ class ComponentCharm(ops.CharmBase, Generic[Facts]):
             raise self._options
         return self._options
 
+    @property
+    def valid_config(self) -> Any:
+        """The options as `config_type`; None if one of them is wrong, which the status says."""
+        return None if isinstance(self._options, ExceptionGroup) else self._options
+
     @functools.cached_property
     def _options(self) -> config.Config | ExceptionGroup:
         try:

@@ -87,6 +87,12 @@ DEFINITIONS = Followed(
 )
 """For a charm that has to know which kinds exist."""
 
+
+def definition(name: str) -> Followed:
+    """Return what follows the CustomResourceDefinition of a name, and changes of it."""
+    return dataclasses.replace(DEFINITIONS, matters="spec", fields={"metadata.name": name})
+
+
 _SHOWN = ("Deployment", "StatefulSet")
 """Kinds whose state a status shows."""
 
