@@ -97,8 +97,8 @@ class Platform:
         self._ask(FOLLOWERS)
         gpus = discover(wanted)
         self.settle()
-        assert [self.unit(name).message for name in FOLLOWERS] == [gpus.summary] * len(FOLLOWERS)
-        assert self._offered() == [pool.title for pool in gpus.pools]
+        until(lambda: {self.unit(name).message for name in FOLLOWERS} == {gpus.summary}, self._statuses)
+        until(lambda: self._offered() == [pool.title for pool in gpus.pools], self._statuses)
 
     def _ask(self, names: Iterable[str]) -> None:
         """Have Juju ask units now for what it asks of them every few minutes.

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
+from cluster_policies import keep_on_nodes
 from kubeflow_platform import MODEL, NOTEBOOKS, Outside, Platform
 from kubeflow_users import Requests
 
@@ -14,7 +16,9 @@ from rehearsal.patience import until
 from rehearsal.stage import Stage
 
 ROOT = Path(__file__).parents[2]
-PLATFORM_NODES = "nodes: [{name: platform, count: 3, allocatable: {cpu: 400m}}]"
+OWN = ("example.com/nodes", "platform")
+"""The label of the platform's own nodes."""
+PLATFORM_NODES = {"name": "platform", "count": 6, "labels": dict([OWN]), "allocatable": {"cpu": "400m"}}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -23,9 +27,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """The bundle and two profiles, on nodes that have no room for a notebook."""
+    """The bundle and two profiles, on nodes that have no room for a notebook.
+
+    The platform's pods stay there, as tests take away all other nodes.
+    """
     file = tmp_path_factory.mktemp("nodes") / "platform.yaml"
-    file.write_text(PLATFORM_NODES)
+    file.write_text(yaml.safe_dump({"nodes": [PLATFORM_NODES]}))
     outside = Outside()
     with Stage(
         node_file=file,
@@ -33,6 +40,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         clock=outside.now,
     ) as stage:
         stage.juju("add-model", MODEL)
+        keep_on_nodes(stage.cluster, MODEL, OWN)
         stage.juju("deploy", ROOT / "bundle.yaml", "--trust")
         platform = Platform(stage, ROOT, Requests(stage.cluster), outside)
         platform.settle()

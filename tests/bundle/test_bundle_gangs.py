@@ -194,12 +194,19 @@ def _ended(user: Requests) -> dict[str, str]:
     return conditions if conditions.keys() & {"Succeeded", "Failed"} else {}
 
 
+def _group(platform: Platform, scheduler: Scheduler, made: Manifest) -> Manifest | None:
+    """Return the pod group of a job: one of an earlier job of that name may be there still."""
+    found = platform.admin.find(f"{scheduler.groups}/gang")
+    owners = found["metadata"]["ownerReferences"] if found else []
+    return found if made["metadata"]["uid"] in [each["uid"] for each in owners] else None
+
+
 def test_of_a_gang_of_which_only_part_fits_nothing_starts(
     platform: Platform, ada: Requests, scheduler: Scheduler
 ) -> None:
     """The node has eight GPUs: for two of the three pods there is room."""
-    ada.create(JOBS, job(workers=2, gpus=4))
-    group = until(lambda: platform.admin.find(f"{scheduler.groups}/gang"))
+    made = ada.create(JOBS, job(workers=2, gpus=4))
+    group = until(lambda: _group(platform, scheduler, made))
     assert group["spec"]["minMember"] == 3
     if scheduler.lets_pods_wait:
         path = f"/api/v1/namespaces/ada/events?fieldSelector=involvedObject.uid={group['metadata']['uid']}"

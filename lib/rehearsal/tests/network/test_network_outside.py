@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.server
 import json
+import socket
 import socketserver
 import ssl
 import threading
@@ -22,12 +23,12 @@ from rehearsal.network.outside import Outside, find
 
 
 class Echo(socketserver.StreamRequestHandler):
-    """Says on which port it listens, and then the line that it is told."""
+    """Says on which port it listens, and then all that it is told."""
 
     def handle(self) -> None:
         name = self.request.getsockname()
         port = b"%d " % name[1] if isinstance(name, tuple) else b""
-        self.wfile.write(port + self.rfile.readline())
+        self.wfile.write(port + self.rfile.read())
 
 
 @contextlib.contextmanager
@@ -46,6 +47,7 @@ def told(outside: Outside, port: int) -> bytes:
     with outside.connect(port, 5) as connection, connection.makefile("rwb") as stream:
         stream.write(b"hello\n")
         stream.flush()
+        connection.shutdown(socket.SHUT_WR)
         return stream.read()
 
 
@@ -61,7 +63,7 @@ def test_a_program_may_have_the_pods_port_or_one_of_its_own():
 def test_a_unix_socket_is_told_the_port(tmp_path: Path):
     path = str(tmp_path / "pod.sock")
     with socketserver.UnixStreamServer(path, Echo) as server, listening(server):
-        assert told(Outside("katib-controller", path), 8443) == b"8443\n"
+        assert told(Outside("katib-controller", path), 8443) == b"8443\nhello\n"
 
 
 def test_nobody_there(tmp_path: Path):

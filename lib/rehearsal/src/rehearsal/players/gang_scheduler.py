@@ -63,7 +63,8 @@ class _Gangs:
             )
             return self._say_phase(group, "Inqueue" if there else "Pending")
         if not waiting:
-            return None
+            # All were bound at an earlier look, whose word of it may have been refused as out of date.
+            return self._say_placed(group) if pods else None
         places = _places(waiting, free, {kinds.key(each)[1]: each for each in self._nodes.items()})
         if len(pods) < group["spec"].get("minMember", 1) or places is None:
             message = f"{len(waiting)} of {group['spec'].get('minMember', 1)} tasks in gang unschedulable"
@@ -71,6 +72,9 @@ class _Gangs:
             return _PAUSE
         for pod, node in zip(waiting, places, strict=True):
             self._api.bind(kinds.key(pod), node)
+        return self._say_placed(group)
+
+    def _say_placed(self, group: Object) -> float | None:
         return self._say_phase(group, "Running" if self._volcano else "Scheduled")
 
     def _say_phase(self, group: Object, phase: str) -> float | None:
