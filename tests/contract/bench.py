@@ -139,6 +139,13 @@ class Bench:
         passing = ("Kubernetes API", "not served yet", "does not answer")
         until(lambda: (self.hook(), not any(word in self.status[1] for word in passing))[1], every=0.3)
 
+    def logged(self, hook: str = "config-changed") -> list[str]:
+        """Run a hook and return the records that the charm logged."""
+        before = len(self.model.log)
+        self.hook(hook)
+        lines = list(self.model.log)[before:]
+        return [f"{line.level} {line.message}" for line in lines if line.module.endswith(".juju-log")]
+
     @staticmethod
     def is_watcher(request: Request) -> bool:
         """Whether a request is the watcher's, which runs beside hooks."""

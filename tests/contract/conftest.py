@@ -54,3 +54,27 @@ def make_bench(
 def bench(make_bench: Callable[..., Bench]) -> Bench:
     """The charm in its turn, deployed and related to nothing."""
     return make_bench()
+
+
+@pytest.fixture(scope="module", params=CHARMS, ids=lambda path: path.name)
+def settled(
+    request: pytest.FixtureRequest,
+    cluster: ControlPlane,
+    guardian: Guardian,
+    tmp_path_factory: pytest.TempPathFactory,
+    istio: None,
+) -> Iterator[Bench]:
+    """The charm in its turn, active: one bench for all tests of a module.
+
+    A test that disturbs the charm lets it settle again. No other bench may be in such a module: it would find
+    the types and rights of this one.
+    """
+    folder = tmp_path_factory.mktemp("settled")
+    with Gate(cluster.url, cluster.tls()) as gate:
+        bench = Bench(
+            request.param, next(_models), cluster=cluster, gate=gate, guardian=guardian, folder=folder
+        )
+        bench.converge()
+        yield bench
+        gate.faults.clear()
+        bench.close()

@@ -17,43 +17,43 @@ Place = tuple[str | int, ...]
 ADDED: Place = ("metadata", "annotations", "example.com/added")
 
 
-def test_drift_in_any_owned_field_is_healed_and_what_others_add_stays(bench: Bench) -> None:
-    bench.converge()
+def test_drift_in_any_owned_field_is_healed_and_what_others_add_stays(settled: Bench) -> None:
     changed: dict[str, list[Place]] = {}
-    objects = {item["path"]: item for item in bench.objects()}
+    objects = {item["path"]: item for item in settled.objects()}
     for path, item in objects.items():
-        places = list(_owned(item, f"juju.{bench.model.name}.{bench.application.name}"))
-        changed[path] = _meddled(bench, path, item, places)
-        _patch(bench, path, [{"op": "add", "path": _pointer(ADDED), "value": "by another"}])
+        places = list(_owned(item, f"juju.{settled.model.name}.{settled.application.name}"))
+        changed[path] = _meddled(settled, path, item, places)
+        _patch(settled, path, [{"op": "add", "path": _pointer(ADDED), "value": "by another"}])
     names = {place[-1] for places in changed.values() for place in places}
-    assert {"image", "targetPort", "value"} <= names or not bench.charm.resources
+    assert {"image", "targetPort", "value"} <= names or not settled.charm.resources
     assert all(changed.values()), [path for path, places in changed.items() if not places]
-    bench.hooks()
+    settled.hooks()
     for path, places in changed.items():
-        now = json.loads(bench.cluster.request("GET", path))
+        now = json.loads(settled.cluster.request("GET", path))
         for place in places:
             assert _at(now, place) == _at(objects[path], place), (path, place)
         assert _at(now, ADDED) == "by another"
-    assert not [request for request in bench.hook() if request.writes]
+    assert not [request for request in settled.hook() if request.writes]
 
 
-def test_what_is_not_wanted_goes_last_and_not_after_a_failed_apply(bench: Bench) -> None:
-    bench.converge()
-    stale = _left_by_an_older_revision(bench)
-    lost = next(item for item in bench.objects() if item["path"] != stale and "applyset" not in item["path"])
-    bench.cluster.request("DELETE", lost["path"])
-    applies = Fault(lambda request: request.caller == bench.caller and request.verb == "apply", 500)
-    bench.gate.faults.append(applies)
-    bench.hook()
-    assert bench.status[0] == "waiting"
-    if bench.charm.name != "resource-dispatcher":  # whose objects do not depend on one another
-        assert stale in {item["path"] for item in bench.objects()}
-    bench.gate.faults.clear()
+def test_what_is_not_wanted_goes_last_and_not_after_a_failed_apply(settled: Bench) -> None:
+    stale = _left_by_an_older_revision(settled)
+    lost = next(
+        item for item in settled.objects() if item["path"] != stale and "applyset" not in item["path"]
+    )
+    settled.cluster.request("DELETE", lost["path"])
+    applies = Fault(lambda request: request.caller == settled.caller and request.verb == "apply", 500)
+    settled.gate.faults.append(applies)
+    settled.hook()
+    assert settled.status[0] == "waiting"
+    if settled.charm.name != "resource-dispatcher":  # whose objects do not depend on one another
+        assert stale in {item["path"] for item in settled.objects()}
+    settled.gate.faults.clear()
     deadline = time.monotonic() + 90
     writes: list[str] = []
-    while stale in {item["path"] for item in bench.objects()}:
+    while stale in {item["path"] for item in settled.objects()}:
         assert time.monotonic() < deadline
-        writes = [request.verb for request in bench.hook() if request.writes]
+        writes = [request.verb for request in settled.hook() if request.writes]
         time.sleep(0.3)
     assert writes == sorted(writes)  # apply, and then delete
 

@@ -7,29 +7,14 @@ from bench import Bench
 from rehearsal.patience import until
 
 
-def _logged(bench: Bench, hook: str = "config-changed") -> list[str]:
-    """Run a hook and return the records that the charm logged."""
-    before = len(bench.model.log)
-    bench.hook(hook)
-    lines = list(bench.model.log)[before:]
-    return [f"{line.level} {line.message}" for line in lines if line.module.endswith(".juju-log")]
-
-
 def test_a_hook_with_much_to_do_logs_a_handful_of_records(bench: Bench) -> None:
     bench.relate()
-    logged = _logged(bench, "install")
+    logged = bench.logged("install")
     assert len(logged) < 10, logged
 
 
-def test_a_settled_hook_logs_fewer_than_five_records(bench: Bench) -> None:
-    bench.converge()
-    logged = _logged(bench)
-    assert len(logged) < 5, logged
-    assert not [line for line in logged if not line.startswith("DEBUG")]
-
-
 def test_a_hook_in_trouble_says_once_what_is_not_ready(bench: Bench) -> None:
-    logged = _logged(bench, "install")
+    logged = bench.logged("install")
     plain = [line for line in logged if not line.startswith("DEBUG")]
     assert len(plain) <= 1, plain
     assert len(plain) == bool(bench.required or not bench.needed)  # one that works alone waits for its types
@@ -37,11 +22,11 @@ def test_a_hook_in_trouble_says_once_what_is_not_ready(bench: Bench) -> None:
 
 
 def test_a_hook_that_finds_the_same_trouble_logs_nothing_more(bench: Bench) -> None:
-    _logged(bench, "install")
+    bench.logged("install")
 
     def unchanged() -> list[list[str]]:
         before = bench.status
-        logged = _logged(bench)
+        logged = bench.logged()
         return [logged] if bench.status == before else []
 
     # A charm that works alone first waits for its types, each of which has a status of its own.

@@ -1,0 +1,91 @@
+"""What holds of a charm that has done all there is to do: one bench for all tests of a charm.
+
+A test that disturbs the charm lets it settle again.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+
+from bench import Bench
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from rehearsal.cluster.gate import Fault
+
+
+def test_everything_there_is_active_and_a_settled_hook_only_lists(settled: Bench) -> None:
+    requests = settled.hook()
+    assert settled.status[0] == "active"
+    assert {request.verb for request in requests} == {"list"}
+    # Those of ours, which a label selects, and those of others.
+    listed = [(request.group, request.resource, "labelSelector" in request.path) for request in requests]
+    assert len(listed) == len(set(listed))
+    kinds = {(item["apiVersion"], item["kind"]) for item in settled.objects()}
+    # More is what a charm looks at that is not its own: nodes, namespaces of profiles, another Argo's Lease, types.
+    assert len(kinds) <= len(listed) <= len(kinds) + 3
+    assert len({request.connection for request in requests}) == 1
+
+
+def test_a_settled_hook_logs_fewer_than_five_records(settled: Bench) -> None:
+    logged = settled.logged()
+    assert len(logged) < 5, logged
+    assert not [line for line in logged if not line.startswith("DEBUG")]
+
+
+def test_a_failed_apply_is_never_active_and_prunes_nothing(settled: Bench) -> None:
+    before = {item["path"] for item in settled.objects()}
+    settled.cluster.request("DELETE", sorted(before)[0])
+    settled.gate.faults.append(
+        Fault(lambda request: request.caller == settled.caller and request.verb == "apply", 500)
+    )
+    settled.hook()
+    assert settled.status[0] == "waiting"
+    assert {item["path"] for item in settled.objects()} >= before - {sorted(before)[0]}
+    settled.gate.faults.clear()
+    settled.hooks()
+    assert settled.status[0] == "active"
+
+
+def test_every_webhook_is_served_with_a_certificate_that_its_caller_trusts(settled: Bench) -> None:
+    objects = settled.objects()
+    services = {item["metadata"]["name"]: item for item in objects if item["kind"] == "Service"}
+    served = [
+        x509.load_pem_x509_certificate(base64.b64decode(item["data"]["tls.crt"]))
+        for item in objects
+        if item["kind"] == "Secret" and "tls.crt" in item.get("data", {})
+    ]
+    for item in (each for each in objects if each["kind"].endswith("WebhookConfiguration")):
+        for webhook in item["webhooks"]:
+            target = webhook["clientConfig"]["service"]
+            ports = [port["port"] for port in services[target["name"]]["spec"]["ports"]]
+            assert target["port"] in ports
+            authority = x509.load_pem_x509_certificate(base64.b64decode(webhook["clientConfig"]["caBundle"]))
+            name = f"{target['name']}.{target['namespace']}.svc"
+            matching = [c for c in served if name in _names(c)]
+            assert matching
+            for certificate in matching:
+                certificate.verify_directly_issued_by(authority)
+                assert isinstance(certificate.public_key(), ec.EllipticCurvePublicKey)
+
+
+def test_platform_pods_pass_restricted_pod_security(settled: Bench) -> None:
+    label = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
+    body = json.dumps(label).encode()
+    path = f"/api/v1/namespaces/{settled.model.name}?fieldManager=somebody"
+    settled.cluster.request("PATCH", path, body, "application/merge-patch+json")
+    workloads = [i for i in settled.objects() if i["kind"] in ("Deployment", "StatefulSet")]
+    assert bool(workloads) == bool(settled.charm.resources), settled.status
+    for item in workloads:
+        template = copy.deepcopy(item["spec"]["template"])
+        pod = {"apiVersion": "v1", "kind": "Pod", **template}
+        pod["metadata"]["name"] = "probe"
+        path = f"/api/v1/namespaces/{settled.model.name}/pods?dryRun=All"
+        settled.cluster.request("POST", path, json.dumps(pod).encode())
+
+
+def _names(certificate: x509.Certificate) -> list[str]:
+    extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    return extension.value.get_values_for_type(x509.DNSName)
