@@ -11,12 +11,12 @@ from typing import Any
 import lightkube
 import tenacity
 from lightkube.core.exceptions import ApiError
+from open_types import OPEN
 
 from kubeflow_charm.cluster.resources import KINDS, Manifest
 from rehearsal import documents
 
 _CRD = next(kind.resource for kind in KINDS if kind.kind == "CustomResourceDefinition")
-_OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 _SOON = {"stop": tenacity.stop_after_delay(60), "wait": tenacity.wait_fixed(0.1), "reraise": True}
 
 Resource = Any
@@ -47,7 +47,7 @@ def kept(
 
     loose = copy.deepcopy(strict)
     for version in loose["spec"]["versions"]:
-        version["schema"]["openAPIV3Schema"] = _OPEN
+        version["schema"]["openAPIV3Schema"] = OPEN
     client.apply(_CRD(loose), field_manager="older", force=True)
     try:
         for item in objects:

@@ -6,16 +6,20 @@ other.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import uv
 import yaml
+from kubeflow_platform import Platform
+from kubeflow_users import Requests
 
 from kubeflow_charm.cluster.resources import Manifest
 
@@ -73,6 +77,21 @@ class Notebook:
     def close(self) -> None:
         """End the kernel."""
         self._process.communicate()
+
+
+@contextlib.contextmanager
+def opened(
+    platform: Platform, user: Requests, packages: Sequence[str], paths: pytest.TempPathFactory
+) -> Iterator[Notebook]:
+    """Open a notebook in the profile of ada, in which a user of the platform asks, and close it in the end."""
+    platform.have_nodes("default")
+    cluster = platform.stage.cluster
+    kubeconfig = cluster.kubeconfig(cluster.token, "ada")
+    notebook = Notebook(packages, paths.mktemp("cells"), kubeconfig, user=user.user)
+    try:
+        yield notebook
+    finally:
+        notebook.close()
 
 
 def having(packages: Sequence[str]) -> list[str]:

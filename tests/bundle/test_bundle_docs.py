@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
-import textwrap
 from pathlib import Path
 
+import documented
 import pytest
 import yaml
 from kubeflow_platform import Platform
@@ -16,7 +16,6 @@ from rehearsal.patience import until
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 COMMAND = re.compile(r"(?:^ {4}|`)(juju (?:config|run) [^`\n]+)", re.MULTILINE)
-BLOCK = re.compile(r"(?:^ {4}.*\n)+", re.MULTILINE)
 FILES = {
     "places.yaml": "- configKey: ",
     "tolerations.yaml": "- groupKey: ",
@@ -32,7 +31,7 @@ COMMANDS = [(page, command) for page in PAGES for command in COMMAND.findall(pag
 
 def shown(page: Path) -> dict[str, str]:
     """Return the files that a page shows, as people would write them."""
-    blocks = [re.sub(r"^ {4}", "", block, flags=re.MULTILINE) for block in BLOCK.findall(page.read_text())]
+    blocks = [part + "\n" for block in documented.blocks(page) for part in block.strip().split("\n\n")]
     return {
         name: block
         for name, beginning in FILES.items()
@@ -74,8 +73,7 @@ def test_a_command_works(
 
 def test_the_charm_that_the_reference_shows_reaches_profiles(platform: Platform, tmp_path: Path) -> None:
     page = ROOT / "docs/reference/kubernetes-manifest.md"
-    joined = re.sub(r"^$", " " * 4, page.read_text(), flags=re.MULTILINE)
-    blocks = [textwrap.dedent(block).strip() + "\n" for block in BLOCK.findall(joined)]
+    blocks = documented.blocks(page)
     metadata, program = (next(b for b in blocks if b.startswith(begin)) for begin in ("requires:", "import"))
     folder = tmp_path / "proxy"
     (folder / "src").mkdir(parents=True)

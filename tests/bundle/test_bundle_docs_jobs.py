@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import documented
 import pytest
 import yaml
 from kubeflow_platform import Platform
@@ -25,7 +26,6 @@ ROOT = Path(__file__).parents[2]
 HOW_TO = ROOT / "docs/how-to"
 PAGES = [HOW_TO / "tune.md", HOW_TO / "train-models.md", HOW_TO / "upgrade.md"]
 TYPED = re.compile(r"(?:^ {4,}|`)((?:juju|kubectl) [^`\n]+)", re.MULTILINE)
-BLOCK = re.compile(r"(?:^(?: {4}.*)?\n)+", re.MULTILINE)
 ELSEWHERE = {
     "juju config": "test_bundle_docs",
     "juju run": "test_bundle_docs",
@@ -63,11 +63,10 @@ COMMANDS = [
 ]
 
 
-def blocks(page: Path) -> list[dict[str, Any]]:
+def objects(page: Path) -> list[dict[str, Any]]:
     """Return the objects of a page; a part of an object is laid over the one before it."""
     found: list[dict[str, Any]] = []
-    for block in BLOCK.findall(page.read_text()):
-        text = re.sub(r"^ {4}", "", block, flags=re.MULTILINE).strip()
+    for text in documented.blocks(page):
         if text.startswith("apiVersion:"):
             found.append(yaml.safe_load(text))
         elif text.startswith("spec:"):
@@ -80,7 +79,7 @@ KINDS = {
     "TrainJob": "/apis/trainer.kubeflow.org/v1alpha1/namespaces/ada/trainjobs",
     "PyTorchJob": "/apis/kubeflow.org/v1/namespaces/ada/pytorchjobs",
 }
-OBJECTS = blocks(HOW_TO / "train-models.md")
+OBJECTS = objects(HOW_TO / "train-models.md")
 LABELS = {"TrainJob": "jobset.sigs.k8s.io/jobset-name", "PyTorchJob": "training.kubeflow.org/job-name"}
 
 

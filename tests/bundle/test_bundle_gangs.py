@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from kubeflow_platform import Platform
 from kubeflow_users import Requests
+from open_types import open_definition
 
 from kubeflow_charm.cluster.resources import Manifest
 from rehearsal.patience import until
@@ -63,30 +64,6 @@ PLUGINS = Scheduler(
 )
 
 
-def definition(scheduler: Scheduler) -> Manifest:
-    """Return the CustomResourceDefinition of its PodGroup, which says nothing of its fields."""
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version = {
-        "name": scheduler.version,
-        "served": True,
-        "storage": True,
-        "schema": {"openAPIV3Schema": schema},
-        "subresources": {"status": {}},
-    }
-    approved = {"api-approved.kubernetes.io": "https://github.com/kubernetes-sigs/scheduler-plugins/pull/52"}
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"podgroups.{scheduler.group}", "annotations": approved},
-        "spec": {
-            "group": scheduler.group,
-            "names": {"kind": "PodGroup", "plural": "podgroups"},
-            "scope": "Namespaced",
-            "versions": [version],
-        },
-    }
-
-
 def installation(scheduler: Scheduler) -> list[tuple[str, Manifest]]:
     """Return what its own installation brings, each with where to create it."""
     name = "gang-scheduler"
@@ -131,7 +108,8 @@ def scheduler(platform: Platform, request: pytest.FixtureRequest) -> Iterator[Sc
     juju("config", "kubeflow-training", f"gang-scheduler={chosen.option}")
     said = f"option gang-scheduler: no CRD podgroups.{chosen.group}: install {chosen.option}, or set none"
     until(lambda: platform.unit("kubeflow-training/0").message == said)
-    admin.create(definitions, definition(chosen))
+    group, version = chosen.group, chosen.version
+    admin.create(definitions, open_definition(group, "PodGroup", "podgroups", [version]))
     for path, document in installation(chosen):
         admin.create(path, document)
     platform.settle()

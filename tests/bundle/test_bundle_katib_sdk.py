@@ -19,7 +19,7 @@ import pytest
 import trial_programs
 from kubeflow_platform import MODEL, POD_DEFAULTS, Platform
 from kubeflow_users import Requests
-from sdk_notebook import CellFailed, Notebook
+from sdk_notebook import CellFailed, Notebook, opened
 
 from kubeflow_charm.cluster.resources import Manifest
 from rehearsal.patience import until
@@ -40,14 +40,9 @@ def notebook(
     platform: Platform, ada: Requests, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Notebook]:
     """A notebook with a client for ada's profile, in which ada herself asks."""
-    platform.have_nodes("default")
-    cluster = platform.stage.cluster
-    made = Notebook(
-        SDK, tmp_path_factory.mktemp("cells"), cluster.kubeconfig(cluster.token, "ada"), user=ada.user
-    )
-    made.run('import kubeflow.katib as katib\nclient = katib.KatibClient(namespace="ada")')
-    yield made
-    made.close()
+    with opened(platform, ada, SDK, tmp_path_factory) as made:
+        made.run('import kubeflow.katib as katib\nclient = katib.KatibClient(namespace="ada")')
+        yield made
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -14,7 +14,7 @@ import documented
 import pytest
 from kubeflow_platform import Platform
 from kubeflow_users import Requests
-from sdk_notebook import CellFailed, Notebook
+from sdk_notebook import CellFailed, Notebook, opened
 
 from rehearsal.patience import until
 
@@ -39,22 +39,21 @@ RUNTIMES = {
 def _notebook(
     platform: Platform, ada: Requests, version: str, paths: pytest.TempPathFactory
 ) -> Iterator[Notebook]:
-    platform.have_nodes("default")
-    cluster, sdk = platform.stage.cluster, (f"kubeflow=={version}", "kubernetes==35.0.0")
-    made = Notebook(sdk, paths.mktemp("cells"), cluster.kubeconfig(cluster.token, "ada"), user=ada.user)
-    made.run("""
-        import kubeflow.trainer as trainer
-        from kubeflow.common.types import KubernetesBackendConfig
+    sdk = (f"kubeflow=={version}", "kubernetes==35.0.0")
+    with opened(platform, ada, sdk, paths) as made:
+        made.run("""
+            import kubeflow.trainer as trainer
+            from kubeflow.common.types import KubernetesBackendConfig
 
-        client = trainer.TrainerClient()
+            client = trainer.TrainerClient()
 
-        def train(lr):
-            print(f"training with {lr}")
+            def train(lr):
+                print(f"training with {lr}")
 
-        function = trainer.CustomTrainer(func=train, func_args={"lr": 0.1}, num_nodes=2, resources_per_node={"gpu": 1})
-    """)
-    yield made
-    made.close()
+            wants = {"num_nodes": 2, "resources_per_node": {"gpu": 1}}
+            function = trainer.CustomTrainer(func=train, func_args={"lr": 0.1}, **wants)
+        """)
+        yield made
 
 
 @pytest.fixture(scope="module")

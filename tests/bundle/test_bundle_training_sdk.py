@@ -15,7 +15,7 @@ import pytest
 import training_examples as examples
 from kubeflow_platform import Platform
 from kubeflow_users import Requests
-from sdk_notebook import CellFailed, Notebook
+from sdk_notebook import CellFailed, Notebook, opened
 
 from kubeflow_charm.cluster.resources import Manifest
 from rehearsal.patience import until
@@ -40,24 +40,19 @@ def notebook(
     platform: Platform, ada: Requests, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Notebook]:
     """A notebook with a client for ada's profile, in which ada herself asks."""
-    platform.have_nodes("default")
-    cluster = platform.stage.cluster
-    made = Notebook(
-        SDK, tmp_path_factory.mktemp("cells"), cluster.kubeconfig(cluster.token, "ada"), user=ada.user
-    )
-    made.run("""
-        from kubeflow.training import TrainingClient, models
-        from kubeflow.training.utils.utils import FakeResponse
-        client = TrainingClient(namespace="ada")
+    with opened(platform, ada, SDK, tmp_path_factory) as made:
+        made.run("""
+            from kubeflow.training import TrainingClient, models
+            from kubeflow.training.utils.utils import FakeResponse
+            client = TrainingClient(namespace="ada")
 
-        def train(parameters):
-            print(parameters["lr"])
+            def train(parameters):
+                print(parameters["lr"])
 
-        def as_object(document):
-            return client.api_client.deserialize(FakeResponse(document), "KubeflowOrgV1" + document["kind"])
-    """)
-    yield made
-    made.close()
+            def as_object(document):
+                return client.api_client.deserialize(FakeResponse(document), "KubeflowOrgV1" + document["kind"])
+        """)
+        yield made
     for kind in examples.CONTAINERS:
         platform.admin.delete(KINDS.format(kind.lower()))
     until(lambda: not platform.admin.items(PODS), "the pods' end")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import jubilant
 import pytest
+from kubectl_as import Kubectl, as_somebody
 
 from rehearsal.stage import Stage
 
@@ -45,16 +45,6 @@ def juju(stage: Stage | None) -> Iterator[jubilant.Juju]:
 
 
 @pytest.fixture
-def kubectl(juju: jubilant.Juju) -> Callable[..., str]:
+def kubectl(juju: jubilant.Juju) -> Kubectl:
     """Run kubectl in the model's namespace and return what it prints."""
-
-    def run(*words: str, input: str | None = None) -> str:
-        return subprocess.run(
-            ["kubectl", "-n", "mlops", *words],
-            check=True,
-            capture_output=True,
-            text=True,
-            input=input,
-        ).stdout
-
-    return run
+    return as_somebody("-n", "mlops")

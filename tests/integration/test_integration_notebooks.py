@@ -4,34 +4,23 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import jubilant
 import pytest
+from kubectl_as import Kubectl, as_user
 from kubeflow_users import JupyterWebApp
 
 from rehearsal.patience import until
 
 ROOT = Path(__file__).parents[2]
-Kubectl = Callable[..., str]
 USER = "ada@example.com"
 
 
 @pytest.fixture(scope="module")
-def ada(juju: jubilant.Juju) -> Callable[..., str]:
+def ada(juju: jubilant.Juju) -> Kubectl:
     """Run kubectl as a user, in the namespace of the user's profile."""
-
-    def run(*words: str, input: str | None = None) -> str:
-        return subprocess.run(
-            ["kubectl", "-n", "ada", "--as", USER, "--as-group", "system:authenticated", *words],
-            check=True,
-            capture_output=True,
-            text=True,
-            input=input,
-        ).stdout
-
-    return run
+    return as_user(USER, "ada")
 
 
 def test_the_platform_says_which_gpus_there_are(juju: jubilant.Juju, kubectl: Kubectl) -> None:
@@ -65,9 +54,9 @@ def test_a_profile_becomes_a_namespace(juju: jubilant.Juju, kubectl: Kubectl, ad
 
     until(may_work)
     assert ada("get", "notebooks") == ""
-    with pytest.raises(subprocess.CalledProcessError) as refusal:
+    with pytest.raises(AssertionError) as refusal:
         ada("get", "secrets", "-n", "mlops")
-    assert f'User "{USER}" cannot list' in refusal.value.stderr
+    assert f'User "{USER}" cannot list' in str(refusal.value)
 
 
 @pytest.mark.parametrize("number", [None, 1], ids=["cpu", "gpu"])

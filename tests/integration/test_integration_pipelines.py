@@ -6,18 +6,17 @@ import base64
 import json
 import re
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jubilant
 import pytest
+from kubectl_as import Kubectl
 
 from rehearsal.patience import until
 from rehearsal.stage import Stage
 
 ROOT = Path(__file__).parents[2]
-Kubectl = Callable[..., str]
 
 OF_PIPELINES = {
     "secret/mlpipeline-minio-artifact",

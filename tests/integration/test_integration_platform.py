@@ -5,24 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import jubilant
 import pytest
+from kubectl_as import Kubectl
 
-from rehearsal.patience import PATIENCE
+from rehearsal.patience import until
 
 ROOT = Path(__file__).parents[2]
-Kubectl = Callable[..., str]
-
-
-def _until(condition: Callable[[], bool], within: float = PATIENCE) -> None:
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.3)
 
 
 def _environment(kubectl: Kubectl) -> dict[str, str]:
@@ -96,7 +87,7 @@ def test_pods_of_a_profile_get_its_pod_defaults(juju: jubilant.Juju, kubectl: Ku
 def test_an_option_reaches_the_workload(juju: jubilant.Juju, kubectl: Kubectl) -> None:
     assert _environment(kubectl)["REGISTRATION_FLOW"] == "true"
     juju.config("kubeflow-dashboard", {"registration-flow": False})
-    _until(lambda: _environment(kubectl)["REGISTRATION_FLOW"] == "false")
+    until(lambda: _environment(kubectl)["REGISTRATION_FLOW"] == "false")
     juju.wait(jubilant.all_active)
     assert juju.config("kubeflow-dashboard")["registration-flow"] is False
 
@@ -163,10 +154,9 @@ def test_integrations_that_cannot_be_are_refused_in_jujus_words(
 
 def test_a_deleted_object_comes_back_without_anybody(juju: jubilant.Juju, kubectl: Kubectl) -> None:
     kubectl("delete", "deployment", "centraldashboard", "--wait=true")
-    _until(
-        lambda: bool(
-            kubectl("get", "deployment", "-o", "name", "--field-selector=metadata.name=centraldashboard")
-        )
+    until(
+        lambda: kubectl("get", "deployment", "-o", "name", "--field-selector=metadata.name=centraldashboard"),
+        every=0.3,
     )
     juju.wait(jubilant.all_active)
 
@@ -211,7 +201,7 @@ def test_a_refresh_brings_the_edited_template(
     uid = kubectl("get", "pods", "-l", "kustomize.component=profiles", "-o", "jsonpath={..uid}")
     juju.refresh("kubeflow-profiles", path=edited)
     account = ("get", "serviceaccount", "profiles-controller-service-account", "-o", "json")
-    _until(lambda: "edited" in json.loads(kubectl(*account))["metadata"].get("annotations", {}))
+    until(lambda: "edited" in json.loads(kubectl(*account))["metadata"].get("annotations", {}))
     juju.wait(jubilant.all_active)
     # An unchanged pod is not restarted.
     assert kubectl("get", "pods", "-l", "kustomize.component=profiles", "-o", "jsonpath={..uid}") == uid

@@ -16,6 +16,7 @@ from typing import Any
 import jubilant
 import pytest
 import yaml
+from kubectl_as import Kubectl, as_somebody, as_user
 from partial_bundle import TUNING, part_of_the_bundle
 
 from rehearsal.cluster.controlplane import ControlPlane
@@ -24,7 +25,6 @@ from rehearsal.cluster.stages import EXIT
 from rehearsal.patience import until
 from rehearsal.stage import Stage
 
-Kubectl = Callable[..., str]
 Object = dict[str, Any]
 USER = "ada@example.com"
 PYTHON = "docker.io/library/python:3.12-slim"
@@ -63,26 +63,13 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def ada(juju: jubilant.Juju) -> Kubectl:
     """Run kubectl as a user, in the namespace of the user's profile."""
-    return as_somebody("-n", "ada", "--as", USER, "--as-group", "system:authenticated")
+    return as_user(USER, "ada")
 
 
 @pytest.fixture(scope="module")
 def admin(juju: jubilant.Juju) -> Kubectl:
     """Run kubectl as an administrator, in the same namespace."""
     return as_somebody("-n", "ada")
-
-
-def as_somebody(*who: str) -> Kubectl:
-    """Return what runs kubectl as somebody and returns what it prints; it raises with kubectl's own words."""
-
-    def run(*words: str, input: str | None = None) -> str:
-        done = subprocess.run(
-            ["kubectl", *who, *words], capture_output=True, text=True, input=input, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return run
 
 
 @pytest.fixture

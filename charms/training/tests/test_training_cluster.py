@@ -14,6 +14,7 @@ from charm_harness import deployed as deploy
 from charm_harness import in_order
 from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.core_v1 import Pod
+from open_types import open_definition
 from ops import testing
 from training_examples import Object, job, runtime, trainjob
 
@@ -154,7 +155,7 @@ def test_a_gang_scheduler_must_be_there(training, deployed, cluster, scheduler, 
     assert status == ops.BlockedStatus(
         f"option gang-scheduler: no CRD podgroups.{group}: install {scheduler}, or set none"
     )
-    write(cluster, CRDS, podgroup(group))
+    write(cluster, CRDS, open_definition(group, "PodGroup", "podgroups", ["v1beta1"]))
     try:
         status = training.run(MODEL, {"gang-scheduler": scheduler}).unit_status
         assert isinstance(status, ops.WaitingStatus), status
@@ -163,27 +164,6 @@ def test_a_gang_scheduler_must_be_there(training, deployed, cluster, scheduler, 
     finally:
         cluster.request("DELETE", f"{CRDS}/podgroups.{group}")
         training.run(MODEL)
-
-
-def podgroup(group: str) -> Object:
-    """Return a definition of PodGroup, which says nothing of its fields."""
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {
-            "name": f"podgroups.{group}",
-            "annotations": {"api-approved.kubernetes.io": "https://example.com"},
-        },
-        "spec": {
-            "group": group,
-            "names": {"kind": "PodGroup", "plural": "podgroups"},
-            "scope": "Namespaced",
-            "versions": [
-                {"name": "v1beta1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
-            ],
-        },
-    }
 
 
 def test_without_trainer_no_hook_waits_for_pods_that_stay(training, deployed, client, cluster, monkeypatch):

@@ -259,23 +259,6 @@ def poddefault_definition() -> Object:
     return module.poddefault_definition()
 
 
-def open_definition(version: str, kind: str, plural: str) -> Object:
-    """Return a definition of a kind in namespaces, whose spec and status take everything."""
-    group, _, name = version.partition("/")
-    taken = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    schema = {"type": "object", "properties": {"spec": taken, "status": taken}}
-    served = {"name": name, "served": True, "storage": True, "subresources": {"status": {}}}
-    return {
-        "metadata": {"name": f"{plural}.{group}"},
-        "spec": {
-            "group": group,
-            "names": {"kind": kind, "plural": plural},
-            "scope": "Namespaced",
-            "versions": [{**served, "schema": {"openAPIV3Schema": schema}}],
-        },
-    }
-
-
 def define(kube: Kube, definition: Object) -> None:
     """Have a kind of objects; return when they can be made."""
     name = definition["metadata"]["name"]

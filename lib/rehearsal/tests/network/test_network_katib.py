@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
-from webhook_bench import Webhook, define, denial, eventually, open_definition
+from open_types import open_definition
+from webhook_bench import Webhook, define, denial, eventually
 
 IMAGE, PORT, MOUNT = "example.com/x/katib-controller:1", 8443, "/tmp/cert"
 CONFIG = {
@@ -48,7 +49,7 @@ EXPERIMENT: dict[str, Any] = {
 def hook(kube, deploy: Callable[..., Webhook], users: str) -> Webhook:
     """Katib's controller, in a cluster with its kinds and in a namespace of users whose pods it may change."""
     for kind, plural in KINDS:
-        define(kube, open_definition("kubeflow.org/v1beta1", kind, plural))
+        define(kube, open_definition("kubeflow.org", kind, plural, ["v1beta1"]))
     labels = {"katib.kubeflow.org/metrics-collector-injection": "enabled"}
     kube.apply("Namespace", users, metadata={"labels": labels})
     field = {"fieldRef": {"fieldPath": "metadata.namespace"}}

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from open_types import OPEN
 from webhook_bench import Webhook, define, denial, eventually
 
 IMAGE, PORT, MOUNT = "example.com/x/pvcviewer-controller:1", 9443, "/tmp/k8s-webhook-server/serving-certs"
 VIEWERS = ("kubeflow.org", "pvcviewers")
-OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 POD = OPEN | {"properties": {"containers": {"type": "array", "items": OPEN}}, "required": ["containers"]}
 SPEC = {
     "type": "object",

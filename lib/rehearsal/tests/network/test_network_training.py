@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from webhook_bench import Webhook, define, denial, eventually, open_definition
+from open_types import open_definition
+from webhook_bench import Webhook, define, denial, eventually
 
 CERTIFICATES = "/tmp/k8s-webhook-server/serving-certs"
 VALIDATING = "ValidatingWebhookConfiguration"
@@ -19,7 +20,7 @@ def replica(**more: Any) -> dict[str, Any]:
 def test_the_training_operator_refuses_a_master_that_does_not_say_one(
     kube, deploy: Callable[..., Webhook], users: str
 ):
-    define(kube, open_definition("kubeflow.org/v1", "PyTorchJob", "pytorchjobs"))
+    define(kube, open_definition("kubeflow.org", "PyTorchJob", "pytorchjobs", ["v1"]))
     hook = deploy(f"{REGISTRY}/training-operator:1", 9443, CERTIFICATES, container={"command": ["/manager"]})
     path, resource = "/validate-kubeflow-org-v1-pytorchjob", ("kubeflow.org", "pytorchjobs")
     hook.configure(users, path=path, resource=resource, kind=VALIDATING, versions=("v1",))
@@ -42,7 +43,7 @@ def test_the_training_operator_refuses_a_master_that_does_not_say_one(
 
 
 def test_jobset_fills_in_and_refuses(kube, deploy: Callable[..., Webhook], users: str):
-    define(kube, open_definition("jobset.x-k8s.io/v1alpha2", "JobSet", "jobsets"))
+    define(kube, open_definition("jobset.x-k8s.io", "JobSet", "jobsets", ["v1alpha2"]))
     hook = deploy(f"{REGISTRY}/jobset:v0.10.1", 9443, CERTIFICATES)
     resource = ("jobset.x-k8s.io", "jobsets")
     for verb, kind in (("mutate", "MutatingWebhookConfiguration"), ("validate", VALIDATING)):
@@ -97,9 +98,8 @@ def test_jobset_gives_jobs_a_topology_of_their_own(kube, deploy: Callable[..., W
 
 
 def test_trainer_refuses_a_job_whose_runtime_is_missing(kube, deploy: Callable[..., Webhook], users: str):
-    version = "trainer.kubeflow.org/v1alpha1"
-    define(kube, open_definition(version, "TrainJob", "trainjobs"))
-    define(kube, open_definition(version, "TrainingRuntime", "trainingruntimes"))
+    define(kube, open_definition("trainer.kubeflow.org", "TrainJob", "trainjobs", ["v1alpha1"]))
+    define(kube, open_definition("trainer.kubeflow.org", "TrainingRuntime", "trainingruntimes", ["v1alpha1"]))
     hook = deploy(f"{REGISTRY}/trainer-controller-manager:v2.1.0", 9443, CERTIFICATES)
     resources = ("trainer.kubeflow.org", "trainingruntimes"), ("scheduling.k8s.io", "priorityclasses")
     hook.may(["get", "list", "watch"], *resources)

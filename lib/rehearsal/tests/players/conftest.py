@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import lightkube
 import pytest
+from open_types import open_definition
 from player_bench import Bench, Reached, until
 
 from rehearsal.cluster import crds
@@ -17,7 +19,6 @@ from rehearsal.cluster.existing import Refused
 from rehearsal.cluster.gate import Gate
 from rehearsal.players.players import Players
 
-OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 DEFINED = [
     ("kubeflow.org", "Profile", "profiles", ["v1"], "Cluster"),
     ("kubeflow.org", "Notebook", "notebooks", ["v1", "v1beta1"], "Namespaced"),
@@ -43,35 +44,6 @@ DEFINED = [
 PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
-def definition(group: str, kind: str, plural: str, versions: list[str], scope: str) -> dict[str, Any]:
-    said = {"openAPIV3Schema": {"type": "object", "properties": {"spec": OPEN, "status": OPEN}}}
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {
-            "name": f"{plural}.{group}",
-            # Kubernetes asks for it in its own groups.
-            "annotations": {"api-approved.kubernetes.io": "unapproved"},
-        },
-        "spec": {
-            "group": group,
-            "names": {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()},
-            "scope": scope,
-            "versions": [
-                {
-                    "name": version,
-                    "served": True,
-                    "storage": version == versions[0],
-                    "schema": said,
-                    # Argo writes the status with the rest.
-                    "subresources": {} if kind == "Workflow" else {"status": {}},
-                }
-                for version in versions
-            ],
-        },
-    }
-
-
 def there(cluster: ControlPlane, name: str) -> bool:
     try:
         return bool(json.loads(cluster.request("GET", f"{PATH}/{name}")))
@@ -88,7 +60,7 @@ def definitions(cluster: Any) -> Iterator[None]:
         pytest.skip("a rehearsal that is up has players of its own")
     missing = [
         each
-        for each in map(lambda row: definition(*row), DEFINED)
+        for each in itertools.starmap(open_definition, DEFINED)
         if not there(cluster, each["metadata"]["name"])
     ]
     crds.install(cluster, missing)
