@@ -44,13 +44,15 @@ DEFINED = [
 PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
-def there(cluster: ControlPlane, name: str) -> bool:
+def there(cluster: ControlPlane, name: str, *, to_stay: bool = False) -> bool:
+    """Tell whether there is a definition; if it is `to_stay`, one that is being deleted is none."""
     try:
-        return bool(json.loads(cluster.request("GET", f"{PATH}/{name}")))
+        found = json.loads(cluster.request("GET", f"{PATH}/{name}"))
     except Refused as refusal:
         if refusal.status == 404:
             return False
         raise
+    return not (to_stay and "deletionTimestamp" in found["metadata"])
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -61,7 +63,7 @@ def definitions(cluster: Any) -> Iterator[None]:
     missing = [
         each
         for each in itertools.starmap(open_definition, DEFINED)
-        if not there(cluster, each["metadata"]["name"])
+        if not there(cluster, each["metadata"]["name"], to_stay=True)
     ]
     crds.install(cluster, missing)
     crds.install(cluster, crds.read("istio", ("networking.istio.io", "security.istio.io")))
