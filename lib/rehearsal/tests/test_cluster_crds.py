@@ -10,7 +10,7 @@ from rehearsal.cluster import crds
     [
         ("istio", {"networking.istio.io", "security.istio.io"}, {"VirtualService", "AuthorizationPolicy"}),
         ("gateway-api", {"gateway.networking.k8s.io"}, {"Gateway", "HTTPRoute"}),
-        ("knative", {"serving.knative.dev"}, {"Service", "Configuration"}),
+        ("knative-serving", {"serving.knative.dev"}, {"Service", "Configuration"}),
         ("prometheus-operator", {"monitoring.coreos.com"}, {"ServiceMonitor", "PrometheusRule"}),
     ],
 )
@@ -40,7 +40,7 @@ def test_groups_are_filtered():
 
 
 def test_a_definition_that_is_on_its_way_out_comes_back(cluster):
-    (definition,) = crds.read("knative", ["serving.knative.dev"], ["Route"])
+    (definition,) = crds.read("knative-serving", ["serving.knative.dev"], ["Route"])
     crds.install(cluster, [definition])
     path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{definition['metadata']['name']}"
     cluster.request("DELETE", path)

@@ -1,7 +1,9 @@
-"""Read third-party CustomResourceDefinitions from their projects' Go modules.
+"""Read third-party CustomResourceDefinitions, and Knative's whole releases, from their projects' Go modules.
 
 The real schemas check our charms' objects, and the repository contains no copy of them. `source/crds/go.mod`
-pins the versions, `go.sum` their content.
+pins the versions, `go.sum` their content. Knative's come from its operator, whose module carries the
+manifests of the releases that it installs: no proxy serves the module of eventing, and that of serving lacks
+the networking kinds and the Istio ingress.
 """
 
 from __future__ import annotations
@@ -25,7 +27,10 @@ from rehearsal.patience import PATIENCE
 PLACES = {
     "istio": ("istio.io/api", "kubernetes/customresourcedefinitions.gen.yaml"),
     "gateway-api": ("sigs.k8s.io/gateway-api", "config/crd/standard/*.yaml"),
-    "knative": ("knative.dev/serving", "config/core/300-resources/*.yaml"),
+    "knative-operator": ("knative.dev/operator", "config/crd/bases/*.yaml"),
+    "knative-serving": ("knative.dev/operator", "cmd/operator/kodata/knative-serving/1.15.2/*.yaml"),
+    "knative-ingress": ("knative.dev/operator", "cmd/operator/kodata/ingress/1.15/istio/*.yaml"),
+    "knative-eventing": ("knative.dev/operator", "cmd/operator/kodata/knative-eventing/1.15.0/*.yaml"),
     "prometheus-operator": (
         "github.com/prometheus-operator/prometheus-operator",
         "example/prometheus-operator-crd/*.yaml",
@@ -63,19 +68,32 @@ def read(project: str, groups: Iterable[str] = (), kinds: Iterable[str] = ()) ->
     Raises:
         RehearsalError: if the module is missing and cannot be downloaded.
     """
-    pinned = (_SOURCE / "go.mod").read_bytes()
-    cached = build.cache() / f"crds-{project}-{hashlib.sha256(pinned).hexdigest()[:12]}.json"
-    if not cached.exists():
-        with tempfile.TemporaryDirectory(prefix="crds-", dir=cached.parent) as scratch:
-            (Path(scratch) / "new").write_text(json.dumps(_definitions(project)))
-            (Path(scratch) / "new").replace(cached)
+    definitions = [each for each in manifests(project) if each["kind"] == "CustomResourceDefinition"]
+    if not definitions:
+        raise RehearsalError(f"the Go module {PLACES[project][0]} has no CRDs in {PLACES[project][1]}")
     of_groups, of_kinds = set(groups), set(kinds)
     return [
         crd
-        for crd in json.loads(cached.read_text())
+        for crd in definitions
         if (not of_groups or crd["spec"]["group"] in of_groups)
         and (not of_kinds or crd["spec"]["names"]["kind"] in of_kinds)
     ]
+
+
+def manifests(project: str) -> list[dict[str, Any]]:
+    """Return all of a project's documents, each once, in the order of its files.
+
+    Raises:
+        RehearsalError: if the module is missing and cannot be downloaded.
+    """
+    pinned = (_SOURCE / "go.mod").read_bytes()
+    digest = hashlib.sha256(pinned + repr(PLACES[project]).encode()).hexdigest()[:12]
+    cached = build.cache() / f"crds-{project}-{digest}.json"
+    if not cached.exists():
+        with tempfile.TemporaryDirectory(prefix="crds-", dir=cached.parent) as scratch:
+            (Path(scratch) / "new").write_text(json.dumps(_documents(project)))
+            (Path(scratch) / "new").replace(cached)
+    return json.loads(cached.read_text())
 
 
 def install(cluster: Cluster, definitions: Iterable[dict[str, Any]], *, within: float = PATIENCE) -> None:
@@ -132,17 +150,18 @@ def _served(cluster: Cluster, crd: dict[str, Any]) -> bool:
     return True
 
 
-def _definitions(project: str) -> list[dict[str, Any]]:
+def _documents(project: str) -> list[dict[str, Any]]:
     module, pattern = PLACES[project]
-    documents = (
-        document
-        for path in sorted(_folder(module).glob(pattern))
-        for document in yaml.load_all(path.read_text(), Loader=_Loader)
-    )
-    found = [each for each in documents if each and each.get("kind") == "CustomResourceDefinition"]
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for path in sorted(_folder(module).glob(pattern)):
+        for document in yaml.load_all(path.read_text(), Loader=_Loader):
+            if document:
+                metadata = document["metadata"]
+                name = metadata.get("name") or metadata.get("generateName", "")
+                found.setdefault((document["kind"], metadata.get("namespace", ""), name), document)
     if not found:
-        raise RehearsalError(f"the Go module {module} has no CRDs in {pattern}")
-    return found
+        raise RehearsalError(f"the Go module {module} has nothing in {pattern}")
+    return list(found.values())
 
 
 def _folder(module: str) -> Path:

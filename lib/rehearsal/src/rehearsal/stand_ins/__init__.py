@@ -9,6 +9,9 @@
 | mysql-k8s | canonical/mysql-k8s-operator, 8.0 | Services |
 | minio | canonical/minio-operator, 1.10 | nothing |
 | s3-integrator | canonical/object-storage-integrator, 2 | nothing |
+| knative-operator | canonical/knative-operators, 1.16 | the operator's CRDs, a collector of metrics |
+| knative-serving | canonical/knative-operators, 1.16 | Knative's serving 1.15 with net-istio |
+| knative-eventing | canonical/knative-operators, 1.16 | Knative's eventing 1.15 |
 | mlflow-server | canonical/mlflow-operator, 2.22 | nothing |
 
 Each has its own folder, like any charm; its docstring lists its differences from the real one. All of them

@@ -85,6 +85,25 @@ class Objects:
                 raise
         return True
 
+    def get(self, kind: Kind, name: str) -> Manifest | None:
+        """Return one of our own objects."""
+        return self._list(kind).get(name)
+
+    def all(self, kind: Kind) -> list[Manifest]:
+        """Return our own objects."""
+        return list(self._list(kind).values())
+
+    def tell(self, kind: Kind, name: str, status: Manifest) -> None:
+        """Set an object's status."""
+        document = kind.Status({"metadata": {"name": name, "namespace": self._namespace}, "status": status})
+        with self.explained(f"{kind.__name__} {name}"):
+            self._client.apply(document, force=True)
+
+    def delete(self, kind: Kind, name: str) -> None:
+        """Delete an object, whoever made it, if there is one."""
+        with self.explained(f"{kind.__name__} {name}"), _whether_gone():
+            self._client.delete(kind, name)
+
     def names(self, kind: Kind) -> set[str]:
         """Return the names of our own objects."""
         return set(self._list(kind))

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import base64
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,10 @@ import yaml
 from lightkube.generic_resource import create_namespaced_resource
 
 from rehearsal.cluster import crds
-from rehearsal.cluster.existing import ExistingCluster, Refused
-from rehearsal.errors import RehearsalError
 from rehearsal.stand_ins.handshake import speaking
+from rehearsal.stand_ins.installing import install
 from rehearsal.stand_ins.manifests import Manifest, load, render
-from rehearsal.stand_ins.objects import CRD, SECRET, KubernetesStandIn, Rejected
+from rehearsal.stand_ins.objects import SECRET, KubernetesStandIn, Rejected
 from rehearsal.stand_ins.stopping import Stop, blocked, waiting
 
 logger = logging.getLogger(__name__)
@@ -85,21 +83,7 @@ class IstioPilot(KubernetesStandIn):
 
     def install_types(self) -> None:
         """Install Istio's CRDs if they are missing, and wait until they are served."""
-        if self.objects.exists(CRD, LAST):
-            return
-        cluster = ExistingCluster(Path(os.environ["KUBECONFIG"]))
-        try:
-            definitions = crds.read("istio")
-            definitions.sort(key=lambda crd: crd["metadata"]["name"] == LAST)
-            crds.install(cluster, definitions)
-        except RehearsalError as error:
-            raise blocked(f"Istio's CRDs: {error}") from error
-        except Refused as refusal:
-            if stop := self.objects.explanation(CRD.__name__, refusal.status, str(refusal)):
-                raise stop from refusal
-            raise
-        finally:
-            cluster.stop()
+        install(self.objects, "Istio's", lambda: crds.read("istio"), LAST)
 
     def tell_address(self) -> None:
         """Send the control plane's address to gateways."""
