@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
+import json
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -34,6 +36,7 @@ DEPLOYMENT = create_namespaced_resource("apps", "v1", "Deployment", "deployments
 ROLE = create_namespaced_resource("rbac.authorization.k8s.io", "v1", "Role", "roles")
 ROLE_BINDING = create_namespaced_resource("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings")
 
+_APPLIED = "stand-in.rehearsal/applied"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 """Only such names may go into a URL."""
 
@@ -108,8 +111,14 @@ class Objects:
         """Return the names of our own objects."""
         return set(self._list(kind))
 
-    def keep(self, kind: Kind, wanted: Iterable[Manifest] = ()) -> None:
+    def keep(self, kind: Kind, wanted: Iterable[Manifest] = (), *, marked: bool = False) -> None:
         """Keep exactly these objects of a kind: apply those that differ, and delete our others.
+
+        Args:
+            kind: the kind.
+            wanted: the objects.
+            marked: whether they are marked with a digest of what was applied, so that those with defaults
+                from the server are not applied again; then what others change of them stays.
 
         Raises:
             Rejected: if Kubernetes refuses one; then nothing is deleted.
@@ -118,7 +127,17 @@ class Objects:
         for manifest in wanted:
             name = str(manifest["metadata"]["name"])
             manifest["metadata"]["labels"] = manifest["metadata"].get("labels", {}) | self._labels
-            if not _says(live.get(name), manifest):
+            if marked:
+                digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:16]
+                manifest["metadata"]["annotations"] = {
+                    **(manifest["metadata"].get("annotations") or {}),
+                    _APPLIED: digest,
+                }
+                there = live.get(name, {}).get("metadata", {}).get("annotations") or {}
+                settled = there.get(_APPLIED) == digest
+            else:
+                settled = _says(live.get(name), manifest)
+            if not settled:
                 self._apply(kind, name, manifest)
             kept.add(name)
         for name in live.keys() - kept:

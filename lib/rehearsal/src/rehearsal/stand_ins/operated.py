@@ -55,7 +55,7 @@ class OperatedStandIn(KubernetesStandIn):
             for kind, namespace, wanted in knative.by_kind(made):
                 if kind is not knative.KINDS["Namespace"]:
                     place = places.setdefault(namespace, Objects(self.app.name, namespace))
-                    place.keep(kind, wanted)
+                    place.keep(kind, wanted, marked=True)
             self._tell(places[self.namespace], asked)
 
     def clear(self) -> None:
