@@ -147,6 +147,37 @@ ROLES: dict[str, list[tuple[str, list[str], list[str]]]] = {
             for group in ("volcano.sh", "x-k8s.io")
         ),
     ],
+    "kserve-controller": [
+        ("", ["configmaps"], ["create", "get", "update"]),
+        ("", ["events", "services"], [*MAKES, "delete", "patch"]),
+        ("", ["namespaces", "pods"], READS),
+        ("", ["secrets", "serviceaccounts"], ["get"]),
+        ("apps", ["deployments"], [*MAKES, "delete", "patch"]),
+        ("autoscaling", ["horizontalpodautoscalers"], [*MAKES, "delete", "patch"]),
+        ("gateway.networking.k8s.io", ["httproutes"], [*MAKES, "delete", "patch"]),
+        ("networking.istio.io", ["virtualservices"], [*MAKES, "delete", "patch"]),
+        ("networking.k8s.io", ["ingresses"], [*MAKES, "delete", "patch"]),
+        ("serving.knative.dev", ["services"], [*MAKES, "delete", "patch"]),
+        (
+            "serving.kserve.io",
+            [
+                "clusterservingruntimes",
+                "clusterstoragecontainers",
+                "inferencegraphs",
+                "inferenceservices",
+                "inferenceservices/finalizers",
+                "servingruntimes",
+                "trainedmodels",
+            ],
+            [*MAKES, "delete", "patch"],
+        ),
+        (
+            "serving.kserve.io",
+            ["inferencegraphs/status", "inferenceservices/status", "trainedmodels/status"],
+            ["get", "patch", "update"],
+        ),
+        ("serving.kserve.io", ["localmodelcaches"], READS),
+    ],
     # charms/profiles; upstream's is cluster-admin.
     "profile-controller": [
         ("kubeflow.org", ["profiles"], [*MAKES, "delete"]),
@@ -174,6 +205,9 @@ PLAYED = (
     kinds.JAX_JOB,
     kinds.TRAIN_JOB,
     kinds.JOB_SET,
+    kinds.INFERENCE_SERVICE,
+    kinds.INFERENCE_GRAPH,
+    kinds.TRAINED_MODEL,
 )
 """What players play on."""
 
@@ -269,8 +303,8 @@ class Bench:
                 except ApiError as error:
                     if error.status.code != 404:  # it may go meanwhile, with its owner
                         raise
-        # Katib's controller may be gone, and these wait for it.
-        for kind in (kinds.EXPERIMENT, kinds.TRIAL):
+        # Their controllers may be gone, and these wait for them.
+        for kind in (kinds.EXPERIMENT, kinds.TRIAL, kinds.INFERENCE_SERVICE, kinds.TRAINED_MODEL):
             for item in self.client.list(kind, namespace=self.namespace):
                 self.release(kind, item["metadata"]["name"])
         for kind in (CLUSTER_ROLE_BINDING, CLUSTER_ROLE):

@@ -56,9 +56,7 @@ class Knative:
 
 
 @pytest.fixture
-def knative(
-    namespace: str, cluster: Any, client: Any, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Knative]:
+def knative(namespace: str, cluster: Any, client: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Knative]:
     monkeypatch.setenv("KUBECONFIG", str(cluster.admin_kubeconfig))
     monkeypatch.setattr(operated, "FIRST_WAIT", 0.5)
     crds.install(cluster, crds.read("istio", ("networking.istio.io", "security.istio.io")))

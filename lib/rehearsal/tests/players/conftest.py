@@ -37,6 +37,18 @@ DEFINED = [
     ("trainer.kubeflow.org", "TrainJob", "trainjobs", ["v1alpha1"], "Namespaced"),
     ("trainer.kubeflow.org", "TrainingRuntime", "trainingruntimes", ["v1alpha1"], "Namespaced"),
     ("trainer.kubeflow.org", "ClusterTrainingRuntime", "clustertrainingruntimes", ["v1alpha1"], "Cluster"),
+    ("serving.kserve.io", "InferenceService", "inferenceservices", ["v1beta1"], "Namespaced"),
+    *(
+        ("serving.kserve.io", kind, f"{kind.lower()}s", ["v1alpha1"], scope)
+        for kind, scope in {
+            "InferenceGraph": "Namespaced",
+            "TrainedModel": "Namespaced",
+            "ServingRuntime": "Namespaced",
+            "ClusterServingRuntime": "Cluster",
+            "ClusterStorageContainer": "Cluster",
+            "LocalModelCache": "Cluster",
+        }.items()
+    ),
     ("scheduling.volcano.sh", "PodGroup", "podgroups", ["v1beta1"], "Namespaced"),
     ("scheduling.x-k8s.io", "PodGroup", "podgroups", ["v1alpha1"], "Namespaced"),
 ]
@@ -67,6 +79,7 @@ def definitions(cluster: Any) -> Iterator[None]:
     ]
     crds.install(cluster, missing)
     crds.install(cluster, crds.read("istio", ("networking.istio.io", "security.istio.io")))
+    crds.install(cluster, crds.read("gateway-api", kinds=["HTTPRoute"]))
     yield
     # Other tests of this run may ask who defined them.
     for each in missing:

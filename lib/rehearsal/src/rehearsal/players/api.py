@@ -163,6 +163,18 @@ class Api:
                 raise Gone(name) from None
             raise
 
+    def merge(self, kind: Kind, key: Key, patch: Object) -> Object:
+        """Merge something into an object as RFC 7386 has it; raises `Gone` if there is none."""
+        namespace, name = key
+        try:
+            return self._client.patch(
+                kind, name, patch, namespace=namespace or None, patch_type=PatchType.MERGE
+            )
+        except httpx2.HTTPStatusError as error:
+            if error.response.status_code == 404:
+                raise Gone(name) from None
+            raise
+
     def replace(self, kind: Kind, item: Object, live: Object) -> Object:
         """Replace an object that is there; return it as it is."""
         return self._put(kind, item, live, status=False)

@@ -40,6 +40,14 @@ VIRTUAL_SERVICE = documents.namespaced("networking.istio.io", "v1alpha3", "Virtu
 AUTHORIZATION_POLICY = documents.namespaced(
     "security.istio.io", "v1beta1", "AuthorizationPolicy", "authorizationpolicies"
 )
+INGRESS = documents.namespaced("networking.k8s.io", "v1", "Ingress", "ingresses")
+HTTP_ROUTE = documents.namespaced("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
+MUTATING_WEBHOOKS = documents.cluster_wide(
+    "admissionregistration.k8s.io", "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations"
+)
+VALIDATING_WEBHOOKS = documents.cluster_wide(
+    "admissionregistration.k8s.io", "v1", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations"
+)
 PROFILE = documents.cluster_wide("kubeflow.org", "v1", "Profile", "profiles")
 NOTEBOOK = documents.namespaced("kubeflow.org", "v1beta1", "Notebook", "notebooks")
 PVC_VIEWER = documents.namespaced("kubeflow.org", "v1alpha1", "PVCViewer", "pvcviewers")
@@ -62,6 +70,32 @@ TRAINING_RUNTIME = documents.namespaced(
 CLUSTER_TRAINING_RUNTIME = documents.cluster_wide(
     "trainer.kubeflow.org", "v1alpha1", "ClusterTrainingRuntime", "clustertrainingruntimes"
 )
+INFERENCE_SERVICE = documents.namespaced(
+    "serving.kserve.io", "v1beta1", "InferenceService", "inferenceservices"
+)
+INFERENCE_GRAPH = documents.namespaced("serving.kserve.io", "v1alpha1", "InferenceGraph", "inferencegraphs")
+TRAINED_MODEL = documents.namespaced("serving.kserve.io", "v1alpha1", "TrainedModel", "trainedmodels")
+SERVING_RUNTIME = documents.namespaced("serving.kserve.io", "v1alpha1", "ServingRuntime", "servingruntimes")
+CLUSTER_SERVING_RUNTIME = documents.cluster_wide(
+    "serving.kserve.io", "v1alpha1", "ClusterServingRuntime", "clusterservingruntimes"
+)
+CLUSTER_STORAGE_CONTAINER = documents.cluster_wide(
+    "serving.kserve.io", "v1alpha1", "ClusterStorageContainer", "clusterstoragecontainers"
+)
+LOCAL_MODEL_CACHE = documents.cluster_wide(
+    "serving.kserve.io", "v1alpha1", "LocalModelCache", "localmodelcaches"
+)
+KNATIVE_SERVICE = documents.namespaced("serving.knative.dev", "v1", "Service", "services")
+KNATIVE_CONFIGURATION = documents.namespaced("serving.knative.dev", "v1", "Configuration", "configurations")
+KNATIVE_ROUTE = documents.namespaced("serving.knative.dev", "v1", "Route", "routes")
+KNATIVE_REVISION = documents.namespaced("serving.knative.dev", "v1", "Revision", "revisions")
+POD_AUTOSCALER = documents.namespaced(
+    "autoscaling.internal.knative.dev", "v1alpha1", "PodAutoscaler", "podautoscalers"
+)
+SERVERLESS_SERVICE = documents.namespaced(
+    "networking.internal.knative.dev", "v1alpha1", "ServerlessService", "serverlessservices"
+)
+KNATIVE_INGRESS = documents.namespaced("networking.internal.knative.dev", "v1alpha1", "Ingress", "ingresses")
 VOLCANO_POD_GROUP = documents.namespaced("scheduling.volcano.sh", "v1beta1", "PodGroup", "podgroups")
 COSCHEDULING_POD_GROUP = documents.namespaced("scheduling.x-k8s.io", "v1alpha1", "PodGroup", "podgroups")
 

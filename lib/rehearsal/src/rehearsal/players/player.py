@@ -22,6 +22,7 @@ from rehearsal.players.controller import Controller
 from rehearsal.players.jobset import jobsets
 from rehearsal.players.katib import controllers as katib
 from rehearsal.players.kinds import Kind, Object
+from rehearsal.players.kserve import controllers as kserve
 from rehearsal.players.program import Program, World
 from rehearsal.players.refusals import Refusals
 from rehearsal.players.trainer import trainjobs
@@ -35,6 +36,7 @@ PROGRAMS: Mapping[str, Callable[[Program], list[Controller]]] = {
     gang_scheduler.VOLCANO: gang_scheduler.controllers,
     jobsets.IMAGE: jobsets.controllers,
     katib.IMAGE: katib.controllers,
+    kserve.IMAGE: kserve.controllers,
     "notebook-controller": notebook.controllers,
     "profile-controller": profile.controllers,
     "pvcviewer-controller": pvcviewer.controllers,
