@@ -47,6 +47,9 @@ _GROUPS = {
     "PyTorchJob": ("kubeflow.org/v1", "pytorchjobs"),
     "JobSet": ("jobset.x-k8s.io/v1alpha2", "jobsets"),
     "TrainJob": ("trainer.kubeflow.org/v1alpha1", "trainjobs"),
+    "InferenceService": ("serving.kserve.io/v1beta1", "inferenceservices"),
+    "ServingRuntime": ("serving.kserve.io/v1alpha1", "servingruntimes"),
+    "InferenceGraph": ("serving.kserve.io/v1alpha1", "inferencegraphs"),
     "TrainingRuntime": ("trainer.kubeflow.org/v1alpha1", "trainingruntimes"),
 }
 

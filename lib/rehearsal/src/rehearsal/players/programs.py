@@ -10,6 +10,8 @@ from rehearsal.players.jobset import jobsets
 from rehearsal.players.jobset import webhook as jobset_webhook
 from rehearsal.players.katib import controllers as katib
 from rehearsal.players.katib import webhook as katib_webhook
+from rehearsal.players.kserve import controllers as kserve
+from rehearsal.players.kserve import webhook as kserve_webhook
 from rehearsal.players.trainer import trainjobs
 from rehearsal.players.trainer import webhook as trainer_webhook
 from rehearsal.players.training import operator as training_operator
@@ -21,6 +23,7 @@ PROGRAMS: Mapping[str, Program] = {
     jobsets.IMAGE: jobset_webhook.program,
     trainjobs.IMAGE: trainer_webhook.program,
     katib.IMAGE: katib_webhook.program,
+    kserve.IMAGE: kserve_webhook.program,
     training_operator.IMAGE: training_webhook.program,
 }
 """By the name of their image."""
