@@ -178,6 +178,26 @@ ROLES: dict[str, list[tuple[str, list[str], list[str]]]] = {
         ),
         ("serving.kserve.io", ["localmodelcaches"], READS),
     ],
+    # What Knative's release 1.15 gives the account `controller`, as far as it is used.
+    "knative-serving-controller": [
+        (
+            "",
+            ["configmaps", "endpoints", "events", "namespaces", "pods", "secrets", "services"],
+            [*MAKES, "delete", "patch"],
+        ),
+        ("", ["endpoints/restricted"], ["create"]),
+        ("apps", ["deployments"], [*MAKES, "delete", "patch"]),
+        ("autoscaling", ["horizontalpodautoscalers"], [*MAKES, "delete", "patch"]),
+        ("networking.istio.io", ["virtualservices"], [*MAKES, "delete", "patch"]),
+        *(
+            (group, ["*", "*/status", "*/finalizers"], [*MAKES, "delete", "deletecollection", "patch"])
+            for group in (
+                "serving.knative.dev",
+                "autoscaling.internal.knative.dev",
+                "networking.internal.knative.dev",
+            )
+        ),
+    ],
     # charms/profiles; upstream's is cluster-admin.
     "profile-controller": [
         ("kubeflow.org", ["profiles"], [*MAKES, "delete"]),
@@ -208,6 +228,7 @@ PLAYED = (
     kinds.INFERENCE_SERVICE,
     kinds.INFERENCE_GRAPH,
     kinds.TRAINED_MODEL,
+    kinds.KNATIVE_SERVICE,
 )
 """What players play on."""
 

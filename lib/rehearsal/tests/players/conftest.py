@@ -79,6 +79,7 @@ def definitions(cluster: Any) -> Iterator[None]:
     ]
     crds.install(cluster, missing)
     crds.install(cluster, crds.read("istio", ("networking.istio.io", "security.istio.io")))
+    crds.install(cluster, crds.read("knative-serving"))
     crds.install(cluster, crds.read("gateway-api", kinds=["HTTPRoute"]))
     yield
     # Other tests of this run may ask who defined them.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -84,5 +83,15 @@ class Cast:
 
 
 def image_name(reference: str) -> str:
-    """Return the last part of an image's path: `b` for `host:5000/a/b:1@sha256:c`."""
-    return re.split("[:@]", reference.rpartition("/")[2])[0]
+    """Return the last part of an image's path: `b` for `host:5000/a/b:1@sha256:c`.
+
+    Knative's last parts are words like `controller`, so its project comes before them:
+    `knative-serving-controller` for `gcr.io/knative-releases/knative.dev/serving/cmd/controller`.
+    """
+    path = reference.partition("@")[0]
+    folder, _, last = path.rpartition("/")
+    name = last.partition(":")[0]
+    parts = folder.split("/")
+    if parts[-1:] == ["cmd"] and parts[-2:-1] in (["serving"], ["eventing"]):
+        return f"knative-{parts[-2]}-{name}"
+    return f"net-istio-{name}" if parts[-2:] == ["net-istio", "cmd"] else name

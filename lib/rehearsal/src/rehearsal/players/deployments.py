@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from rehearsal.network.playing import image_name
 from rehearsal.players import kinds
 from rehearsal.players.kinds import Kind, Object
 from rehearsal.players.refusals import Unstartable
@@ -68,7 +69,7 @@ class Settings:
 
 def program(container: Object) -> str:
     """Return what a container runs: the last part of its image's path, so from whatever registry."""
-    return container["image"].partition("@")[0].rpartition("/")[2].partition(":")[0]
+    return image_name(container["image"])
 
 
 def available(deployment: Object) -> bool:

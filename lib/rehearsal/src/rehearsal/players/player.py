@@ -22,6 +22,7 @@ from rehearsal.players.controller import Controller
 from rehearsal.players.jobset import jobsets
 from rehearsal.players.katib import controllers as katib
 from rehearsal.players.kinds import Kind, Object
+from rehearsal.players.knative import controllers as knative
 from rehearsal.players.kserve import controllers as kserve
 from rehearsal.players.program import Program, World
 from rehearsal.players.refusals import Refusals
@@ -36,6 +37,7 @@ PROGRAMS: Mapping[str, Callable[[Program], list[Controller]]] = {
     gang_scheduler.VOLCANO: gang_scheduler.controllers,
     jobsets.IMAGE: jobsets.controllers,
     katib.IMAGE: katib.controllers,
+    **knative.PROGRAMS,
     kserve.IMAGE: kserve.controllers,
     "notebook-controller": notebook.controllers,
     "profile-controller": profile.controllers,

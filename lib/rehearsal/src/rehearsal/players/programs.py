@@ -10,6 +10,8 @@ from rehearsal.players.jobset import jobsets
 from rehearsal.players.jobset import webhook as jobset_webhook
 from rehearsal.players.katib import controllers as katib
 from rehearsal.players.katib import webhook as katib_webhook
+from rehearsal.players.knative import controllers as knative
+from rehearsal.players.knative import webhook as knative_webhook
 from rehearsal.players.kserve import controllers as kserve
 from rehearsal.players.kserve import webhook as kserve_webhook
 from rehearsal.players.trainer import trainjobs
@@ -23,6 +25,7 @@ PROGRAMS: Mapping[str, Program] = {
     jobsets.IMAGE: jobset_webhook.program,
     trainjobs.IMAGE: trainer_webhook.program,
     katib.IMAGE: katib_webhook.program,
+    knative.WEBHOOK: knative_webhook.program,
     kserve.IMAGE: kserve_webhook.program,
     training_operator.IMAGE: training_webhook.program,
 }

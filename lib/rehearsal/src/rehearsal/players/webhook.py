@@ -52,6 +52,12 @@ def served(mounts: Mounts, certificate: str, key: str, reviewers: Mapping[str, R
     return answer
 
 
+def answer(connection: socket.socket, chain: bytes, key: bytes, reviewers: Mapping[str, Reviewer]) -> None:
+    """Answer a connection to a webhook whose certificate is no file of its pod."""
+    with _context(chain, key).wrap_socket(connection, server_side=True) as secured:
+        _Handler(secured, reviewers)
+
+
 def encoded(operations: Iterable[dict[str, Any]]) -> dict[str, str]:
     """Return the fields of a response that carry a JSON patch."""
     document = json.dumps(list(operations)).encode()
