@@ -178,6 +178,21 @@ ROLES: dict[str, list[tuple[str, list[str], list[str]]]] = {
         ),
         ("serving.kserve.io", ["localmodelcaches"], READS),
     ],
+    "llmisvc-controller": [
+        ("", ["configmaps"], ["get"]),
+        ("", ["events"], ["create", "patch", "update"]),
+        ("", ["pods"], READS),
+        ("", ["secrets", "serviceaccounts", "services"], [*MAKES, "delete", "patch"]),
+        ("apps", ["deployments"], [*MAKES, "delete", "patch"]),
+        ("gateway.networking.k8s.io", ["httproutes"], [*MAKES, "delete", "patch"]),
+        (
+            "serving.kserve.io",
+            ["llminferenceserviceconfigs", "llminferenceservices"],
+            [*MAKES, "delete", "patch"],
+        ),
+        ("serving.kserve.io", ["llminferenceservices/finalizers"], ["update"]),
+        ("serving.kserve.io", ["llminferenceservices/status"], ["get", "patch", "update"]),
+    ],
     # What Knative's release 1.15 gives the account `controller`, as far as it is used.
     "knative-serving-controller": [
         (
@@ -229,6 +244,7 @@ PLAYED = (
     kinds.INFERENCE_GRAPH,
     kinds.TRAINED_MODEL,
     kinds.KNATIVE_SERVICE,
+    kinds.LLM_SERVICE,
 )
 """What players play on."""
 
@@ -325,7 +341,13 @@ class Bench:
                     if error.status.code != 404:  # it may go meanwhile, with its owner
                         raise
         # Their controllers may be gone, and these wait for them.
-        for kind in (kinds.EXPERIMENT, kinds.TRIAL, kinds.INFERENCE_SERVICE, kinds.TRAINED_MODEL):
+        for kind in (
+            kinds.EXPERIMENT,
+            kinds.TRIAL,
+            kinds.INFERENCE_SERVICE,
+            kinds.TRAINED_MODEL,
+            kinds.LLM_SERVICE,
+        ):
             for item in self.client.list(kind, namespace=self.namespace):
                 self.release(kind, item["metadata"]["name"])
         for kind in (CLUSTER_ROLE_BINDING, CLUSTER_ROLE):

@@ -47,6 +47,8 @@ DEFINED = [
             "ClusterServingRuntime": "Cluster",
             "ClusterStorageContainer": "Cluster",
             "LocalModelCache": "Cluster",
+            "LLMInferenceService": "Namespaced",
+            "LLMInferenceServiceConfig": "Namespaced",
         }.items()
     ),
     ("scheduling.volcano.sh", "PodGroup", "podgroups", ["v1beta1"], "Namespaced"),

@@ -85,6 +85,12 @@ CLUSTER_STORAGE_CONTAINER = documents.cluster_wide(
 LOCAL_MODEL_CACHE = documents.cluster_wide(
     "serving.kserve.io", "v1alpha1", "LocalModelCache", "localmodelcaches"
 )
+LLM_SERVICE = documents.namespaced(
+    "serving.kserve.io", "v1alpha1", "LLMInferenceService", "llminferenceservices"
+)
+LLM_CONFIG = documents.namespaced(
+    "serving.kserve.io", "v1alpha1", "LLMInferenceServiceConfig", "llminferenceserviceconfigs"
+)
 KNATIVE_SERVICE = documents.namespaced("serving.knative.dev", "v1", "Service", "services")
 KNATIVE_CONFIGURATION = documents.namespaced("serving.knative.dev", "v1", "Configuration", "configurations")
 KNATIVE_ROUTE = documents.namespaced("serving.knative.dev", "v1", "Route", "routes")

@@ -24,6 +24,7 @@ from rehearsal.players.katib import controllers as katib
 from rehearsal.players.kinds import Kind, Object
 from rehearsal.players.knative import controllers as knative
 from rehearsal.players.kserve import controllers as kserve
+from rehearsal.players.kserve import llm
 from rehearsal.players.program import Program, World
 from rehearsal.players.refusals import Refusals
 from rehearsal.players.trainer import trainjobs
@@ -39,6 +40,7 @@ PROGRAMS: Mapping[str, Callable[[Program], list[Controller]]] = {
     katib.IMAGE: katib.controllers,
     **knative.PROGRAMS,
     kserve.IMAGE: kserve.controllers,
+    llm.IMAGE: llm.controllers,
     "notebook-controller": notebook.controllers,
     "profile-controller": profile.controllers,
     "pvcviewer-controller": pvcviewer.controllers,

@@ -13,6 +13,7 @@ from rehearsal.players.katib import webhook as katib_webhook
 from rehearsal.players.knative import controllers as knative
 from rehearsal.players.knative import webhook as knative_webhook
 from rehearsal.players.kserve import controllers as kserve
+from rehearsal.players.kserve import llm
 from rehearsal.players.kserve import webhook as kserve_webhook
 from rehearsal.players.trainer import trainjobs
 from rehearsal.players.trainer import webhook as trainer_webhook
@@ -27,6 +28,7 @@ PROGRAMS: Mapping[str, Program] = {
     katib.IMAGE: katib_webhook.program,
     knative.WEBHOOK: knative_webhook.program,
     kserve.IMAGE: kserve_webhook.program,
+    llm.IMAGE: llm.program,
     training_operator.IMAGE: training_webhook.program,
 }
 """By the name of their image."""

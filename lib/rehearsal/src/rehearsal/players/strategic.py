@@ -1,8 +1,8 @@
 """Strategic merges of parts of pods: what is named in both is merged, other lists are replaced.
 
-k8s.io/apimachinery v0.34, pkg/util/strategicpatch; the keys are those of k8s.io/api, core/v1/types.go.
-What may surprise there, and so here: the patch's items come first, then what only the original has;
-tolerations are replaced as a whole.
+k8s.io/apimachinery v0.34, pkg/util/strategicpatch; the keys are those of k8s.io/api, core/v1/types.go. What
+may surprise there, and so here: what only the original has keeps its place before what both have, and
+otherwise comes last; tolerations are replaced as a whole.
 """
 
 from __future__ import annotations
@@ -45,5 +45,12 @@ def merge(original: Object, patch: Object) -> Object:
 def _merge_list(original: list[Any], patch: list[Any], key: str) -> list[Any]:
     there = {each.get(key): each for each in original}
     said = {each.get(key) for each in patch}
-    first = [merge(there.get(each.get(key), {}), each) for each in patch]
-    return first + [copy.deepcopy(each) for each in original if each.get(key) not in said]
+    order = [each.get(key) for each in original]
+    rest = [copy.deepcopy(each) for each in original if each.get(key) not in said]
+    merged = []
+    for each in patch:
+        name = each.get(key)
+        while rest and name in there and order.index(rest[0].get(key)) < order.index(name):
+            merged.append(rest.pop(0))
+        merged.append(merge(there.get(name, {}), each))
+    return merged + rest

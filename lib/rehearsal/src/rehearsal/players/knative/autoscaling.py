@@ -139,9 +139,6 @@ class Autoscalers:
         told = made.get("status") or {}
         status["serviceName"] = told.get("serviceName", "")
         status["metricsServiceName"] = told.get("privateServiceName", "")
-        for key in ("serviceName", "metricsServiceName"):
-            if not status[key]:
-                del status[key]
         if conditions.is_true(told, "Ready"):
             common.AUTOSCALER.put(status, "SKSReady", "True", now)
         else:

@@ -1,8 +1,9 @@
 """The certificate of Knative's webhook, which the webhook itself makes, and tells the API server of.
 
 knative.dev/pkg (release 1.15), webhook/certificates and webhook/configmaps: a Secret with the certificate of
-a Service, and its authority in the configurations. What may surprise there, and so here: until the program
-has run once, the API server trusts nobody behind the webhook, and refuses what it is to be asked about.
+a Service, and its authority and paths in the configurations. What may surprise there, and so here: until the
+program has run once, the API server trusts nobody behind the webhook, and refuses what it is to be asked
+about.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ KEY, CERTIFICATE, AUTHORITY = "server-key.pem", "server-cert.pem", "ca-cert.pem"
 MUTATING = "webhook.serving.knative.dev"
 VALIDATING = "validation.webhook.serving.knative.dev"
 SECRET = "webhook-certs"  # noqa: S105 (a name)
+PATHS = {MUTATING: "/defaulting", VALIDATING: "/resource-validation"}
 
 _DAYS = 3650
 
@@ -62,6 +64,7 @@ class Certificates:
         wanted = copy.deepcopy(live)
         for each in wanted["webhooks"]:
             each["clientConfig"]["caBundle"] = authority
+            each["clientConfig"]["service"]["path"] = PATHS[live["metadata"]["name"]]
         self._api.replace(kind, wanted, live)
 
     def _issue(self) -> dict[str, str]:

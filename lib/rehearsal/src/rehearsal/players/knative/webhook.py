@@ -36,8 +36,10 @@ def program(visit: Visit) -> Answer | None:
         raise Unreachable("the webhook has no certificate yet")
     chain, key = (base64.b64decode(data[each]) for each in (certificates.CERTIFICATE, certificates.KEY))
     reviewers = {
-        "/defaulting": answers.mutating(_default),
-        "/resource-validation": answers.checking(functools.partial(_check, api, namespace)),
+        certificates.PATHS[certificates.MUTATING]: answers.mutating(_default),
+        certificates.PATHS[certificates.VALIDATING]: answers.checking(
+            functools.partial(_check, api, namespace)
+        ),
     }
 
     def answer(connection: socket.socket) -> None:

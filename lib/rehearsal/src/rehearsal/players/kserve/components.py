@@ -18,7 +18,7 @@ from lightkube.models import core_v1
 
 from rehearsal.players import kinds, strategic
 from rehearsal.players.api import Api
-from rehearsal.players.kinds import Object
+from rehearsal.players.kinds import Kind, Object
 from rehearsal.players.kserve import naming, runtimes
 from rehearsal.players.kserve.settings import Settings
 
@@ -65,6 +65,7 @@ class Part:
         pod: the pods' spec.
         extension: what the inference service says of scaling and the like.
         worker: the other nodes of one that has several.
+        kind: of what controls all of it.
     """
 
     component: str
@@ -74,6 +75,7 @@ class Part:
     pod: Object
     extension: Object
     worker: Part | None = field(default=None)
+    kind: Kind = field(default=kinds.INFERENCE_SERVICE)
 
 
 def source(spec: Object, component: str) -> str | None:

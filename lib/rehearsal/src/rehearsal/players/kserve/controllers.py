@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from rehearsal.players import flags
 from rehearsal.players.controller import Controller
+from rehearsal.players.kserve.graphs import Graphs
 from rehearsal.players.kserve.services import Services
+from rehearsal.players.kserve.trained import TrainedModels
 from rehearsal.players.program import Program
 
 IMAGE = "kserve-controller"
@@ -19,4 +21,4 @@ _SWITCHES = ("leader-elect",)
 def controllers(program: Program) -> list[Controller]:
     """Return what the program runs."""
     flags.parse(program.settings.words, _FLAGS, _SWITCHES)
-    return [Services(program).controller]
+    return [each(program).controller for each in (Services, Graphs, TrainedModels)]

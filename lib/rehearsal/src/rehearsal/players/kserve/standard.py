@@ -67,7 +67,7 @@ def metadata(isvc: Object, part: Part) -> Object:
         "namespace": isvc["metadata"]["namespace"],
         "labels": dict(part.labels),
         "annotations": dict(part.annotations),
-        "ownerReferences": [kinds.reference(kinds.INFERENCE_SERVICE, isvc)],
+        "ownerReferences": [kinds.reference(part.kind, isvc)],
     }
 
 

@@ -117,14 +117,51 @@ def inject(api: Reader, settings: Settings, pod: Object, namespace: str, own: st
     spec["initContainers"] = [*(spec.get("initContainers") or []), loader]
 
 
+def load(api: Reader, settings: Settings, item: Object, spec: Object, uri: str, own: str) -> None:
+    """Have the container `main` of a pod get a model, with the credentials of the pod's account.
+
+    Raises:
+        ValueError: if a model cannot be loaded from there.
+    """
+    said, namespace = settings.section("storageInitializer"), item["metadata"]["namespace"]
+    main = components.container(spec.get("containers") or [], "main")
+    scheme, found, _ = uri.partition("://")
+    if not found:
+        raise ValueError(f"invalid model URI: {uri}")
+    if scheme == "pvc":
+        claim, _, path = uri.removeprefix("pvc://").partition("/")
+        if main is not None:
+            _mount(main, CLAIM, True, path)
+            _volume(spec, CLAIM, {"persistentVolumeClaim": {"claimName": claim}})
+    elif scheme == "oci":
+        if not said.get("enableModelcar"):
+            raise ValueError("OCI modelcars is not enabled")
+        _carry(said, spec, uri, ("main",))
+    elif scheme in ("hf", "s3"):
+        loader = _loader(said, uri)
+        if main is not None:
+            _mount(main, VOLUME, True)
+        _volume(spec, VOLUME, {"emptyDir": {}})
+        annotations = item["metadata"].get("annotations") or {}
+        _credentials(api, settings, annotations, spec, loader, namespace)
+        if scheme == "s3":
+            _trust(spec, loader, _bundle(said, loader, namespace, own))
+        spec["initContainers"] = [*(spec.get("initContainers") or []), loader]
+    else:
+        raise ValueError(f"unsupported schema in model URI: {uri}")
+
+
 def carry(settings: Settings, pod: Object) -> None:
     """Have a model that is an image beside the containers that use it, if that is switched on."""
     said = settings.section("storageInitializer")
     uri = (pod["metadata"].get("annotations") or {}).get(naming.SOURCE, "")
     if not said.get("enableModelcar") or not uri.startswith("oci://"):
         return
-    spec = pod["spec"]
-    for name in (naming.CONTAINER, naming.TRANSFORMER):
+    _carry(said, pod["spec"], uri, (naming.CONTAINER, naming.TRANSFORMER))
+
+
+def _carry(said: Object, spec: Object, uri: str, names: tuple[str, ...]) -> None:
+    for name in names:
         each = components.container(spec["containers"], name)
         if each is None:
             continue
