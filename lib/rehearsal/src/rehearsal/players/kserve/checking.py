@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from rehearsal.players.kinds import Object
-from rehearsal.players.kserve import components, naming
+from rehearsal.players.kserve import components, naming, storage
 from rehearsal.players.kserve.nodes import GPUS
 
 _NAME = "[a-z]([-a-z0-9]*[a-z0-9])?"
@@ -82,12 +82,40 @@ def _service(isvc: Object, before: Object | None) -> Iterator[str]:
             each["name"] == "STORAGE_URI" for each in container.get("env") or ()
         ):
             yield "storage uri should not be specified in transformer container"
+    for component in ("transformer", "explainer", "predictor"):
+        if component in spec:
+            yield from _places(spec[component], component)
     for framework in (*components.FRAMEWORKS, "model"):
         if (spec["predictor"].get(framework) or {}).get("name"):
             yield "the 'name' field is not allowed in standard predictor"
     for component in naming.COMPONENTS:
         if component in spec:
             yield from _component(annotations, spec[component], component)
+
+
+def _places(spec: Object, component: str) -> Iterator[str]:
+    """Yield what is wrong with the places that models are loaded from."""
+    uris = spec.get("storageUris")
+    if uris is None:
+        return
+    if components.source(spec, component) is not None:
+        yield "Setting both StorageURI and StorageURIs is not supported."
+    paths = []
+    for each in uris:
+        path = each.get("mountPath", naming.MODELS)
+        if path == "/":
+            yield "storage path cannot be empty"
+        if not path.startswith("/"):
+            yield f"storage path must be absolute: {path}"
+        if ".." in path:
+            yield f"storage path cannot contain '..' for security reasons: {path}"
+        if not each["uri"].startswith("pvc://"):
+            paths.append(path)
+    if len(paths) > 1 and storage.parent(paths) == "/":
+        yield (
+            f"storage paths must have a common parent directory. Current paths: [{' '.join(paths)}] have no "
+            "common parent beyond root"
+        )
 
 
 def _nodes(name: str, annotations: Object, spec: Object) -> Iterator[str]:

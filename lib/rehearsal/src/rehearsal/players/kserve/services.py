@@ -8,6 +8,7 @@ accepted its routes, an inference service's status is not written at all.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Sequence
 
@@ -24,6 +25,7 @@ from rehearsal.players.kserve import (
     settings,
     standard,
     state,
+    storage,
 )
 from rehearsal.players.kserve.components import Part
 from rehearsal.players.kserve.settings import Settings
@@ -193,12 +195,15 @@ class Services:
                     knative.remove(self._api, isvc, part.name)
                 status = isvc["status"] = state.stop(status, component, now)
             elif mode == naming.STANDARD:
+                self._load(said, isvc, part)
                 url = standard.url(said, isvc, part)
                 deployments = standard.keep(self._api, said, isvc, part)
                 state.deployed(status, component, deployments, url, now)
                 if component == "predictor":
                     state.loaded(status, self._pods(isvc, "app", f"isvc.{part.name}"), None)
             else:
+                with contextlib.suppress(ValueError):  # upstream only logs it
+                    self._load(said, isvc, part)
                 service = knative.keep(self._api, said, isvc, part, status)
                 state.served(status, component, service, now)
                 if component == "predictor":
@@ -224,6 +229,14 @@ class Services:
         if "workerSpec" in spec and runtime is not None:
             nodes.spread(said, isvc, runtime, part)
         return part
+
+    def _load(self, said: Settings, isvc: Object, part: Part) -> None:
+        """Have a component's models loaded, if they are in several places."""
+        uris = part.extension.get("storageUris")
+        where = (isvc["metadata"]["namespace"], self._namespace)
+        for each in (part, part.worker) if uris else ():
+            if each is not None:
+                storage.load_several(self._api, said, each.pod, part.annotations, uris or [], where)
 
     def _pods(self, isvc: Object, label: str, value: str) -> Sequence[Object]:
         found = [

@@ -3,7 +3,8 @@
 kserve/kserve v0.16.0, pkg/webhook/admission/pod/storage_initializer_injector.go, pkg/utils/storage.go and
 pkg/credentials. What may surprise there, and so here: a service account that is not there gives no
 credentials, and nobody is told; of several Secrets of an account each adds what it has; a claim is mounted
-where the model belongs, with no container that loads.
+where the model belongs, with no container that loads; what loads from several places mounts a volume that its
+pod does not have, so that Kubernetes refuses it.
 """
 
 from __future__ import annotations
@@ -103,10 +104,23 @@ def inject(api: Reader, settings: Settings, pod: Object, namespace: str, own: st
     for each in users:
         _mount(each, VOLUME, read_only)
     _volume(spec, VOLUME, {"emptyDir": {}})
-    loader = _loader(said, uri)
     own_spec = components.storage_container(api, uri)  # type: ignore[arg-type]
+    _finish(api, settings, spec, annotations, _loader(said, uri), own_spec, (namespace, own))
+
+
+def _finish(
+    api: Reader,
+    settings: Settings,
+    spec: Object,
+    annotations: Object,
+    loader: Object,
+    own_spec: Object | None,
+    where: tuple[str, str],
+) -> None:
+    """Give what loads its credentials, and what its ClusterStorageContainer says, and put it first."""
+    namespace, own = where
     _credentials(api, settings, annotations, spec, loader, namespace)
-    bundle = _bundle(said, loader, namespace, own)
+    bundle = _bundle(settings.section("storageInitializer"), loader, namespace, own)
     if own_spec is not None:
         name = loader["name"]
         loader = {**strategic.merge(loader, own_spec.get("container") or {}), "name": name}
@@ -115,6 +129,87 @@ def inject(api: Reader, settings: Settings, pod: Object, namespace: str, own: st
     more = [{"name": name, "value": value} for name, value in _HUB.items() if name not in there]
     loader["env"] = [*(loader.get("env") or []), *more]
     spec["initContainers"] = [*(spec.get("initContainers") or []), loader]
+
+
+def load_several(
+    api: Reader,
+    settings: Settings,
+    spec: Object,
+    annotations: Object,
+    uris: list[Object],
+    where: tuple[str, str],
+) -> None:
+    """Have a pod get models from several places.
+
+    Args:
+        api: with the controller's rights.
+        settings: of KServe.
+        spec: the pod's, changed.
+        annotations: of the component.
+        uris: its `storageUris`.
+        where: the pod's namespace, and KServe's.
+
+    Raises:
+        ValueError: if it cannot be.
+    """
+    said = settings.section("storageInitializer")
+    first = uris[0]["uri"]
+    if f"{naming.INTERNAL}/agent" in annotations or (
+        said.get("enableModelcar") and first.startswith("oci://")
+    ):
+        return
+    if any(each["name"] == INITIALIZER for each in spec.get("initContainers") or ()):
+        return
+    main = components.container(spec["containers"], naming.CONTAINER)
+    main = main or components.container(spec["containers"], naming.WORKER)
+    if main is None:
+        raise ValueError("Invalid configuration: cannot find container")
+    own_spec = components.storage_container(api, first)  # type: ignore[arg-type]
+    if own_spec is not None and not own_spec.get("supportsMultiModelDownload"):
+        name = (own_spec.get("container") or {}).get("name", "")
+        raise ValueError(
+            f'storage container "{name}" does not support multi-model download; use the default kserve '
+            "storage initializer or a compatible storage container"
+        )
+    beside = components.container(spec["containers"], naming.TRANSFORMER)
+    users = [main, *([beside] if beside is not None else [])]
+    read_only = annotations.get("storage.kserve.io/readonly") != "false"
+    paths, words = [], []
+    for each in uris:
+        uri, path = each["uri"], each.get("mountPath", naming.MODELS)
+        if not uri.startswith("pvc://"):
+            paths.append(path)
+            words += [uri, path]
+            continue
+        name, claim = _volume_of(path), uri.removeprefix("pvc://").partition("/")[0]
+        for user in users:
+            _mount(user, name, read_only, path=path)
+        _volume(spec, name, {"persistentVolumeClaim": {"claimName": claim}})
+    if not paths:
+        return
+    path = parent(paths)
+    loader = {**_loader(said, first), "args": words}
+    for user in users:
+        _mount(user, _volume_of(path), read_only, path=path)
+    _mount(loader, _volume_of(path), False, path=path)
+    _volume(spec, _volume_of(path), {"emptyDir": {}})
+    _finish(api, settings, spec, annotations, loader, own_spec, where)
+
+
+def parent(paths: list[str]) -> str:
+    """Return the folder that paths have in common."""
+    if len(paths) == 1:
+        return paths[0]
+    found = []
+    for steps in zip(*(path.strip("/").split("/") for path in paths), strict=False):
+        if len(set(steps)) > 1:
+            break
+        found.append(steps[0])
+    return "/" + "/".join(found)
+
+
+def _volume_of(path: str) -> str:
+    return path.strip("/").replace("/", "-")
 
 
 def load(api: Reader, settings: Settings, item: Object, spec: Object, uri: str, own: str) -> None:
