@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from webhook_bench import Kube, Webhook, define, denial, eventually, open_definition
+from open_types import open_definition
+from webhook_bench import Kube, Webhook, define, denial, eventually
 
 CERTIFICATES = "/tmp/k8s-webhook-server/serving-certs"
 MUTATING, VALIDATING = "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"
@@ -37,18 +38,15 @@ CONFIG = {
 }
 
 
-def cluster_definition(kind: str, plural: str) -> dict[str, Any]:
-    said = open_definition(f"{GROUP}/v1alpha1", kind, plural)
-    said["spec"]["scope"] = "Cluster"
-    return said
-
-
 @pytest.fixture(scope="module")
 def defined(kube: Kube) -> None:
-    define(kube, open_definition(f"{GROUP}/v1beta1", "InferenceService", "inferenceservices"))
+    define(kube, open_definition(GROUP, "InferenceService", "inferenceservices", ["v1beta1"]))
     for kind in ("ServingRuntime", "InferenceGraph"):
-        define(kube, open_definition(f"{GROUP}/v1alpha1", kind, f"{kind.lower()}s"))
-    define(kube, cluster_definition("ClusterStorageContainer", "clusterstoragecontainers"))
+        define(kube, open_definition(GROUP, kind, f"{kind.lower()}s", ["v1alpha1"]))
+    containers = open_definition(
+        GROUP, "ClusterStorageContainer", "clusterstoragecontainers", ["v1alpha1"], "Cluster"
+    )
+    define(kube, containers)
 
 
 class KServe:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from lightkube.types import PatchType
 from player_bench import Bench, owners, until
 
 from rehearsal.players import kinds, strategic
@@ -124,8 +125,13 @@ def test_its_route_leads_to_its_service(bench: Bench):
         "controllerName": "test/er",
         "conditions": [accepted],
     }
-    route["status"] = {"parents": [parent]}
-    bench.client.replace_status(kinds.HTTP_ROUTE, "chat-kserve-route", route, namespace=bench.namespace)
+    bench.client.patch(
+        kinds.HTTP_ROUTE.Status,
+        "chat-kserve-route",
+        {"status": {"parents": [parent]}},
+        namespace=bench.namespace,
+        patch_type=PatchType.MERGE,
+    )
     wait(bench, "Ready", "True")
     assert status(bench)["url"] == f"http://models.example/{bench.namespace}/chat"
 

@@ -320,12 +320,12 @@ def program(visit: Visit) -> Answer | None:
 def _check(item: Object, before: Object | None) -> list[str]:
     found, router = [], item["spec"].get("router") or {}
     http = (router.get("route") or {}).get("http") or {}
-    gateway = router.get("gateway")
-    if router.get("route") == {} and (gateway or {}).get("refs"):
+    gateways = (router.get("gateway") or {}).get("refs")
+    if router.get("route") == {} and gateways:
         found.append(
             answers.invalid(
                 "spec.router.gateway.refs",
-                gateway["refs"],
+                gateways,
                 "unsupported configuration: custom gateway ('spec.router.gateway.refs') cannot be used with "
                 "managed route ('spec.router.route: {}'); either provide your own HTTP routes "
                 "('spec.router.route.http.refs') or remove 'spec.router.gateway.refs' to use the managed "
