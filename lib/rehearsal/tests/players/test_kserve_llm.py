@@ -144,7 +144,8 @@ def test_prefill_has_a_deployment_of_its_own(bench: Bench):
     assert bench.get(kinds.DEPLOYMENT, "chat-kserve")["metadata"]["labels"]["llm-d.ai/role"] == "decode"
     wait(bench, "PrefillWorkloadReady", "True")
     bench.patch(kinds.LLM_SERVICE, "chat", {"spec": {"prefill": None}})
-    until(lambda: bench.find(kinds.DEPLOYMENT, "chat-kserve-prefill") is None, "it to go")
+    until(lambda: any(each.status == 422 for each in bench.writes()), "another selector to be refused")
+    assert bench.find(kinds.DEPLOYMENT, "chat-kserve-prefill")
 
 
 def test_what_it_refers_to_is_missing_until_it_is_there(bench: Bench):

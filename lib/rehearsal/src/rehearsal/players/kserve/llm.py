@@ -2,8 +2,9 @@
 
 kserve/kserve v0.16.0, cmd/llmisvc and pkg/controller/v1alpha1/llmisvc. What may surprise there, and so here:
 presets of the namespace come before those of KServe's own; a service without a router is ready with its pods,
-and has no URL. Workloads of several nodes, which are LeaderWorkerSets, the scheduler with its pool, and the
-sidecar that routes between prefill and decode are not played: a service that asks for one of them says so.
+and has no URL; `prefill` that comes or goes later asks for another selector of a Deployment, which Kubernetes
+refuses. Workloads of several nodes, which are LeaderWorkerSets, and the scheduler with its pool are not
+played: a service that asks for one of them says so. The sidecar that routes to `prefill` has no account.
 """
 
 from __future__ import annotations
