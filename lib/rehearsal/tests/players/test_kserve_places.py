@@ -26,10 +26,10 @@ class Nothing:
     def __init__(self, *containers: dict[str, Any]):
         self._containers = [{"metadata": {"name": "any"}, "spec": each} for each in containers]
 
-    def read(self, *_: Any) -> None:
+    def read(self, kind: Any, key: Any) -> None:
         return None
 
-    def items(self, *_: Any) -> list[dict[str, Any]]:
+    def items(self, kind: Any, namespace: str) -> list[dict[str, Any]]:
         return self._containers
 
 
