@@ -7,35 +7,22 @@ import model_access
 import model_store
 import ops
 import serving_finalizers
+import serving_links
 import serving_pods
 import serving_runtimes
 import serving_settings
 from kserve_options import KServeOptions
-from serving_facts import Facts, Models
+from serving_facts import Facts
 
 from kubeflow_charm import ComponentCharm, Manifest, gather
 from kubeflow_charm.cluster.executor import NOWHERE, Placed
 from kubeflow_charm.cluster.resources import kind_of
 from kubeflow_charm.minio import grants
-from kubeflow_charm.minio.keys import Shared, uids
+from kubeflow_charm.minio.keys import uids
 from kubeflow_charm.relations import dashboard_links, gateway_info, kubernetes_manifest, one_store
-from kubeflow_charm.relations.object_store import ObjectStore
 from kubeflow_charm.watch import watcher
 from kubeflow_charm.webhooks.certificates import webhook_certificate
 from kubeflow_charm.webhooks.pod_policies import POLICY
-
-LINKS = [
-    dashboard_links.Link(
-        text="KServe Endpoints", link="/kserve-endpoints/", location="menu", icon="kubeflow:models"
-    ),
-    dashboard_links.Link(
-        text="KServe Documentation",
-        link="https://www.kubeflow.org/docs/external-add-ons/kserve/",
-        location="documentation",
-        desc="Serve models",
-    ),
-]
-"""The first is upstream's (kubeflow/manifests 26.03, applications/centraldashboard)."""
 
 
 class KServe(ComponentCharm[Facts]):
@@ -74,15 +61,10 @@ class KServe(ComponentCharm[Facts]):
         served = bool(gpus.pools or secret) and self.cluster.serves(POLICY)
         policies = serving_pods.policies(config, gpus, served=served)
         policies += serving_pods.pulling(self.app.name) if served and secret else []
-        models = self._models(config, store) if store else None
+        models = model_store.models(self.app.name, self.owner, config, store, self.cluster)
         return Facts(
             config, images, gateway, local, kinds, note, profiles, models, gpus, secret, policies, served
         )
-
-    def _models(self, config: KServeOptions, store: ObjectStore) -> Models:
-        """Return the store of models with its keys."""
-        terms = model_store.terms(self.app.name, self.owner, config, store)
-        return Models(store, *grants.Decision(terms, store, self.cluster).keys())
 
     def manifests(self, facts: Facts) -> list[Manifest]:
         """Return the objects of KServe's programs."""
@@ -126,7 +108,7 @@ class KServe(ComponentCharm[Facts]):
     def publish(self, facts: Facts) -> str:
         """Send links to the dashboard; to profiles the key of models, and PodDefaults for GPUs."""
         config, models = facts.config, facts.models
-        self.dashboard.send(LINKS)
+        self.dashboard.send(serving_links.LINKS)
         self.pod_defaults.send([] if facts.served else facts.policies)
         self.accounts.send(model_store.service_accounts(self.app.name, facts.pull_secret is not None, models))
         self.config_maps.send(model_store.config_maps(self.app.name, models))
@@ -137,10 +119,8 @@ class KServe(ComponentCharm[Facts]):
             raise models.unasked
         pull_secret = [facts.pull_secret] if facts.pull_secret else []
         self.secrets.send([*model_store.secrets(self.app.name, models), *pull_secret])
-        if models and models.store.tls_ca and not self.config_maps.relations:
-            raise model_store.no_authorities(self.app.name, models.store)
-        shared = "profiles share one object store key" if models and isinstance(models.keys, Shared) else ""
-        return "; ".join(filter(None, (facts.note, shared, facts.gpus.summary)))
+        model_store.trusted(self.app.name, models, told=bool(self.config_maps.relations))
+        return "; ".join(filter(None, (facts.note, model_store.summary(models), facts.gpus.summary)))
 
     def disconnect(self, relation: ops.Relation) -> None:
         """Revoke our keys in a store whose relation breaks; remove the secret for the dispatcher."""

@@ -60,7 +60,7 @@ def existing(cluster: Cluster) -> list[str]:
 
 
 def check(config: KServeOptions, local: Gateway, kinds: list[str], cluster: Cluster) -> str:
-    """Check that Knative takes what models need; two requests.
+    """Check that Knative takes what models need; one request.
 
     Args:
         config: the options.
@@ -77,13 +77,14 @@ def check(config: KServeOptions, local: Gateway, kinds: list[str], cluster: Clus
     namespace = local.gateway_namespace
     if SERVICES not in kinds:
         raise waiting("Knative", f"its kind Service is not there yet; see juju status of {namespace}")
-    features = _settings(cluster, FEATURES, namespace)
+    settings = _settings(cluster, namespace)
+    features = settings[FEATURES]
     edit = f"kubectl edit knativeserving -n {namespace}"
     for feature in NEEDED:
         if not _is_on(features, feature):
             raise blocked(f"Knative's kubernetes.podspec-{feature} is off", edit, in_cluster=True)
     notes = [] if _is_on(features, CLAIMS) else ["Knative takes no model from a PVC"]
-    domains = _domains(_settings(cluster, DOMAIN, namespace))
+    domains = _domains(settings[DOMAIN])
     if domains and config.domain_name not in domains:
         notes.append(f"Knative's domain is {domains[0]}, not {config.domain_name}")
     return "; ".join(notes)
@@ -106,16 +107,18 @@ def _is_on(features: dict[str, str], feature: str) -> bool:
     return features.get(f"kubernetes.podspec-{feature}", "disabled").lower() in _ON
 
 
-def _settings(cluster: Cluster, name: str, namespace: str) -> dict[str, str]:
-    """Return the data of a ConfigMap of Knative's.
+def _settings(cluster: Cluster, namespace: str) -> dict[str, dict[str, str]]:
+    """Return the data of Knative's ConfigMaps, by name; one request.
 
     Raises:
-        Problem: if it is not there yet.
+        Problem: if one that we read is not there yet.
     """
-    for found in cluster.named(_CONFIG_MAP, name, everywhere=True):
-        if found["metadata"]["namespace"] == namespace:
-            return found.get("data") or {}
-    raise waiting("Knative", f"no ConfigMap {name} in namespace {namespace} yet")
+    found = cluster.of_kind(_CONFIG_MAP, namespace, None, whole=True)
+    settings = {each["metadata"]["name"]: each.get("data") or {} for each in found}
+    for name in (FEATURES, DOMAIN):
+        if name not in settings:
+            raise waiting("Knative", f"no ConfigMap {name} in namespace {namespace} yet")
+    return settings
 
 
 def _domains(data: dict[str, str]) -> list[str]:

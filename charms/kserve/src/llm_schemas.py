@@ -8,7 +8,6 @@ from __future__ import annotations
 
 # Models have no instances, so that a field may become another type.
 # pyright: reportIncompatibleVariableOverride=false
-
 from typing import Annotated, Any, Literal
 
 import pydantic

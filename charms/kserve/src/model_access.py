@@ -30,9 +30,9 @@ def spread(profiles: list[str], platform: Iterable[str], knative: str) -> list[P
         platform: the namespaces of the platform, and of the gateway's pods.
         knative: the namespace of Knative; empty if no model runs on it.
     """
-    callers = [*dict.fromkeys([*platform, *([knative] if knative else [])])]
+    callers = {*platform, knative} - {""}
     placed: list[Placed] = [
-        (_network(f"{NAME}-{number}", selector, callers), profiles)
+        (_network(f"{NAME}-{number}", selector, sorted(callers)), profiles)
         for number, selector in enumerate(_MODELS, start=1)
     ]
     if knative:

@@ -16,11 +16,12 @@ from kserve_options import KServeOptions
 from serving_facts import Models
 
 from kubeflow_charm import Manifest
+from kubeflow_charm.cluster.executor import Cluster
 from kubeflow_charm.images import pull_secret_name
 from kubeflow_charm.minio.admin import Administration, Refused
-from kubeflow_charm.minio.grants import Terms
-from kubeflow_charm.minio.keys import NO_ADMINISTRATION, Key, PerProfile, record
-from kubeflow_charm.problems import Problem, blocked
+from kubeflow_charm.minio.grants import Decision, Terms
+from kubeflow_charm.minio.keys import NO_ADMINISTRATION, Key, PerProfile, Shared, record
+from kubeflow_charm.problems import blocked
 from kubeflow_charm.relations.object_store import ObjectStore
 
 RECORD = "kserve.charmhub.io/object-store-keys"
@@ -43,6 +44,26 @@ def name(application: str) -> str:
     Charmed Kubeflow's kserve-controller names them so, too.
     """
     return f"{application}-s3"
+
+
+def models(
+    application: str, owner: str, config: KServeOptions, store: ObjectStore | None, cluster: Cluster
+) -> Models | None:
+    """Return the store of models with its keys; None without a store.
+
+    Args:
+        application: our application's name.
+        owner: this installation, as in `keys.derived`.
+        config: the options.
+        store: the store, with its bucket.
+        cluster: the cluster with the profiles and our own Secret.
+
+    Raises:
+        Problem: as `grants.Decision.keys` does.
+    """
+    if store is None:
+        return None
+    return Models(store, *Decision(terms(application, owner, config, store), store, cluster).keys())
 
 
 def terms(application: str, owner: str, config: KServeOptions, store: ObjectStore) -> Terms:
@@ -144,10 +165,25 @@ def config_maps(application: str, models: Models | None) -> list[Manifest]:
     return [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name(application)}, "data": data}]
 
 
-def no_authorities(application: str, store: ObjectStore) -> Problem:
-    """Return the problem that profiles cannot trust the store."""
-    cure = f"juju integrate {application}:config-maps resource-dispatcher"
-    return blocked(f"{store.application} has authorities of its own", cure)
+def trusted(application: str, models: Models | None, *, told: bool) -> None:
+    """Check that profiles learn whom to trust, if the store has authorities of its own.
+
+    Args:
+        application: our application's name.
+        models: the store of models.
+        told: whether the ConfigMap reaches profiles.
+
+    Raises:
+        Problem: if they do not.
+    """
+    if models and models.store.tls_ca and not told:
+        cure = f"juju integrate {application}:config-maps resource-dispatcher"
+        raise blocked(f"{models.store.application} has authorities of its own", cure)
+
+
+def summary(models: Models | None) -> str:
+    """Return the fact for `juju status` that profiles share a key, or an empty text."""
+    return "profiles share one object store key" if models and isinstance(models.keys, Shared) else ""
 
 
 _BUNDLE = "cabundle.crt"
