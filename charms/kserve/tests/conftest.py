@@ -24,15 +24,6 @@ FEATURES = {
     for name in ("affinity", "nodeselector", "tolerations", "persistent-volume-claim")
 }
 KNATIVE = "services.serving.knative.dev"
-S3 = {
-    "version": "1",
-    "endpoint": "https://s3.example.com:9443",
-    "bucket": "models",
-    "region": "eu-west-1",
-    "access-key": "key",
-    "secret-key": "secret",
-}
-"""What s3-integrator writes."""
 
 
 class KServe(Harness):
