@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 import pydantic
-from serving_sections import Sections
 
 from kubeflow_charm import YAML, if_empty
 from kubeflow_charm.config import chosen_of
@@ -106,6 +105,15 @@ def _is_exception(entry: str) -> bool:
     return True
 
 
+def _sections(value: dict[str, Any]) -> dict[str, Any]:
+    """Check the changes of KServe's configuration; few have any, and most hooks need no models of them."""
+    if not value:
+        return value
+    from serving_sections import checked
+
+    return checked(value)
+
+
 def _buckets(value: str) -> str:
     for name in filter(None, (part.strip() for part in value.split(","))):
         if not re.fullmatch(_BUCKET, name):
@@ -175,7 +183,7 @@ class KServeOptions(GatewayConfig, GpuConfig):
     https_proxy: Proxy
     no_proxy: Annotated[str, pydantic.AfterValidator(_exceptions)]
     runtimes: Annotated[list[RuntimeName], *chosen_of(RUNTIMES)]
-    inferenceservice_config: Annotated[Sections, if_empty({}), YAML]
+    inferenceservice_config: Annotated[dict[str, Any], pydantic.AfterValidator(_sections), if_empty({}), YAML]
     custom_images: Annotated[CustomImages, YAML, if_empty("{}"), pydantic.Field(alias="custom_images")]
     llm_inference: bool
     local_models: bool

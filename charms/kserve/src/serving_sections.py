@@ -14,6 +14,7 @@ import pydantic
 from pydantic.alias_generators import to_camel
 
 from kubeflow_charm.definitions import embedded
+from kubeflow_charm.option_words import words
 from kubeflow_charm.relations.kubernetes_names import DnsName, Namespace
 
 Quantity = Annotated[str, pydantic.Field(pattern=embedded.QUANTITY["pattern"])]
@@ -297,3 +298,17 @@ class Sections(_Section):
     security: Security = Security()
     service: Service = Service()
     storage_initializer: StorageInitializer = StorageInitializer()
+
+
+def checked(value: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of the option that are given, as KServe writes them.
+
+    Raises:
+        ValueError: with the place, for the first that is wrong.
+    """
+    try:
+        return Sections.model_validate(value).given()
+    except pydantic.ValidationError as error:
+        detail = error.errors(include_url=False)[0]
+        place = ".".join(str(step) for step in detail["loc"])
+        raise ValueError(f"{place}: {words(detail)}") from None

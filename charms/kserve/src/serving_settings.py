@@ -99,7 +99,7 @@ def sections(
             "uidModelcar": 1010,
         },
     }
-    changes = config.inferenceservice_config.given()
+    changes = config.inferenceservice_config
     return {name: _merged(section, changes.get(name, {})) for name, section in usual.items()}
 
 
