@@ -86,6 +86,7 @@ def settled(
     guardian: Guardian,
     tmp_path_factory: pytest.TempPathFactory,
     istio: None,
+    knative: None,
 ) -> Iterator[Bench]:
     """The charm in its turn, active: one bench for all tests of a module.
 

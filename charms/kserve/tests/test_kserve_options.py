@@ -43,8 +43,8 @@ def test_all_four_words_for_a_mode_are_known(kserve, word, mode):
     [
         (
             "deployment-mode",
-            "serverles",
-            "'serverles' is none of serverless, knative, rawdeployment, standard",
+            "serverles",  # codespell:ignore
+            "'serverles' is none of serverless, knative, rawdeployment, standard",  # codespell:ignore
         ),
         ("deployment-mode", "", "'' is none of"),
         ("domain-name", "", "is not a DNS name"),
