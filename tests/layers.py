@@ -21,6 +21,7 @@ ROOMS = (
     {"definitions", "watch", "webhooks"},
     {"gpu"},
     {"relations"},
+    {"minio"},
     {"images", "manifests"},
     {"config"},
     {"gateway", "gpu_options"},

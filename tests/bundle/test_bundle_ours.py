@@ -41,6 +41,14 @@ RELATIONS = {
     ("katib:relational-db", "kfp-db:database"),
     ("katib:dashboard-links", "kubeflow-dashboard:links"),
     ("katib:secrets", "resource-dispatcher:secrets"),
+    ("kserve:ingress-gateway", "istio-pilot:gateway-info"),
+    ("kserve:local-gateway", "knative-serving:local-gateway"),
+    ("kserve:object-storage", "minio:object-storage"),
+    ("kserve:dashboard-links", "kubeflow-dashboard:links"),
+    ("kserve:secrets", "resource-dispatcher:secrets"),
+    ("kserve:service-accounts", "resource-dispatcher:service-accounts"),
+    ("kserve:config-maps", "resource-dispatcher:config-maps"),
+    ("kserve:pod-defaults", "resource-dispatcher:pod-defaults"),
     ("kubeflow-dashboard:kubeflow-profiles", "kubeflow-profiles:kubeflow-profiles"),
 }
 

@@ -30,6 +30,11 @@ NEIGHBOURS: dict[str, dict[str, str]] = {
         "gateway_namespace": "istio",
         "gateway_up": "true",
     },
+    "serving-local-gateway": {
+        "gateway_name": "knative-local-gateway",
+        "gateway_namespace": "knative-serving",
+        "gateway_up": "true",
+    },
     "kubernetes_manifest": {
         "kubernetes_manifests": json.dumps(
             [{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "given"}, "data": {"k": "dg=="}}]
@@ -52,8 +57,8 @@ NEIGHBOURS: dict[str, dict[str, str]] = {
 """Interface to what the other application has written, for every needed endpoint of every charm."""
 SECRETS = {"secret-user": {"username": "relation-1", "password": "p"}}
 """Key to what the secret holds whose URI the other application wrote there."""
-ALTERNATIVES = {"kubeflow-pipelines": ("object-storage",)}
-"""Charm to those of its optional endpoints of which it needs one."""
+ALTERNATIVES = {"kubeflow-pipelines": ("object-storage",), "kserve": ("local-gateway",)}
+"""Charm to those of its optional endpoints that it needs: one of two, or with the options as they are."""
 ALONE = {"kubeflow-training"}
 """Charms that need no neighbour."""
 
@@ -177,10 +182,14 @@ class Bench:
         """Return every object in the cluster that says it is this application's, of every kind there is."""
         found = []
         selector = f"app.kubernetes.io%2Finstance={self.model.name}.{self.application.name}"
+        seen: set[tuple[str, str]] = set()
         for group in ["/api/v1", *self._groups()]:
             for kind in self._read(group).get("resources", []):
                 if "list" not in kind["verbs"] or "/" in kind["name"] or kind["name"] in ("pods", "events"):
                     continue
+                if (identity := (group.rpartition("/")[0], kind["name"])) in seen:
+                    continue  # in another version
+                seen.add(identity)
                 answer = self._read(f"{group}/{kind['name']}?labelSelector={selector}")
                 version = group.removeprefix("/apis/").removeprefix("/api/")
                 for item in answer.get("items", []):
@@ -221,7 +230,8 @@ class Bench:
 
     def _groups(self) -> list[str]:
         said = json.loads(self.cluster.request("GET", "/apis"))
-        return [f"/apis/{group['preferredVersion']['groupVersion']}" for group in said["groups"]]
+        # The preferred version comes first; some kinds have only another.
+        return [f"/apis/{each['groupVersion']}" for group in said["groups"] for each in group["versions"]]
 
     def close(self) -> None:
         """Remove the application as Juju does, and its model; its types stay for the next one.

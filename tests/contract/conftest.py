@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,6 +25,22 @@ def istio(cluster: ControlPlane) -> None:
     crds.install(cluster, crds.read("istio", ("networking.istio.io", "security.istio.io")))
 
 
+@pytest.fixture(scope="session")
+def knative(cluster: ControlPlane) -> None:
+    """Knative's kind Service, and its settings as Charmhub's knative-serving makes them."""
+    crds.install(cluster, crds.read("knative", ("serving.knative.dev",), ("Service",)))
+    namespace = {"metadata": {"name": "knative-serving"}}
+    cluster.request("POST", "/api/v1/namespaces", json.dumps(namespace).encode())
+    features = ("affinity", "nodeselector", "tolerations", "persistent-volume-claim")
+    settings = {
+        "config-features": {f"kubernetes.podspec-{feature}": "enabled" for feature in features},
+        "config-domain": {"example.com": ""},
+    }
+    for name, data in settings.items():
+        config_map = json.dumps({"metadata": {"name": name}, "data": data})
+        cluster.request("POST", "/api/v1/namespaces/knative-serving/configmaps", config_map.encode())
+
+
 @pytest.fixture(params=CHARMS, ids=lambda path: path.name)
 def source(request: pytest.FixtureRequest) -> Path:
     """The source folder of a charm: each in its turn."""
@@ -32,7 +49,13 @@ def source(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture
 def make_bench(
-    source: Path, cluster: ControlPlane, gate: Gate, guardian: Guardian, tmp_path: Path, istio: None
+    source: Path,
+    cluster: ControlPlane,
+    gate: Gate,
+    guardian: Guardian,
+    tmp_path: Path,
+    istio: None,
+    knative: None,
 ) -> Iterator[Callable[..., Bench]]:
     """Make benches for the charm in its turn."""
     made: list[Bench] = []
@@ -63,6 +86,7 @@ def settled(
     guardian: Guardian,
     tmp_path_factory: pytest.TempPathFactory,
     istio: None,
+    knative: None,
 ) -> Iterator[Bench]:
     """The charm in its turn, active: one bench for all tests of a module.
 

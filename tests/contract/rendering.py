@@ -27,8 +27,8 @@ EXCLUDED = {"object-storage"}
 S3 = {"endpoint": "https://s3.example.com", "bucket": "mlpipeline", "access-key": "k", "secret-key": "s"}
 WRITTEN = NEIGHBOURS | {"s3": S3}
 """Interface to what the other application has written."""
-OFFLINE = {"gpu-discovery": False, "object-store-keys": "shared"}
-"""Options without which a charm asks the cluster for nodes or profiles."""
+OFFLINE = {"gpu-discovery": False, "object-store-keys": "shared", "deployment-mode": "standard"}
+"""Options without which a charm asks the cluster for nodes, profiles or Knative's settings."""
 COMPONENTS = [path for path in CHARMS if (path / "src" / "templates").is_dir()]
 """The folders of the charms that have pods."""
 
@@ -81,9 +81,10 @@ class Related(Harness):
     def render(
         self, config: dict[str, Any] | None = None, model: str = "mlops", **said: Any
     ) -> dict[str, Manifest]:
-        """Return what the charm wants there to be, in a cluster without any CustomResourceDefinition."""
+        """Return what the charm wants there to be, in a cluster without definitions and profiles."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Cluster, "definitions", lambda _: set())
+            patch.setattr(Cluster, "namespaces", lambda *_: [])
             return super().render(config, model, **said)
 
     def state(self, model: str, config: dict[str, Any] | None = None, **options: Any) -> testing.State:

@@ -114,6 +114,17 @@ TABLE = {
     "jobset-webhook-service:443": (EVERYBODY, EVERYBODY),
     "jobset-controller-manager-metrics-service:8443": (EVERYBODY, EVERYBODY),
     "pod jobset-controller-manager:*": (EVERYBODY, INNER),
+    "kserve-models-web-app:80": (GATEWAY, PLATFORM),
+    "pod kserve-models-web-app:*": (GATEWAY, PLATFORM),
+    # Without a sidecar. Metrics ask for a token by themselves.
+    "kserve-webhook-server-service:443": (EVERYBODY, EVERYBODY),
+    "kserve-controller-manager-service:8443": (EVERYBODY, EVERYBODY),
+    "kserve-controller-manager-metrics-service:8443": (EVERYBODY, EVERYBODY),
+    "pod kserve-controller-manager:*": (EVERYBODY, PLATFORM),
+    "llmisvc-webhook-server-service:443": (EVERYBODY, EVERYBODY),
+    "llmisvc-controller-manager-service:8443": (EVERYBODY, EVERYBODY),
+    "pod llmisvc-controller-manager:*": (EVERYBODY, PLATFORM),
+    "pod kserve-localmodel-controller-manager:*": (EVERYBODY, PLATFORM),
 }
 KUBERNETES_STORE = TABLE | {"ml-pipeline:8443": (EVERYBODY, EVERYBODY)}
 """With `pipeline-store=kubernetes` the API server of Kubernetes calls that of pipelines."""
@@ -297,15 +308,16 @@ def test_a_service_leads_to_our_pods_and_to_none_of_another_application(make: Ma
             assert not selector.items() <= labels.items()
 
 
-def test_webhooks_about_pods_are_called_for_profiles_or_for_pods_of_jobsets_only(make: Make) -> None:
+def test_webhooks_about_pods_are_called_for_profiles_or_for_pods_of_a_kind_only(make: Make) -> None:
     """Otherwise no pod of the cluster would start while a webhook of ours is away."""
     found = 0
-    of_jobsets = [{"key": "jobset.sigs.k8s.io/jobset-name", "operator": "Exists"}]
+    labels = ("jobset.sigs.k8s.io/jobset-name", "serving.kserve.io/inferenceservice")
+    of_a_kind = [{"matchExpressions": [{"key": label, "operator": "Exists"}]} for label in labels]
     for document in make("kubernetes").objects:
         for webhook in document.get("webhooks", ()):
             if any("pods" in rule["resources"] for rule in webhook["rules"]):
                 found += 1
-                if webhook.get("objectSelector") == {"matchExpressions": of_jobsets}:
+                if webhook.get("objectSelector") in of_a_kind:
                     continue
                 selector = webhook["namespaceSelector"]["matchLabels"]
                 # Trials may be in other namespaces as well, by upstream's own label, which profiles have.
@@ -313,7 +325,7 @@ def test_webhooks_about_pods_are_called_for_profiles_or_for_pods_of_jobsets_only
                     assert selector == {"katib.kubeflow.org/metrics-collector-injection": "enabled"}
                     continue
                 assert selector == {"app.kubernetes.io/part-of": "kubeflow-profile"}, webhook["name"]
-    assert found == 5
+    assert found == 6
 
 
 ADDED = {

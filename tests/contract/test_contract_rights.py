@@ -13,6 +13,10 @@ from kubeflow_charm.cluster.resources import Manifest
 SECRETS = {
     "katib-controller": "asks registries about images with the pull secrets of trials' pods, by their names "
     "(katib, pkg/webhook/v1beta1/pod/utils.go); it cannot list any",
+    "kserve-controller-manager": "gets the Secrets that service accounts and InferenceServices name, for the pods "
+    "that fetch models (kserve v0.16.0, pkg/credentials); it cannot list any",
+    "llmisvc-controller-manager": "makes a certificate for each LLMInferenceService, and watches those that it made "
+    "(kserve v0.16.0, pkg/controller/v1alpha1/llmisvc/workload_tls_self_signed.go)",
     "kubeflow-trainer-controller-manager": "watches the SSH keys that it makes for MPI jobs, in all namespaces "
     "(trainer v2.1.0, pkg/runtime/framework/plugins/mpi/mpi.go)",
 }
@@ -87,13 +91,13 @@ def test_no_program_reads_secrets_but_those_it_names(
     assert found == readers.keys()
 
 
-def test_no_program_lists_all_secrets_but_trainer(objects: list[Manifest]) -> None:
+def test_no_program_lists_all_secrets_but_those_that_make_some_everywhere(objects: list[Manifest]) -> None:
     listing = {
         account
         for account, rule in rules(objects, ("ClusterRoleBinding",))
         if "secrets" in rule.get("resources", ()) and rule["verbs"] != ["get"]
     }
-    assert listing == {"kubeflow-trainer-controller-manager"}
+    assert listing == {"kubeflow-trainer-controller-manager", "llmisvc-controller-manager"}
 
 
 def test_no_program_gets_into_others_or_gives_itself_rights(objects: list[Manifest]) -> None:

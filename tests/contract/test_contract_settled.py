@@ -24,8 +24,9 @@ def test_everything_there_is_active_and_a_settled_hook_only_lists(settled: Bench
     listed = [(request.group, request.resource, "labelSelector" in request.path) for request in requests]
     assert len(listed) == len(set(listed))
     kinds = {(item["apiVersion"], item["kind"]) for item in settled.objects()}
-    # More is what a charm looks at that is not its own: nodes, namespaces of profiles, another Argo's Lease, types.
-    assert len(kinds) <= len(listed) <= len(kinds) + 3
+    # More is what a charm looks at that is not its own: nodes, namespaces of profiles, another Argo's Lease, types,
+    # Knative's settings.
+    assert len(kinds) <= len(listed) <= len(kinds) + 4
     assert len({request.connection for request in requests}) == 1
 
 

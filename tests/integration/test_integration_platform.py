@@ -31,6 +31,10 @@ def test_the_bundle_deploys_and_everything_becomes_active(juju: jubilant.Juju) -
         "istio-pilot",
         "katib",
         "kfp-db",
+        "knative-eventing",
+        "knative-operator",
+        "knative-serving",
+        "kserve",
         "kubeflow-dashboard",
         "kubeflow-notebooks",
         "kubeflow-pipelines",
@@ -238,7 +242,7 @@ def test_removing_everything_leaves_no_object_of_ours(juju: jubilant.Juju, kubec
     }
     kubectl("apply", "-f", "-", input=json.dumps(profile))
     parts = ("dashboard", "notebooks", "pipelines", "profiles", "training")
-    ours = {"katib", "resource-dispatcher", *(f"kubeflow-{part}" for part in parts)}
+    ours = {"katib", "kserve", "resource-dispatcher", *(f"kubeflow-{part}" for part in parts)}
     juju.remove_application(*ours)
     juju.wait(lambda status: not ours & status.apps.keys())
     kinds = "deployments,services,configmaps,secrets,serviceaccounts,roles,clusterroles"

@@ -11,13 +11,11 @@ notebooks fail on such PodDefaults (`kubeflow_charm.gpu.admission`).
 
 from __future__ import annotations
 
-import json
-
 from kubeflow_charm import Manifest
 from kubeflow_charm.gpu import admission
 from kubeflow_charm.gpu.pools import Gpus
 from kubeflow_charm.images import pull_secret_name
-from kubeflow_charm.webhooks.pod_policies import pod_policy
+from kubeflow_charm.webhooks.pod_policies import pull_policy
 
 SUGGESTIONS = ("katib-suggestions", "katib.kubeflow.org/suggestion")
 """The policy of the pods of suggestions, and their label."""
@@ -41,20 +39,5 @@ def placing(gpus: Gpus, *, served: bool) -> list[Manifest]:
 
 
 def pulling(application: str) -> list[Manifest]:
-    """Return the policy that names the pull secret of profiles in these pods.
-
-    It adds to the secrets of the pod and of its service account, which Kubernetes has put into the pod before
-    (kubernetes v1.36, pkg/kubeapiserver/options/plugins.go).
-    """
-    name = pull_secret_name(application)
-    labels = f"{json.dumps(list(PULLED))}.exists(label, label in object.metadata.labels)"
-    secret = json.dumps({"name": name})
-    given = "object.spec.?imagePullSecrets.orValue([])"
-    expression = (
-        f"{given}.exists(each, each.name == {json.dumps(name)}) ? [] : "
-        "(has(object.spec.imagePullSecrets)"
-        ' ? [] : [JSONPatch{op: "add", path: "/spec/imagePullSecrets", value: []}])'
-        f' + [JSONPatch{{op: "add", path: "/spec/imagePullSecrets/-", value: {secret}}}]'
-    )
-    conditions = {"runs-our-images": f"has(object.metadata.labels) && {labels}"}
-    return pod_policy(name, [expression], conditions=conditions)
+    """Return the policy that names the pull secret of profiles in these pods."""
+    return pull_policy(pull_secret_name(application), PULLED)

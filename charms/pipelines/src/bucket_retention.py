@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from minio_admin import Administration, Refused, explained
-
+from kubeflow_charm.minio.admin import Administration, Refused, explained
 from kubeflow_charm.relations.object_store import ObjectStore
 
 Rules = Mapping[str, tuple[str, int]]

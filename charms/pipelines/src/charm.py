@@ -3,28 +3,28 @@
 
 import bucket_retention
 import databases
-import key_grants
 import menu_links
 import metadata_store
 import object_stores
 import ops
 import other_controllers
 import profile_manifests
+import store_policies
 import viewer_images
 import workflow_controller
 from pipelines_config import PipelinesConfig
 from pipelines_crds import definitions
 from pipelines_facts import Facts
-from store_keys import Shared
 
 from kubeflow_charm import ComponentCharm, Manifest, Outcome, gather
+from kubeflow_charm.minio import grants
+from kubeflow_charm.minio.keys import Shared
 from kubeflow_charm.relations import (
     dashboard_links,
     gateway_info,
     k8s_service,
     kubernetes_manifest,
-    object_storage,
-    s3,
+    one_store,
 )
 from kubeflow_charm.watch import watcher
 from kubeflow_charm.webhooks.certificates import Certificate, webhook_certificate
@@ -42,8 +42,7 @@ class Pipelines(ComponentCharm[Facts]):
         super().__init__(framework)
         self.gateway = gateway_info.Requires(self, "gateway-info")
         self.database = databases.endpoint(self)
-        self.minio = object_storage.Requires(self, "object-storage")
-        self.s3 = s3.Requires(self, "s3-credentials")
+        self.stores = one_store.OneStore.of(self)
         self.dashboard = dashboard_links.Requires(self, "dashboard-links")
         shared = f"juju config {self.app.name} object-store-keys=shared"
         self.secrets = kubernetes_manifest.SecretRequires(self, "secrets", smaller=shared)
@@ -61,10 +60,11 @@ class Pipelines(ComponentCharm[Facts]):
             self.read_config,
             self.gateway.get,
             self.database.get,
-            lambda: object_stores.chosen(self.app.name, self.minio, self.s3, self.read_config()),
+            lambda: object_stores.chosen(self.stores, self.read_config()),
             lambda: self.images,
         )
-        decision = key_grants.Decision(config, self.app.name, store, self.owner, self.cluster)
+        terms = store_policies.terms(self.app.name, self.owner, config, store)
+        decision = grants.Decision(terms, store, self.cluster)
         gpus = config.gpus(self.cluster.nodes)
         pull_secret = images.profile_pull_secret(self.app.name, config.images_of_runs(images.references))
         return Facts(config, gateway, database, store, *decision.keys(), gpus, pull_secret)
@@ -130,12 +130,13 @@ class Pipelines(ComponentCharm[Facts]):
     def disconnect(self, relation: ops.Relation) -> None:
         """Revoke our keys in a store whose relation breaks; remove the secret for the dispatcher."""
         self.secrets.disconnect(relation)
-        if store := object_stores.store_being_left(relation, self.minio, self.s3, self.read_config()):
-            key_grants.revoked(store, self.owner)
+        own_keys = self.read_config().object_store_keys == "per-profile"
+        if store := self.stores.left(relation, own_keys=own_keys):
+            grants.revoked(store, self.owner)
 
     def followed(self) -> tuple[watcher.Followed, ...]:
         """Run a hook when nodes change, and when a new profile needs a key."""
-        profiles = watcher.Followed("v1", "Namespace", "namespaces", {key_grants.PROFILE: None})
+        profiles = watcher.Followed("v1", "Namespace", "namespaces", {grants.PROFILE: None})
         return (watcher.NODES,) if self.config["object-store-keys"] == "shared" else (watcher.NODES, profiles)
 
     def user_images(self) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 import pydantic
 from bucket_retention import Rules
 
-from kubeflow_charm import YAML, Problem, blocked, if_empty
+from kubeflow_charm import YAML, blocked, if_empty
 from kubeflow_charm.gateway import GatewayConfig
 from kubeflow_charm.gpu_options import GpuConfig
 from kubeflow_charm.images import ImageReference, redirected
@@ -120,16 +120,6 @@ class PipelinesConfig(GatewayConfig, GpuConfig):
             # The operator's root is one folder for all.
             return store.root and not self.default_pipeline_root
         return self.object_store_keys == "per-profile"
-
-    def no_own_keys(self, application: str, store: ObjectStore) -> Problem:
-        """Return the problem that a store cannot give each profile a key."""
-        shared = f"juju config {application} object-store-keys=shared"
-        return blocked(f"{store.application} cannot give each profile a key", shared)
-
-    def no_falling_back(self, application: str) -> Problem:
-        """Return the problem that profiles would share a key without consent after each had its own."""
-        shared = f"juju config {application} object-store-keys=shared"
-        return blocked("each profile had its own key, and would share one", shared)
 
     def buckets(self, store: ObjectStore) -> list[str]:
         """Return the buckets of a store that our own programs use."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 from pipelines_config import PipelinesConfig
-from store_keys import Keys
 
 from kubeflow_charm import Manifest, Problem
 from kubeflow_charm.gpu.pools import Gpus
+from kubeflow_charm.minio.keys import Keys
 from kubeflow_charm.relations.gateway_info import Gateway
 from kubeflow_charm.relations.mysql_client import Database
 from kubeflow_charm.relations.object_store import ObjectStore

@@ -12,16 +12,17 @@ from __future__ import annotations
 import base64
 import json
 
-import store_keys
 from pipelines_config import PRIVATE, PipelinesConfig
-from store_keys import Key, Keys, PerProfile
 
 from kubeflow_charm import Manifest
+from kubeflow_charm.minio.keys import Key, Keys, PerProfile, record
 from kubeflow_charm.relations.object_store import ObjectStore
 
 STORE_KEY = "mlpipeline-minio-artifact"
 """The Secret with the object store's key; launcher and driver use this name by default
 (backend/src/v2/config/env.go)."""
+RECORD = "kubeflow-pipelines.charmhub.io/object-store-keys"
+"""The annotation on our own programs' Secret that says who has which of our keys."""
 CA_BUNDLE = "kfp-ca-bundle"
 ACCESS = "access-ml-pipeline"
 _TOKENS = "/var/run/secrets/kubeflow/pipelines"
@@ -43,9 +44,9 @@ def secrets(keys: Keys, authorities: str, pull_secret: Manifest | None) -> list[
 
 
 def platform_secrets(keys: Keys, authorities: str) -> list[Manifest]:
-    """Return the same Secrets for our own programs, with the record of `store_keys.record`."""
+    """Return the same Secrets for our own programs, with the record of `keys.record`."""
     secret = _key(keys.platform)
-    if annotations := store_keys.record(keys):
+    if annotations := record(keys, RECORD):
         secret["metadata"]["annotations"] = annotations
     return [secret, *_bundle(authorities)]
 

@@ -10,7 +10,6 @@ import io
 import json
 import os
 import ssl
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +26,9 @@ from minio.error import MinioAdminException, S3Error
 from minio.minioadmin import MinioAdmin
 
 from kubeflow_charm import Problem
+from kubeflow_charm.minio import admin as requests
+from kubeflow_charm.minio import encryption, grants
+from kubeflow_charm.minio import keys as store_keys
 from kubeflow_charm.webhooks import issuing
 from rehearsal.guardian import Guardian
 
@@ -43,7 +45,7 @@ def module() -> Iterator[Any]:
     """The module under test, found as the charm finds it; no two charms have modules of one name."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(SOURCE)
-        yield importlib.import_module("key_grants")
+        yield importlib.import_module("store_policies")
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +102,21 @@ def granted(
 
 def ensured(module: Any, store: Any, owner: str, profiles: dict[str, str], logs: str) -> dict[str, Any]:
     """Return the keys after a hook, by profile; that of the platform has no profile."""
-    return module.ensured(store, owner, profiles, logs, [BUCKET])
+    return grants.ensured(store, terms(module, store, owner, logs), profiles)
+
+
+def terms(module: Any, store: Any, owner: str, logs: str) -> grants.Terms:
+    """Return what pipelines want of their keys in a store."""
+    return grants.Terms(
+        "kubeflow-pipelines",
+        owner,
+        distribution="auto",
+        own=True,
+        platform=module.platform_policy([store.bucket]),
+        profile=lambda namespace: module.profile_policy(store, namespace, logs),
+        secret="mlpipeline-minio-artifact",
+        annotation="record",
+    )
 
 
 def client(store: Any, key: Any) -> Minio:
@@ -248,7 +264,7 @@ def test_the_platforms_key_changes_no_keys(granted):
 
 def test_the_platforms_key_makes_its_bucket_where_it_is_missing(module, store):
     other = dataclasses.replace(store, bucket="not-there-yet")
-    key = module.ensured(other, OWNER, {}, LOGS, [other.bucket])[PLATFORM]
+    key = grants.ensured(other, terms(module, other, OWNER, LOGS), {})[PLATFORM]
     platform = client(other, key)
     assert not platform.bucket_exists(other.bucket)
     platform.make_bucket(other.bucket)
@@ -262,24 +278,22 @@ def test_a_wrong_secret_is_refused(granted):
 
 
 def test_keys_are_what_minio_takes_and_tell_nothing_when_shown(module, store):
-    key = module.store_keys.derived(store, OWNER, PROFILES)["ada"]
+    key = store_keys.derived(store, OWNER, PROFILES)["ada"]
     assert (len(key.access_key), len(key.secret_key)) == (20, 40)
     assert key.access_key.isalnum()
     assert key.secret_key not in repr(key)
 
 
 def test_every_hook_knows_the_same_keys_and_what_differs_makes_others(module, store):
-    key = module.store_keys.derived(store, OWNER, PROFILES)["ada"]
-    assert module.store_keys.derived(store, OWNER, PROFILES)["ada"] == key
+    key = store_keys.derived(store, OWNER, PROFILES)["ada"]
+    assert store_keys.derived(store, OWNER, PROFILES)["ada"] == key
     others = [
-        module.store_keys.derived(store, OWNER, {"ada": "uid-of-another-ada"})["ada"],
-        module.store_keys.derived(store, "another/kubeflow-pipelines", PROFILES)["ada"],
-        module.store_keys.derived(dataclasses.replace(store, secret_key="rotated-once"), OWNER, PROFILES)[
-            "ada"
-        ],
-        module.store_keys.derived(dataclasses.replace(store, access_key="admin"), OWNER, PROFILES)["ada"],
-        module.store_keys.derived(dataclasses.replace(store, bucket="another"), OWNER, PROFILES)["ada"],
-        module.store_keys.derived(store, OWNER, PROFILES)["bob"],
+        store_keys.derived(store, OWNER, {"ada": "uid-of-another-ada"})["ada"],
+        store_keys.derived(store, "another/kubeflow-pipelines", PROFILES)["ada"],
+        store_keys.derived(dataclasses.replace(store, secret_key="rotated-once"), OWNER, PROFILES)["ada"],
+        store_keys.derived(dataclasses.replace(store, access_key="admin"), OWNER, PROFILES)["ada"],
+        store_keys.derived(dataclasses.replace(store, bucket="another"), OWNER, PROFILES)["ada"],
+        store_keys.derived(store, OWNER, PROFILES)["bob"],
     ]
     every = [key, *others]
     assert len({each.access_key for each in every}) == len({each.secret_key for each in every}) == len(every)
@@ -295,7 +309,7 @@ def test_keys_of_profiles_that_are_gone_are_refused_and_leave_nothing(module, st
     with refused("InvalidAccessKeyId"):
         names(client(store, keys["ada"]), "private/ada/")
     put(client(store, keys["bob"]), "private/bob/x")
-    module.revoked(store, OWNER)
+    grants.revoked(store, OWNER)
     assert (users(admin), policies(admin)) == ({}, set())
 
 
@@ -313,7 +327,7 @@ def test_other_users_policies_and_installations_are_left_alone(module, store):
     admin.policy_set("readonly", user="grafana")
     theirs = ensured(module, store, "another/kubeflow-pipelines", PROFILES, LOGS)
     ensured(module, store, OWNER, PROFILES, LOGS)
-    module.revoked(store, OWNER)
+    grants.revoked(store, OWNER)
     left = users(admin)
     assert set(left) == {key.access_key for key in theirs.values()}
     assert policies(admin) == set(left.values())
@@ -406,7 +420,7 @@ def said(code: str) -> bytes:
 
 
 def encrypted(text: bytes, secret: str) -> bytes:
-    ours, salt = importlib.import_module("minio_encryption"), os.urandom(32)
+    ours, salt = encryption, os.urandom(32)
     return ours.encrypted(text, salt, ours.key_of(salt, secret))
 
 
@@ -414,7 +428,7 @@ def encrypted(text: bytes, secret: str) -> bytes:
 def test_what_is_encrypted_is_what_the_makers_of_minio_read_and_write(module, size):
     """Their own library reads what we write, and we what it writes."""
     text, secret = bytes(size), "minio123"
-    ours, theirs = (importlib.import_module(name) for name in ("minio_encryption", "minio.crypto"))
+    ours, theirs = encryption, importlib.import_module("minio.crypto")
     answer = urllib3.HTTPResponse(io.BytesIO(encrypted(text, secret)), preload_content=False)
     assert theirs.decrypt(answer, secret) == text
     if size:  # its release of November 2025 writes nothing for nothing
@@ -426,7 +440,7 @@ def test_what_is_encrypted_is_what_the_makers_of_minio_read_and_write(module, si
     [lambda it: it[:-1], lambda it: it[:60], lambda it: b"x" + it, lambda it: it[:32] + b"\x07" + it[33:]],
 )
 def test_what_was_changed_on_the_way_is_not_read(module, change):
-    ours = importlib.import_module("minio_encryption")
+    ours = encryption
     with pytest.raises(ours.Unreadable):
         ours.decrypted(change(encrypted(bytes(40_000), "minio123")), "minio123")
 
@@ -469,7 +483,7 @@ def xml(code: str) -> bytes:
     ],
 )
 def test_a_store_that_proves_to_have_no_users_is_told_apart(module, store, status, body):
-    with between(store, lambda *_: (status, body)) as (reached, _), pytest.raises(module.NotMinio):
+    with between(store, lambda *_: (status, body)) as (reached, _), pytest.raises(grants.NotMinio):
         ensured(module, reached, OWNER, PROFILES, LOGS)
 
 
@@ -503,7 +517,7 @@ def test_a_real_minio_whose_clock_differs_proves_nothing(module, store, monkeypa
         def now(cls, tz: datetime.tzinfo | None = None) -> datetime.datetime:
             return super().now(tz) - datetime.timedelta(minutes=20)
 
-    monkeypatch.setattr(sys.modules["minio_admin"].datetime, "datetime", Late)
+    monkeypatch.setattr(requests.datetime, "datetime", Late)
     with pytest.raises(Problem) as caught:
         ensured(module, store, OWNER, PROFILES, LOGS)
     text = "minio: its object store refuses: RequestTimeTooSkewed"
@@ -517,7 +531,7 @@ def test_a_store_that_is_away_is_waited_for(module, store):
 
 
 def test_a_store_that_hangs_is_waited_for_and_not_for_long(module, store, monkeypatch):
-    monkeypatch.setattr(sys.modules["minio_admin"], "READ", 0.2)
+    monkeypatch.setattr(requests, "READ", 0.2)
     hold = threading.Event()
     with between(store, lambda *_: (200, b"") if hold.wait(10) else None) as (reached, _):
         with pytest.raises(Problem) as caught:

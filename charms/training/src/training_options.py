@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
-import pydantic
-
-from kubeflow_charm.config import YAML
+from kubeflow_charm.config import chosen_of
 from kubeflow_charm.gpu_options import GpuConfig
 from kubeflow_charm.relations.kubernetes_names import DnsName
 
@@ -27,25 +25,13 @@ JOB_KINDS: tuple[JobKind, ...] = get_args(JobKind)
 RUNTIMES: tuple[RuntimeName, ...] = get_args(RuntimeName)
 
 
-def _chosen(every: tuple[str, ...]) -> list[pydantic.BeforeValidator | pydantic.AfterValidator]:
-    """Return the validators of a choice: `all`, or a list, which gets the order of `every`."""
-
-    def complete(value: Any) -> Any:
-        return list(every) if value in ("all", "") else value
-
-    def ordered(value: list[str]) -> list[str]:
-        return [each for each in every if each in value]
-
-    return [pydantic.AfterValidator(ordered), YAML, pydantic.BeforeValidator(complete)]
-
-
 class TrainingConfig(GpuConfig):
     """The options; `charmcraft.yaml` describes each."""
 
     training_operator: bool
-    job_kinds: Annotated[list[JobKind], *_chosen(JOB_KINDS)]
+    job_kinds: Annotated[list[JobKind], *chosen_of(JOB_KINDS)]
     trainer: bool
-    runtimes: Annotated[list[RuntimeName], *_chosen(RUNTIMES)]
+    runtimes: Annotated[list[RuntimeName], *chosen_of(RUNTIMES)]
     gang_scheduler: Literal["none", "volcano", "scheduler-plugins"]
     gang_scheduler_name: DnsName
 

@@ -90,3 +90,18 @@ def if_empty(default: Any) -> pydantic.BeforeValidator:
     Put it before `YAML` in an `Annotated`.
     """
     return pydantic.BeforeValidator(lambda value: default if value is None or value == "" else value)
+
+
+def chosen_of(every: Sequence[str]) -> list[pydantic.BeforeValidator | pydantic.AfterValidator]:
+    """Return the validators of a choice: `all`, or a YAML or JSON list, which gets the order of `every`.
+
+    `Annotated[list[Name], *chosen_of(NAMES)]`.
+    """
+
+    def complete(value: Any) -> Any:
+        return list(every) if value in ("all", "") else value
+
+    def ordered(value: list[str]) -> list[str]:
+        return [each for each in every if each in value]
+
+    return [pydantic.AfterValidator(ordered), YAML, pydantic.BeforeValidator(complete)]

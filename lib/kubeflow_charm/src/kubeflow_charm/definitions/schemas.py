@@ -84,10 +84,18 @@ class Schema:
     keywords: ClassVar[Node] = {}
     piece: ClassVar[bool] = False
     """Whether a definition without embedded types leaves it unchecked, like Kubernetes' types."""
+    inlined: ClassVar[embedded.Kubernetes | None] = None
+    """A type of Kubernetes whose fields the object has, too; it requires none of them."""
 
-    def __init_subclass__(cls, *, keywords: Node | None = None, piece: bool = False) -> None:
+    def __init_subclass__(
+        cls,
+        *,
+        keywords: Node | None = None,
+        piece: bool = False,
+        inlined: embedded.Kubernetes | None = None,
+    ) -> None:
         """Store the class arguments; subclasses do not inherit them."""
-        cls.keywords, cls.piece = keywords or {}, piece
+        cls.keywords, cls.piece, cls.inlined = keywords or {}, piece, inlined
 
 
 _cache: dict[tuple[type[Schema], bool], Node] = {}
@@ -122,7 +130,8 @@ def _object(model: type[Schema], place: str, within: frozenset[type]) -> Node:
         return _cache[key]
     if model in within:
         raise TypeError(f"{place}: {model.__name__} is within itself, without end")
-    properties: Node = {}
+    inlined = model.inlined if _pieces.get() else None
+    properties: Node = dict(inlined.node()["properties"]) if inlined else {}
     required: list[str] = []
     for name, annotation in _annotations(model).items():
         field = _field_info(model, name, annotation)
@@ -134,6 +143,8 @@ def _object(model: type[Schema], place: str, within: frozenset[type]) -> Node:
         if field.is_required():
             required.append(alias)
     node: Node = {"type": "object", "properties": properties}
+    if model.inlined and not inlined:
+        node |= ANYTHING
     if model.__doc__:
         node["description"] = inspect.cleandoc(model.__doc__)
     if required:

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import ops
 import pydantic
 
-from kubeflow_charm.problems import waiting
+from kubeflow_charm.problems import blocked, waiting
 from kubeflow_charm.relations.endpoint import Endpoint, Reader
 from kubeflow_charm.relations.kubernetes_names import DnsName, Namespace
 
@@ -36,6 +36,13 @@ class Requires(Reader[Gateway]):
     """The side that puts routes on the Gateway."""
 
     hint = "istio-pilot"
+
+    def get(self) -> Gateway:
+        """Return the Gateway; raises a `Problem` if there is none, more than one, or none that is up."""
+        if len(self.relations) > 1:
+            remove = f"juju remove-relation {self.charm.app.name}:{self.name} {self.relations[-1].app.name}"
+            raise blocked(f"{self.name} is related twice", remove)
+        return super().get()
 
     def read(self, relation: ops.Relation) -> Gateway:
         """Return the Gateway; raises a `Problem` if its data is missing or wrong, or if it is not up."""

@@ -115,13 +115,19 @@ def node_digest(item: Item) -> bytes:
     return _hashed(facts)
 
 
+def data_digest(item: Item) -> bytes:
+    """Return a digest of the data of a ConfigMap."""
+    return _hashed([item.get("data"), item.get("binaryData")])
+
+
 STATES: dict[str, Callable[[Item], bytes]] = {
     "status": status_digest,
     "spec": partial(status_digest, whole=True),
     "placement": node_digest,
+    "data": data_digest,
 }
 """What is news whoever changes it: what a status speaks of; labels, finalizers and spec as well; what decides
-where pods can run."""
+where pods can run; the data of a ConfigMap."""
 APPLIED = "applied"
 """Nothing but our own fields matters."""
 PRESENCE = "presence"

@@ -6,6 +6,7 @@ workload that can be away.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 
 from kubeflow_charm.cluster.resources import MUTATING_POLICY, Manifest
@@ -56,6 +57,36 @@ def pod_policy(
         about | {"kind": POLICY.kind, "spec": spec},
         about | {"kind": f"{POLICY.kind}Binding", "spec": {"policyName": name}},
     ]
+
+
+def pull_policy(secret: str, labels: Iterable[str]) -> list[Manifest]:
+    """Return the policy, and its binding, that names a pull secret in some pods of profiles.
+
+    It adds to the secrets of the pod and of its service account, which Kubernetes has put into the pod before
+    (kubernetes v1.36, pkg/kubeapiserver/options/plugins.go).
+
+    Args:
+        secret: the Secret, which is also the name of the policy.
+        labels: the pods have one of these labels, or `label=value`.
+    """
+    found = " || ".join(_has_label(*each.split("=")) for each in labels)
+    given = "object.spec.?imagePullSecrets.orValue([])"
+    expression = (
+        f"{given}.exists(each, each.name == {json.dumps(secret)}) ? [] : "
+        "(has(object.spec.imagePullSecrets)"
+        ' ? [] : [JSONPatch{op: "add", path: "/spec/imagePullSecrets", value: []}])'
+        ' + [JSONPatch{op: "add", path: "/spec/imagePullSecrets/-", '
+        f"value: {json.dumps({'name': secret})}}}]"
+    )
+    conditions = {"runs-our-images": f"has(object.metadata.labels) && ({found})"}
+    return pod_policy(secret, [expression], conditions=conditions)
+
+
+def _has_label(label: str, value: str = "") -> str:
+    there = f"{json.dumps(label)} in object.metadata.labels"
+    return (
+        f"({there} && object.metadata.labels[{json.dumps(label)}] == {json.dumps(value)})" if value else there
+    )
 
 
 def _named(expressions: Mapping[str, str]) -> list[Manifest]:

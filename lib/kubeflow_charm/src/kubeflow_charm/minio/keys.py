@@ -19,21 +19,13 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pipelines_config import PRIVATE
-
-from kubeflow_charm import Manifest
+from kubeflow_charm.cluster.resources import Manifest
 from kubeflow_charm.relations.object_store import ObjectStore
 
 PLATFORM = ""
 """Our own programs among the namespaces of profiles; no namespace has an empty name."""
-RECORD = "kubeflow-pipelines.charmhub.io/object-store-keys"
-"""The annotation on our own programs' Secret that says who has which of our keys. The Secret lacks it while
-its key is the store's own."""
 PER_PROFILE, SHARED = "per-profile", "shared"
-_OBJECTS = ("GetObject", "PutObject", "DeleteObject", "AbortMultipartUpload", "ListMultipartUploadParts")
-_BUCKET = ("ListBucket", "GetBucketLocation", "ListBucketMultipartUploads", "CreateBucket")
-"""The rights of our programs on a bucket; the API server creates a missing bucket."""
-_NO_ADMINISTRATION = {"Effect": "Deny", "Action": ["admin:*"]}
+NO_ADMINISTRATION = {"Effect": "Deny", "Action": ["admin:*"]}
 """Without this, users could create more keys for themselves."""
 
 
@@ -79,11 +71,16 @@ class Shared:
 Keys = PerProfile | Shared
 
 
-def record(keys: Keys) -> dict[str, str]:
-    """Return the annotations of our own programs' Secret, which record the distribution for later hooks."""
+def record(keys: Keys, annotation: str) -> dict[str, str]:
+    """Return the annotations of our own Secret, which record the distribution for later hooks.
+
+    Args:
+        keys: who has which key.
+        annotation: its name. The Secret lacks it while its key is the store's own.
+    """
     if isinstance(keys, PerProfile):
-        return {RECORD: PER_PROFILE}
-    return {RECORD: SHARED} if keys.made else {}
+        return {annotation: PER_PROFILE}
+    return {annotation: SHARED} if keys.made else {}
 
 
 def given(store: ObjectStore) -> Key:
@@ -127,55 +124,3 @@ def uids(namespaces: Iterable[Manifest]) -> dict[str, str]:
     """Return the UID of each namespace, by its name."""
     found = (item["metadata"] for item in namespaces)
     return {each["name"]: each["uid"] for each in found}
-
-
-def platform_policy(buckets: Iterable[str]) -> dict[str, Any]:
-    """Return the policy of our own programs: everything with objects in these buckets, and nothing else."""
-    arns = [f"arn:aws:s3:::{bucket}" for bucket in buckets]
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Action": [f"s3:{action}" for action in _OBJECTS],
-                "Resource": [f"{arn}/*" for arn in arns],
-            },
-            {"Effect": "Allow", "Action": [f"s3:{action}" for action in _BUCKET], "Resource": arns},
-            _NO_ADMINISTRATION,
-        ],
-    }
-
-
-def profile_policy(store: ObjectStore, namespace: str, logs: str) -> dict[str, Any]:
-    """Return the policy of a profile: everything with objects in its folders, listing them, and nothing else.
-
-    Its folders hold the artifacts and logs of its runs, and the private files of upstream's users (`private`,
-    as in upstream's sync.py).
-
-    Args:
-        store: the store.
-        namespace: the profile's namespace.
-        logs: the folder with a folder for each profile's logs.
-    """
-    folders = dict.fromkeys((PRIVATE, "private", logs))
-    prefixes = [f"{store.folder}{folder}/{namespace}/" for folder in folders]
-    bucket = f"arn:aws:s3:::{store.bucket}"
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Action": [f"s3:{action}" for action in _OBJECTS],
-                "Resource": [f"{bucket}/{prefix}*" for prefix in prefixes],
-            },
-            {
-                "Effect": "Allow",
-                "Action": ["s3:ListBucket"],
-                "Resource": [bucket],
-                "Condition": {"StringLike": {"s3:prefix": [f"{prefix}*" for prefix in prefixes]}},
-            },
-            # Without a region, Argo's client asks for it first.
-            {"Effect": "Allow", "Action": ["s3:GetBucketLocation"], "Resource": [bucket]},
-            _NO_ADMINISTRATION,
-        ],
-    }

@@ -1,4 +1,4 @@
-"""Register the keys of `store_keys` at MinIO, and decide who gets which key.
+"""Register the keys of `keys.py` at MinIO, and decide who gets which key.
 
 The store's own key may go into a Secret only after a proof: an answer that shows that the store is not a
 MinIO, or that our key is not its administrator's. After any other answer we wait: a wrong clock, a proxy or a
@@ -15,19 +15,17 @@ from __future__ import annotations
 
 import base64
 import concurrent.futures
+import dataclasses
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import store_keys
-from minio_admin import Administration, Denied, Refused, explained
-from pipelines_config import PipelinesConfig
-from profile_manifests import STORE_KEY
-from store_keys import PLATFORM, Key, Keys, PerProfile, Shared
-
-from kubeflow_charm import Problem
 from kubeflow_charm.cluster.executor import Cluster
 from kubeflow_charm.cluster.resources import kind_of
+from kubeflow_charm.minio import keys as store_keys
+from kubeflow_charm.minio.admin import Administration, Denied, Refused, explained
+from kubeflow_charm.minio.keys import PLATFORM, Key, Keys, PerProfile, Shared
+from kubeflow_charm.problems import Problem, blocked
 from kubeflow_charm.relations.object_store import ObjectStore
 
 logger = logging.getLogger(__name__)
@@ -52,27 +50,57 @@ class NotMinio(Exception):
     """The store supports no users: its answer proves that it is not a MinIO."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Terms:
+    """What a charm wants of its keys.
+
+    Args:
+        application: our application's name.
+        owner: this installation, as in `keys.derived`.
+        distribution: the option: `auto`, `per-profile` or `shared`.
+        own: whether each profile should have its own key, by the option and the store.
+        platform: the policy of our own programs, and of all if they share a key.
+        profile: returns the policy of a profile, by its namespace.
+        secret: our own Secret with the platform's key, whose annotation records the distribution.
+        annotation: the name of that annotation.
+        made: called before the first key is registered, to make what the keys are for.
+    """
+
+    application: str
+    owner: str
+    distribution: str
+    own: bool
+    platform: dict[str, Any]
+    profile: Callable[[str], dict[str, Any]]
+    secret: str
+    annotation: str
+    made: Callable[[Administration], None] = lambda _: None
+
+    @property
+    def sharing(self) -> str:
+        """The command that lets profiles share a key."""
+        return f"juju config {self.application} object-store-keys=shared"
+
+    def unable(self, store: ObjectStore) -> Problem:
+        """Return the problem that a store cannot give each profile a key."""
+        return blocked(f"{store.application} cannot give each profile a key", self.sharing)
+
+    def unasked(self) -> Problem:
+        """Return the problem that profiles would share a key without consent after each had its own."""
+        return blocked("each profile had its own key, and would share one", self.sharing)
+
+
 class Decision:
     """The decision who gets which key; every hook decides again.
 
     Args:
-        config: the options.
-        application: our application's name.
+        terms: what the charm wants.
         store: the store, with the key that it gave us.
-        owner: this installation, as in `store_keys.derived`.
-        cluster: the cluster with the profiles and our own programs' Secret.
+        cluster: the cluster with the profiles and our own Secret.
     """
 
-    def __init__(
-        self,
-        config: PipelinesConfig,
-        application: str,
-        store: ObjectStore,
-        owner: str,
-        cluster: Cluster,
-    ):
-        self._config, self._application, self._store, self._owner = config, application, store, owner
-        self._cluster = cluster
+    def __init__(self, terms: Terms, store: ObjectStore, cluster: Cluster):
+        self._terms, self._store, self._cluster = terms, store, cluster
 
     def keys(self) -> tuple[Keys, Problem | None]:
         """Register the keys at the store, and return them.
@@ -85,26 +113,25 @@ class Decision:
             Problem: if the store does not answer and never knew our keys, or refuses; or if profiles would
                 share a key without the operator's consent.
         """
-        own = self._config.own_keys(self._store)
-        if not own:
+        terms = self._terms
+        if not terms.own:
             self._consented()
             if not self._store.root:
                 return self._given(), None
-        profiles = store_keys.uids(self._cluster.namespaces(PROFILE)) if own else {}
-        buckets = self._config.buckets(self._store)
+        profiles = store_keys.uids(self._cluster.namespaces(PROFILE)) if terms.own else {}
         try:
-            made = ensured(self._store, self._owner, profiles, self._config.log_folder, buckets)
+            made = ensured(self._store, terms, profiles)
         except NotMinio:
-            if self._config.object_store_keys == "per-profile":
-                raise self._config.no_own_keys(self._application, self._store) from None
+            if terms.distribution == "per-profile":
+                raise terms.unable(self._store) from None
             self._consented()
             return self._given(), None
         except Denied:
-            if self._config.object_store_keys != _SHARED:
+            if terms.distribution != _SHARED:
                 raise
             return self._given(), None  # the store denies no administrator: the key is another user's
         except Problem as problem:
-            made = store_keys.derived(self._store, self._owner, profiles)
+            made = store_keys.derived(self._store, terms.owner, profiles)
             if not self._known(made[PLATFORM]):
                 raise
             return self._chosen(made), problem
@@ -113,7 +140,7 @@ class Decision:
     def _chosen(self, made: dict[str, Key]) -> Keys:
         """Return the keys that we made, distributed as the option says."""
         platform = made[PLATFORM]
-        if not self._config.own_keys(self._store):
+        if not self._terms.own:
             return Shared(platform, made=True)
         return PerProfile(platform, {name: key for name, key in made.items() if name != PLATFORM})
 
@@ -123,8 +150,8 @@ class Decision:
 
     def _consented(self) -> None:
         """Raise a `Problem` if profiles had their own keys and the operator has not allowed a shared one."""
-        if self._config.object_store_keys != _SHARED and self._recorded()[0] == store_keys.PER_PROFILE:
-            raise self._config.no_falling_back(self._application)
+        if self._terms.distribution != _SHARED and self._recorded()[0] == store_keys.PER_PROFILE:
+            raise self._terms.unasked()
 
     def _known(self, platform: Key) -> bool:
         """Return whether the store knew this key at its last answer."""
@@ -133,16 +160,14 @@ class Decision:
 
     def _recorded(self) -> tuple[str, str]:
         """Return the recorded distribution, empty if we made no keys, and the name of our programs' key."""
-        found = self._cluster.named(_SECRET, STORE_KEY)
+        found = self._cluster.named(_SECRET, self._terms.secret)
         secret = found[0] if found else {}
-        who = (secret.get("metadata", {}).get("annotations") or {}).get(store_keys.RECORD, "")
+        who = (secret.get("metadata", {}).get("annotations") or {}).get(self._terms.annotation, "")
         encoded = (secret.get("data") or {}).get("accesskey", "")
         return who, base64.b64decode(encoded).decode(errors="replace")
 
 
-def ensured(
-    store: ObjectStore, owner: str, profiles: Mapping[str, str], logs: str, buckets: Iterable[str]
-) -> dict[str, Key]:
+def ensured(store: ObjectStore, terms: Terms, profiles: Mapping[str, str]) -> dict[str, Key]:
     """Register the keys of our programs and of every profile, revoke old ones, and return the keys.
 
     It creates keys before it revokes others, so a failure revokes nothing. If an administrator has disabled a
@@ -150,10 +175,8 @@ def ensured(
 
     Args:
         store: the store, with the administrator's key.
-        owner: this installation, as in `store_keys.derived`.
+        terms: what the charm wants.
         profiles: the profiles' namespaces, each with its UID.
-        logs: the folder with a folder for each profile's logs.
-        buckets: the buckets that our own programs may use.
 
     Returns:
         The keys by namespace; our own programs' under `PLATFORM`.
@@ -162,11 +185,11 @@ def ensured(
         NotMinio: if the store proves to be an S3 server without MinIO's users.
         Problem: if the store does not answer, or refuses.
     """
-    keys = store_keys.derived(store, owner, profiles)
-    policies = {namespace: store_keys.profile_policy(store, namespace, logs) for namespace in profiles}
-    policies[PLATFORM] = store_keys.platform_policy(buckets)
+    keys = store_keys.derived(store, terms.owner, profiles)
+    policies = {namespace: terms.profile(namespace) for namespace in profiles}
+    policies[PLATFORM] = terms.platform
     with Administration(store) as admin, explained(store.application, _WISH):
-        _converge(admin, owner, keys, policies)
+        _converge(admin, terms.owner, keys, policies, terms.made)
     return keys
 
 
@@ -175,11 +198,11 @@ def revoked(store: ObjectStore, owner: str) -> None:
 
     Args:
         store: the store, with the administrator's key.
-        owner: this installation, as in `store_keys.derived`.
+        owner: this installation, as in `keys.derived`.
     """
     try:
         with Administration(store) as admin, explained(store.application, _WISH):
-            _converge(admin, owner, {}, {})
+            _converge(admin, owner, {}, {}, lambda _: None)
     except NotMinio:
         return
     except Problem as problem:
@@ -187,14 +210,20 @@ def revoked(store: ObjectStore, owner: str) -> None:
 
 
 def _converge(
-    admin: Administration, owner: str, keys: Mapping[str, Key], policies: Mapping[str, dict[str, Any]]
+    admin: Administration,
+    owner: str,
+    keys: Mapping[str, Key],
+    policies: Mapping[str, dict[str, Any]],
+    first: Callable[[Administration], None],
 ) -> None:
-    """Make our users and policies in MinIO exactly these."""
+    """Make our users and policies in MinIO exactly these, and call `first` if there were none."""
     names = {who: store_keys.policy_name(owner, who, document) for who, document in policies.items()}
     users = _users(admin)
     mine = {name for name in users if name.startswith(store_keys.mark(owner))}
     wrong = [who for who, key in keys.items() if users.get(key.access_key) != names[who]]
     gone = mine - {key.access_key for key in keys.values()}
+    if keys and not mine:
+        first(admin)
 
     def grant(who: str) -> None:
         key, name = keys[who], names[who]

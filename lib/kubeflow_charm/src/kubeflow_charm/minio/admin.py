@@ -2,7 +2,7 @@
 
 Sources: github.com/minio/minio, cmd/admin-router.go (`/minio/admin/v3`); for buckets,
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html. Requests have the signature of S3 (AWS
-Signature Version 4). Bodies with secrets are encrypted (`minio_encryption.py`).
+Signature Version 4). Bodies with secrets are encrypted (`encryption.py`).
 
 The PyPI package `minio` can do the same. But its import would add 13 MB to the charm and a third of a second
 to every hook. And while a starting MinIO asks clients to wait for a minute, the package waits that minute.
@@ -26,7 +26,7 @@ from typing import Any
 
 import httpx2
 
-from kubeflow_charm import Problem, blocked, waiting
+from kubeflow_charm.problems import Problem, blocked, waiting
 from kubeflow_charm.relations.object_store import ObjectStore
 
 _API = "/minio/admin/v3/"
@@ -90,8 +90,10 @@ class Administration:
         self._client.close()
 
     def users(self) -> dict[str, str]:
-        """Return each user's policies; may also raise `minio_encryption.Unreadable`."""
-        from minio_encryption import decrypted  # loads the cryptography library, which not every hook needs
+        """Return each user's policies; may also raise `encryption.Unreadable`."""
+        from kubeflow_charm.minio.encryption import (
+            decrypted,
+        )  # loads the cryptography library, which not every hook needs
 
         said = json.loads(decrypted(self._admin("GET", "list-users"), self._store.secret_key))
         return {name: each.get("policyName", "") for name, each in said.items()}
@@ -106,7 +108,7 @@ class Administration:
 
     def add_user(self, name: str, secret: str) -> None:
         """Create a user, or change a user's secret."""
-        from minio_encryption import encrypted
+        from kubeflow_charm.minio.encryption import encrypted
 
         said = json.dumps({"status": "enabled", "secretKey": secret}).encode()
         self._admin("PUT", "add-user", encrypted(said, *self._salt_and_key), accessKey=name)
@@ -143,7 +145,7 @@ class Administration:
     @functools.cached_property
     def _salt_and_key(self) -> tuple[bytes, bytes]:
         """The key for encryption: one for all requests, because derivation takes longer than a request."""
-        from minio_encryption import SALT, key_of
+        from kubeflow_charm.minio.encryption import SALT, key_of
 
         salt = os.urandom(SALT)
         return salt, key_of(salt, self._store.secret_key)

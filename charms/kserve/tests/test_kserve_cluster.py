@@ -1,0 +1,176 @@
+"""The charm against a real API server: what only shows there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import lightkube
+import ops
+import pytest
+from charm_harness import deployed as deploy
+from ops import testing
+from serving_examples import OTHERS, SERVICES, WRONG, Object, service
+
+from rehearsal.cluster.controlplane import ControlPlane
+from rehearsal.cluster.existing import Refused
+from rehearsal.patience import until
+
+MODEL = "serving-3026"
+PROFILE = "serving-ada"
+ALPHA, BETA = "/apis/serving.kserve.io/v1alpha1", "/apis/serving.kserve.io/v1beta1"
+RUNTIMES = f"{ALPHA}/clusterservingruntimes"
+CONFIGS = f"{ALPHA}/namespaces/{MODEL}/llminferenceserviceconfigs"
+ISVCS = f"{BETA}/namespaces/{PROFILE}/inferenceservices"
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+GPUS = {"gpu-discovery": True}
+
+
+@pytest.fixture(scope="module")
+def profile(cluster: ControlPlane) -> Iterator[str]:
+    """A profile."""
+    labels = {"app.kubernetes.io/part-of": "kubeflow-profile", "user.kubeflow.org/enabled": ""}
+    namespace = {"metadata": {"name": PROFILE, "labels": labels}}
+    cluster.request("POST", "/api/v1/namespaces", json.dumps(namespace).encode())
+    yield PROFILE
+    cluster.request("DELETE", f"/api/v1/namespaces/{PROFILE}")
+
+
+@pytest.fixture(scope="module")
+def deployed(
+    kserve: Any, cluster: ControlPlane, client: lightkube.Client, profile: str
+) -> Iterator[testing.State]:
+    """The state after the hooks that it takes for the types to be there; all is removed in the end."""
+    with deploy(kserve, cluster, client, MODEL) as state:
+        until(lambda: (kserve.run(MODEL, GPUS), len(names(cluster, CONFIGS)) == 8)[1], every=0.5)
+        until(lambda: (kserve.run(MODEL, GPUS), len(names(cluster, RUNTIMES)) == 11)[1], every=0.5)
+        yield state
+
+
+def names(cluster: ControlPlane, path: str) -> set[str]:
+    """Return the names of the objects there; none if the type is not."""
+    try:
+        items = json.loads(cluster.request("GET", path))["items"]
+    except Refused:
+        return set()
+    return {each["metadata"]["name"] for each in items}
+
+
+def write(cluster: ControlPlane, body: Object, *, dry: bool = False) -> Object:
+    """Create an object as a user would, with strict validation."""
+    version, kind = body["apiVersion"], body["kind"]
+    query = "fieldValidation=Strict" + ("&dryRun=All" if dry else "")
+    path = f"/apis/{version}/namespaces/{PROFILE}/{kind.lower()}s?{query}"
+    return json.loads(cluster.request("POST", path, json.dumps(body).encode()))
+
+
+@pytest.fixture
+def unchecked(cluster: ControlPlane, deployed: testing.State) -> Iterator[None]:
+    """Have no webhook called: no pod answers them here. The next hook brings them back."""
+    for kind in ("validating", "mutating"):
+        path = f"/apis/admissionregistration.k8s.io/v1/{kind}webhookconfigurations"
+        for name in names(cluster, path):
+            cluster.request("DELETE", f"{path}/{name}")
+    yield
+
+
+def test_everything_is_taken_and_becomes_active(kserve, deployed):
+    until(lambda: isinstance(kserve.run(MODEL, GPUS).unit_status, ops.ActiveStatus), every=0.5)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_thirty_services_and_other_objects_of_users_are_taken_as_they_are(cluster):
+    assert len({each["metadata"]["name"] for each in SERVICES}) == 30
+    for example in (*SERVICES, *OTHERS):
+        made = write(cluster, example, dry=True)
+        assert within(example["spec"], made["spec"]), example["metadata"]["name"]
+
+
+def within(wanted: Any, found: Any) -> bool:
+    """Whether everything of a value is in another, which may have more."""
+    if isinstance(wanted, dict):
+        return all(key in found and within(value, found[key]) for key, value in wanted.items())
+    if isinstance(wanted, list):
+        return len(wanted) == len(found) and all(map(within, wanted, found))
+    return wanted == found
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(("wrong", "place"), WRONG, ids=[place for _, place in WRONG])
+def test_an_object_that_is_wrong_at_one_place_is_refused_with_the_place(cluster, wrong, place):
+    with pytest.raises(Refused, match=place):
+        write(cluster, wrong, dry=True)
+
+
+def test_a_profile_gets_the_policies_of_its_models(kserve, deployed, cluster):
+    policies = f"/apis/networking.k8s.io/v1/namespaces/{PROFILE}/networkpolicies"
+    until(lambda: (kserve.run(MODEL, GPUS), len(names(cluster, policies)) == 3)[1], every=0.5)
+    assert names(cluster, policies) == {"kserve-models-1", "kserve-models-2", "kserve-models-3"}
+
+
+SERVED = "serving.kserve.io/inferenceservice"
+PLACES = [
+    ({SERVED: "m", "component": "predictor"}, "1", True),
+    ({SERVED: "m", "component": "transformer"}, "1", True),
+    # A worker of a model on several nodes has the labels of its predictor.
+    ({SERVED: "m", "component": "predictor", "isvc.generation": "1"}, "1", True),
+    ({"app.kubernetes.io/part-of": "llminferenceservice", "kserve.io/component": "workload"}, "1", True),
+    # On Knative the pod has the labels of its service, too.
+    ({SERVED: "m", "component": "predictor", "serving.knative.dev/service": "m-predictor"}, "1", True),
+    ({SERVED: "m", "component": "predictor"}, "", False),
+    ({"serving.kserve.io/inferencegraph": "g"}, "", False),
+    ({"app.kubernetes.io/part-of": "llminferenceservice"}, "", False),
+    ({"app": "something-else"}, "1", None),
+]
+"""Labels, how many GPUs, and whether the pod runs on a node with some; None if it runs nowhere."""
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(("labels", "gpus", "on_gpu"), PLACES, ids=str)
+def test_who_asks_for_gpus_runs_on_them_and_nobody_else(kserve, cluster, labels, gpus, on_gpu):
+    """With the real scheduler; the nodes with GPUs have a taint, and the pods no toleration."""
+    kserve.run(MODEL, GPUS)
+    resources = {"limits": {"nvidia.com/gpu": gpus}} if gpus else {}
+    container = {"name": "kserve-container", "image": "example.com/server:1", "resources": resources}
+    pod = {"metadata": {"name": "pod", "labels": labels}, "spec": {"containers": [container]}}
+    path = f"/api/v1/namespaces/{PROFILE}/pods"
+    for kind in ("validating", "mutating"):
+        hooks = f"/apis/admissionregistration.k8s.io/v1/{kind}webhookconfigurations"
+        for name in names(cluster, hooks):
+            cluster.request("DELETE", f"{hooks}/{name}")
+
+    def scheduled() -> str:
+        """Return the node, or why there is none."""
+        found = json.loads(cluster.request("GET", f"{path}/pod"))
+        conditions = found.get("status", {}).get("conditions", [])
+        reasons = [each["reason"] for each in conditions if each.get("status") == "False"]
+        return found["spec"].get("nodeName", "") or next((r for r in reasons if r == "Unschedulable"), "")
+
+    cluster.request("POST", path, json.dumps(pod).encode())
+    try:
+        node = until(scheduled)
+        assert node.startswith("gpu") if on_gpu else not node.startswith("gpu")
+        assert (node == "Unschedulable") is (on_gpu is None)
+    finally:
+        cluster.request("DELETE", f"{path}/pod?gracePeriodSeconds=0")
+        until(lambda: "pod" not in names(cluster, path))
+
+
+def test_services_of_users_stay_when_the_application_goes_and_can_be_deleted(
+    kserve, cluster, client, profile
+):
+    """What a controller holds by its finalizer, nobody could delete without it."""
+    model = "serving-3027"
+    with deploy(kserve, cluster, client, model):
+        until(lambda: (kserve.run(model), "inferenceservices" in str(names(cluster, CRDS)))[1], every=0.5)
+        for kind in ("validating", "mutating"):
+            hooks = f"/apis/admissionregistration.k8s.io/v1/{kind}webhookconfigurations"
+            for name in names(cluster, hooks):
+                cluster.request("DELETE", f"{hooks}/{name}")
+        held = service("held", SERVICES[0]["spec"]["predictor"])
+        held["metadata"]["finalizers"] = ["inferenceservice.finalizers"]
+        write(cluster, held)
+    assert "held" in names(cluster, ISVCS)
+    cluster.request("DELETE", f"{ISVCS}/held")
+    until(lambda: "held" not in names(cluster, ISVCS))

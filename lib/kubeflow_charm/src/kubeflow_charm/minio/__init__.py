@@ -1,0 +1,1 @@
+"""MinIO: a key for each profile, and the requests of its administrator."""
