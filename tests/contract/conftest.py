@@ -28,7 +28,7 @@ def istio(cluster: ControlPlane) -> None:
 @pytest.fixture(scope="session")
 def knative(cluster: ControlPlane) -> None:
     """Knative's kind Service, and its settings as Charmhub's knative-serving makes them."""
-    crds.install(cluster, crds.read("knative", ("serving.knative.dev",), ("Service",)))
+    crds.install(cluster, crds.read("knative-serving", ("serving.knative.dev",), ("Service",)))
     namespace = {"metadata": {"name": "knative-serving"}}
     cluster.request("POST", "/api/v1/namespaces", json.dumps(namespace).encode())
     features = ("affinity", "nodeselector", "tolerations", "persistent-volume-claim")

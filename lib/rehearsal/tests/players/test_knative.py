@@ -8,7 +8,7 @@ import pytest
 from player_bench import Bench, owners, until
 
 from rehearsal.players import kinds
-from rehearsal.players.knative import common
+from rehearsal.players.knative import conventions
 
 PROGRAM = "knative-serving-controller"
 OTHERS = ("knative-serving-autoscaler", "knative-serving-autoscaler-hpa", "net-istio-controller")
@@ -76,7 +76,7 @@ class Knative:
         return until(look, lambda: f"{revision} to be ready: {self.status(name)}")
 
     def tell(self, revision: str, concurrency: str | None) -> None:
-        self.bench.annotate(kinds.POD_AUTOSCALER, revision, **{common.CONCURRENCY: concurrency})
+        self.bench.annotate(kinds.POD_AUTOSCALER, revision, **{conventions.CONCURRENCY: concurrency})
 
     def replicas(self, revision: str) -> int:
         return self.bench.get(kinds.DEPLOYMENT, f"{revision}-deployment")["spec"]["replicas"]
@@ -257,7 +257,7 @@ def test_a_revision_that_cannot_start_fails_and_the_old_one_goes_on(knative: Kna
 
 
 def test_names_that_are_too_long_are_shortened():
-    assert common.child_name("a" * 10, "-x") == f"{'a' * 10}-x"
-    name = common.child_name("a" * 63, "-deployment")
+    assert conventions.child_name("a" * 10, "-x") == f"{'a' * 10}-x"
+    name = conventions.child_name("a" * 63, "-deployment")
     assert len(name) == 63
     assert name.endswith("-deployment")

@@ -8,7 +8,7 @@ import pytest
 from player_bench import ROLES, Bench, owners, until
 
 from rehearsal.players import kinds
-from rehearsal.players.knative import common
+from rehearsal.players.knative import conventions
 
 from .test_kserve import SKLEARN, config, model, states
 
@@ -150,7 +150,7 @@ def test_it_sleeps_while_nobody_asks(serverless: Serverless):
     serverless.serve(predictor={"minReplicas": 0})
     serverless.ready()
     bench = serverless.bench
-    bench.annotate(kinds.POD_AUTOSCALER, "iris-predictor-00001", **{common.CONCURRENCY: "0"})
+    bench.annotate(kinds.POD_AUTOSCALER, "iris-predictor-00001", **{conventions.CONCURRENCY: "0"})
 
     def replicas() -> int:
         return bench.get(kinds.DEPLOYMENT, "iris-predictor-00001-deployment")["spec"]["replicas"]
@@ -158,7 +158,7 @@ def test_it_sleeps_while_nobody_asks(serverless: Serverless):
     until(lambda: replicas() == 0, "no pods")
     bench.assert_settled()
     assert states(serverless.status())["Ready"] == "True"
-    bench.annotate(kinds.POD_AUTOSCALER, "iris-predictor-00001", **{common.CONCURRENCY: "1"})
+    bench.annotate(kinds.POD_AUTOSCALER, "iris-predictor-00001", **{conventions.CONCURRENCY: "1"})
     until(lambda: replicas() == 1, "a pod")
 
 

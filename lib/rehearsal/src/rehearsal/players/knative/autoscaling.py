@@ -15,11 +15,11 @@ import math
 from rehearsal.players import conditions, kinds
 from rehearsal.players.controller import Controller
 from rehearsal.players.kinds import Key, Object
-from rehearsal.players.knative import common
+from rehearsal.players.knative import conventions
 from rehearsal.players.program import Program
 
-_CLASS = f"{common.AUTOSCALING}/class"
-_KPA, _HPA = f"kpa.{common.AUTOSCALING}", f"hpa.{common.AUTOSCALING}"
+_CLASS = f"{conventions.AUTOSCALING}/class"
+_KPA, _HPA = f"kpa.{conventions.AUTOSCALING}", f"hpa.{conventions.AUTOSCALING}"
 
 
 class Autoscalers:
@@ -33,7 +33,7 @@ class Autoscalers:
     def __init__(self, program: Program, which: str = _KPA):
         self._api = program.api
         self._world = program.world
-        self._settings = common.Settings.of(program)
+        self._settings = conventions.Settings.of(program)
         self._which = which
         self.controller: Controller = program.controller(
             kinds.POD_AUTOSCALER, self._reconcile, "podautoscaler"
@@ -44,7 +44,7 @@ class Autoscalers:
         self.controller.watches(kinds.DEPLOYMENT, self._of_deployment)
 
     def _of_deployment(self, deployment: Object) -> list[Key]:
-        revision = (deployment["metadata"].get("labels") or {}).get(f"{common.SERVING}/revision")
+        revision = (deployment["metadata"].get("labels") or {}).get(f"{conventions.SERVING}/revision")
         return [(deployment["metadata"]["namespace"], revision)] if revision else []
 
     def _reconcile(self, key: Key) -> None:
@@ -61,8 +61,8 @@ class Autoscalers:
             return
         status = copy.deepcopy(item.get("status") or {})
         now = self._world.timestamp()
-        common.AUTOSCALER.begin(status, now)
-        common.observed(item, status)
+        conventions.AUTOSCALER.begin(status, now)
+        conventions.observed(item, status)
         wanted = self._scale(item, status, deployment)
         ready = (deployment.get("status") or {}).get("readyReplicas", 0)
         if wanted is not None and deployment["spec"].get("replicas") != wanted:
@@ -78,13 +78,13 @@ class Autoscalers:
 
     def _bounds(self, item: Object) -> tuple[int, int]:
         said, usual = item["metadata"].get("annotations") or {}, self._settings.data("autoscaler")
-        least, most = common.scale(said, "min-scale"), common.scale(said, "max-scale")
+        least, most = conventions.scale(said, "min-scale"), conventions.scale(said, "max-scale")
         least = int(usual.get("min-scale", "0")) if least is None else least
         most = int(usual.get("max-scale", "0")) if most is None else most
         return (0 if item["spec"].get("reachability") == "Unreachable" else least), most
 
     def _initial(self, item: Object) -> int:
-        said = common.scale(item["metadata"].get("annotations") or {}, "initial-scale")
+        said = conventions.scale(item["metadata"].get("annotations") or {}, "initial-scale")
         usual = self._settings.data("autoscaler")
         said = int(usual.get("initial-scale", "1")) if said is None else said
         return said if said or usual.get("allow-zero-initial-scale") == "true" else 1
@@ -95,7 +95,7 @@ class Autoscalers:
         whole = float(usual.get("container-concurrency-target-default", "100"))
         if hard := item["spec"].get("containerConcurrency"):
             whole = float(hard)
-        if (said := common.scale(item["metadata"].get("annotations") or {}, "target")) is not None:
+        if (said := conventions.scale(item["metadata"].get("annotations") or {}, "target")) is not None:
             whole = min(float(said), whole) if item["spec"].get("containerConcurrency") else float(said)
         part = float(usual.get("container-concurrency-target-percentage", "70"))
         return max(whole * (part / 100 if part > 1 else part), 0.01)
@@ -110,7 +110,7 @@ class Autoscalers:
             wanted = max(self._initial(item), least)
         elif item["spec"].get("reachability") == "Unreachable":
             wanted = 0
-        elif (told := (item["metadata"].get("annotations") or {}).get(common.CONCURRENCY)) is None:
+        elif (told := (item["metadata"].get("annotations") or {}).get(conventions.CONCURRENCY)) is None:
             wanted = max(now, least)
         else:
             wanted = max(math.ceil(float(told) / self._target(item)), least)
@@ -126,7 +126,7 @@ class Autoscalers:
         about = {"labels": dict(item["metadata"].get("labels") or {})}
         name = item["metadata"]["name"]
         exposure = {
-            "metadata": common.owned(kinds.POD_AUTOSCALER, item, name, **about),
+            "metadata": conventions.owned(kinds.POD_AUTOSCALER, item, name, **about),
             "spec": {
                 "mode": mode,
                 "objectRef": dict(item["spec"]["scaleTargetRef"]),
@@ -140,14 +140,14 @@ class Autoscalers:
         status["serviceName"] = told.get("serviceName", "")
         status["metricsServiceName"] = told.get("privateServiceName", "")
         if conditions.is_true(told, "Ready"):
-            common.AUTOSCALER.put(status, "SKSReady", "True", now)
+            conventions.AUTOSCALER.put(status, "SKSReady", "True", now)
         else:
             message = "Requests to the target are being buffered as resources are provisioned."
-            common.AUTOSCALER.put(status, "SKSReady", "Unknown", now, "NotReady", message)
+            conventions.AUTOSCALER.put(status, "SKSReady", "Unknown", now, "NotReady", message)
 
     def _burst(self, item: Object, ready: int) -> bool:
         """Tell whether a burst of requests would be too much for the pods alone."""
-        said = common.scale(item["metadata"].get("annotations") or {}, "target-burst-capacity")
+        said = conventions.scale(item["metadata"].get("annotations") or {}, "target-burst-capacity")
         usual = float(self._settings.data("autoscaler").get("target-burst-capacity", "211"))
         room = usual if said is None else float(said)
         return room != 0 and (room < 0 or ready * self._target(item) - room < 0)
@@ -157,27 +157,27 @@ class Autoscalers:
         initialized = conditions.is_true(status, "ScaleTargetInitialized")
         threshold = max(least, 1) if initialized else max(least, self._initial(item))
         if ready >= threshold and status.get("serviceName"):
-            common.AUTOSCALER.put(status, "ScaleTargetInitialized", "True", now)
+            conventions.AUTOSCALER.put(status, "ScaleTargetInitialized", "True", now)
         if wanted == 0 or threshold == 0:
             message = "The target is not receiving traffic."
-            common.AUTOSCALER.put(status, "Active", "False", now, "NoTraffic", message)
+            conventions.AUTOSCALER.put(status, "Active", "False", now, "NoTraffic", message)
         elif ready < threshold:
             message = "Requests to the target are being buffered as resources are provisioned."
-            common.AUTOSCALER.put(status, "Active", "Unknown", now, "Queued", message)
+            conventions.AUTOSCALER.put(status, "Active", "Unknown", now, "Queued", message)
         else:
-            common.AUTOSCALER.put(status, "Active", "True", now)
+            conventions.AUTOSCALER.put(status, "Active", "True", now)
 
     def _keep_hpa(self, item: Object) -> None:
         least, most = self._bounds(item)
         said = item["metadata"].get("annotations") or {}
-        metric = said.get(f"{common.AUTOSCALING}/metric", "cpu")
-        target = common.scale(said, "target") or 80
+        metric = said.get(f"{conventions.AUTOSCALING}/metric", "cpu")
+        target = conventions.scale(said, "target") or 80
         goal: Object = {"type": "Utilization", "averageUtilization": target}
         if metric == "memory":
             goal = {"type": "AverageValue", "averageValue": f"{target}Mi"}
         least = max(least, 1)
         wanted = {
-            "metadata": common.owned(kinds.POD_AUTOSCALER, item, item["metadata"]["name"]),
+            "metadata": conventions.owned(kinds.POD_AUTOSCALER, item, item["metadata"]["name"]),
             "spec": {
                 "scaleTargetRef": dict(item["spec"]["scaleTargetRef"]),
                 "minReplicas": least,

@@ -13,11 +13,11 @@ import copy
 from rehearsal.players import conditions, kinds
 from rehearsal.players.controller import Controller
 from rehearsal.players.kinds import Key, Object
-from rehearsal.players.knative import common
+from rehearsal.players.knative import conventions
 from rehearsal.players.knative.defaulting import fill_template
 from rehearsal.players.program import Program
 
-GENERATION = f"{common.SERVING}/configurationGeneration"
+GENERATION = f"{conventions.SERVING}/configurationGeneration"
 
 
 class Configurations:
@@ -37,32 +37,32 @@ class Configurations:
             return
         status = copy.deepcopy(live.get("status") or {})
         now = self._world.timestamp()
-        common.CONFIGURATION.begin(status, now)
+        conventions.CONFIGURATION.begin(status, now)
         wanted = _revision(live)
         revision = self._api.ensure(kinds.KNATIVE_REVISION, wanted)
         if kinds.controller(kinds.KNATIVE_CONFIGURATION, revision) != key[1]:
             message = (
                 f'Failed to create Revision for "{key[1]}": revisions "{kinds.key(wanted)[1]}" already exists'
             )
-            common.CONFIGURATION.put(status, "Ready", "False", now, "RevisionFailed", message)
+            conventions.CONFIGURATION.put(status, "Ready", "False", now, "RevisionFailed", message)
         else:
             self._judge(live, status, revision, now)
-        common.observed(live, status)
+        conventions.observed(live, status)
         self._api.replace_status(kinds.KNATIVE_CONFIGURATION, live, status)
 
     def _judge(self, live: Object, status: Object, revision: Object, now: str) -> None:
         name = revision["metadata"]["name"]
         if status.get("latestCreatedRevisionName") != name:
             status["latestCreatedRevisionName"] = name
-            common.CONFIGURATION.put(status, "Ready", "Unknown", now)
+            conventions.CONFIGURATION.put(status, "Ready", "Unknown", now)
         ready = conditions.find(revision.get("status") or {}, "Ready") or {"status": "Unknown"}
         if ready["status"] == "False":
             message = f'Revision "{name}" failed with message: {ready.get("message", "")}.'
-            common.CONFIGURATION.put(status, "Ready", "False", now, "RevisionFailed", message)
+            conventions.CONFIGURATION.put(status, "Ready", "False", now, "RevisionFailed", message)
         elif ready["status"] == "Unknown":
-            common.CONFIGURATION.put(status, "Ready", "Unknown", now)
+            conventions.CONFIGURATION.put(status, "Ready", "Unknown", now)
         else:
-            common.CONFIGURATION.put(status, "Ready", "True", now)
+            conventions.CONFIGURATION.put(status, "Ready", "True", now)
         found = [
             each
             for each in self._api.items(kinds.KNATIVE_REVISION, live["metadata"]["namespace"])
@@ -83,28 +83,28 @@ def _revision(configuration: Object) -> Object:
     fill_template(template)
     generation = str(metadata.get("generation", 1))
     said, labels = template["metadata"], metadata.get("labels") or {}
-    name = said.get("name") or common.child_name(metadata["name"], f"-{int(generation):05d}")
+    name = said.get("name") or conventions.child_name(metadata["name"], f"-{int(generation):05d}")
     of_service = {
         each: labels[each]
-        for each in (f"{common.SERVING}/service", f"{common.SERVING}/serviceUID")
+        for each in (f"{conventions.SERVING}/service", f"{conventions.SERVING}/serviceUID")
         if each in labels
     }
-    creator = f"{common.SERVING}/creator"
+    creator = f"{conventions.SERVING}/creator"
     annotations = {
         each: value for each, value in (metadata.get("annotations") or {}).items() if each == creator
     }
     return {
-        "metadata": common.owned(
+        "metadata": conventions.owned(
             kinds.KNATIVE_CONFIGURATION,
             configuration,
             name,
             labels={
                 **(said.get("labels") or {}),
                 **of_service,
-                f"{common.SERVING}/configuration": metadata["name"],
-                f"{common.SERVING}/configurationUID": metadata["uid"],
+                f"{conventions.SERVING}/configuration": metadata["name"],
+                f"{conventions.SERVING}/configurationUID": metadata["uid"],
                 GENERATION: generation,
-                f"{common.SERVING}/routingState": "pending",
+                f"{conventions.SERVING}/routingState": "pending",
             },
             annotations={**annotations, **(said.get("annotations") or {})},
         ),

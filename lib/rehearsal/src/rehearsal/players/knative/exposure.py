@@ -12,7 +12,7 @@ from typing import Any
 from rehearsal.players import kinds
 from rehearsal.players.controller import Controller
 from rehearsal.players.kinds import Key, Object
-from rehearsal.players.knative import common, pods
+from rehearsal.players.knative import conventions, pods
 from rehearsal.players.program import Program
 
 _ACTIVATOR = "activator-service"
@@ -24,7 +24,7 @@ class Exposures:
     def __init__(self, program: Program):
         self._api = program.api
         self._world = program.world
-        self._settings = common.Settings.of(program)
+        self._settings = conventions.Settings.of(program)
         self.controller: Controller = program.controller(
             kinds.SERVERLESS_SERVICE, self._reconcile, "serverlessservice"
         )
@@ -32,7 +32,7 @@ class Exposures:
         self.controller.watches(kinds.ENDPOINTS, self._concerned)
 
     def _concerned(self, endpoints: Object) -> list[Key]:
-        name = (endpoints["metadata"].get("labels") or {}).get(f"{common.INTERNAL}/serverlessservice")
+        name = (endpoints["metadata"].get("labels") or {}).get(f"{conventions.INTERNAL}/serverlessservice")
         if name:
             return [(endpoints["metadata"]["namespace"], name)]
         if kinds.key(endpoints) == (self._settings.namespace, _ACTIVATOR):
@@ -45,8 +45,8 @@ class Exposures:
             return
         status = copy.deepcopy(item.get("status") or {})
         now = self._world.timestamp()
-        common.EXPOSURE.begin(status, now)
-        common.observed(item, status)
+        conventions.EXPOSURE.begin(status, now)
+        conventions.observed(item, status)
         private = self._keep(kinds.SERVICE, item, _service(self._selector(item), item, private=True))
         self._keep(kinds.SERVICE, item, _service(None, item, private=False))
         ready = self._api.get(kinds.ENDPOINTS, kinds.key(private))
@@ -66,12 +66,14 @@ class Exposures:
         self._keep(kinds.ENDPOINTS, item, endpoints)
         status["serviceName"], status["privateServiceName"] = key[1], kinds.key(private)[1]
         if pods_ready or (item["spec"]["mode"] == "Proxy" and _addresses(activators)):
-            common.EXPOSURE.put(status, "EndpointsPopulated", "True", now)
+            conventions.EXPOSURE.put(status, "EndpointsPopulated", "True", now)
         else:
             message = "K8s Service is not ready"
-            common.EXPOSURE.put(status, "EndpointsPopulated", "Unknown", now, "NoHealthyBackends", message)
+            conventions.EXPOSURE.put(
+                status, "EndpointsPopulated", "Unknown", now, "NoHealthyBackends", message
+            )
         state = "False" if to_pods else "True"
-        common.EXPOSURE.put(status, "ActivatorEndpointsPopulated", state, now)
+        conventions.EXPOSURE.put(status, "ActivatorEndpointsPopulated", state, now)
         self._api.replace_status(kinds.SERVERLESS_SERVICE, item, status)
 
     def _selector(self, item: Object) -> dict[str, str]:
@@ -96,10 +98,10 @@ def _addresses(endpoints: Object | None) -> bool:
 def _about(item: Object, name: str, kind: str) -> Object:
     labels = {
         **(item["metadata"].get("labels") or {}),
-        f"{common.INTERNAL}/serverlessservice": item["metadata"]["name"],
-        f"{common.INTERNAL}/serviceType": kind,
+        f"{conventions.INTERNAL}/serverlessservice": item["metadata"]["name"],
+        f"{conventions.INTERNAL}/serviceType": kind,
     }
-    return common.owned(kinds.SERVERLESS_SERVICE, item, name, labels=labels)
+    return conventions.owned(kinds.SERVERLESS_SERVICE, item, name, labels=labels)
 
 
 def _service(selector: dict[str, str] | None, item: Object, *, private: bool) -> Object:
@@ -112,7 +114,7 @@ def _service(selector: dict[str, str] | None, item: Object, *, private: bool) ->
     about = _about(item, item["metadata"]["name"], "Public")
     spec: Object = {"ports": ports}
     if private:
-        about = _about(item, common.child_name(item["metadata"]["name"], "-private"), "Private")
+        about = _about(item, conventions.child_name(item["metadata"]["name"], "-private"), "Private")
         ports += [
             {"name": "http-autometric", "port": 9090, "targetPort": "http-autometric"},
             {"name": "http-usermetric", "port": 9091, "targetPort": "http-usermetric"},

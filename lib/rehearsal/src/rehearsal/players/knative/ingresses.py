@@ -15,7 +15,7 @@ import yaml
 from rehearsal.players import kinds
 from rehearsal.players.controller import Controller
 from rehearsal.players.kinds import Key, Object
-from rehearsal.players.knative import common
+from rehearsal.players.knative import conventions
 from rehearsal.players.knative.routes import CLASS
 from rehearsal.players.program import Program
 
@@ -34,7 +34,7 @@ _KEYS = {
     "ExternalIP": ("external-gateways", "gateway."),
     "ClusterLocal": ("local-gateways", "local-gateway."),
 }
-_NOT_ON_ROUTES = (f"{common.SERVING}/route", f"{common.SERVING}/routeNamespace")
+_NOT_ON_ROUTES = (f"{conventions.SERVING}/route", f"{conventions.SERVING}/routeNamespace")
 
 
 class Ingresses:
@@ -43,7 +43,7 @@ class Ingresses:
     def __init__(self, program: Program):
         self._api = program.api
         self._world = program.world
-        self._settings = common.Settings.of(program)
+        self._settings = conventions.Settings.of(program)
         self.controller: Controller = program.controller(kinds.KNATIVE_INGRESS, self._reconcile, "ingress")
         self.controller.owns(kinds.VIRTUAL_SERVICE)
 
@@ -61,10 +61,10 @@ class Ingresses:
                 self._api.keep(kinds.VIRTUAL_SERVICE, each, live, _copy)
         status = copy.deepcopy(ingress.get("status") or {})
         now = self._world.timestamp()
-        common.INGRESS.begin(status, now)
-        common.observed(ingress, status)
+        conventions.INGRESS.begin(status, now)
+        conventions.observed(ingress, status)
         for part in ("NetworkConfigured", "LoadBalancerReady"):
-            common.INGRESS.put(status, part, "True", now)
+            conventions.INGRESS.put(status, part, "True", now)
         for name, which in (("publicLoadBalancer", "ExternalIP"), ("privateLoadBalancer", "ClusterLocal")):
             status[name] = {"ingress": [{"domainInternal": gateways[which][1]}]}
         self._api.replace_status(kinds.KNATIVE_INGRESS, ingress, status)
@@ -90,14 +90,14 @@ def _expanded(hosts: set[str]) -> set[str]:
     """Return hosts and the short forms of those inside the cluster."""
     found = set(hosts)
     for host in hosts:
-        if host.endswith(f".{common.LOCAL_DOMAIN}"):
-            short = host.removesuffix(f".{common.LOCAL_DOMAIN}")
+        if host.endswith(f".{conventions.LOCAL_DOMAIN}"):
+            short = host.removesuffix(f".{conventions.LOCAL_DOMAIN}")
             found |= {short, f"{short}.svc"}
     return found
 
 
 def _mesh(ingress: Object) -> Object | None:
-    local = {each for each in _hosts(ingress) if each.endswith(f".{common.LOCAL_DOMAIN}")}
+    local = {each for each in _hosts(ingress) if each.endswith(f".{conventions.LOCAL_DOMAIN}")}
     if not local:
         return None
     gateways = {"ExternalIP": "mesh", "ClusterLocal": "mesh"}
@@ -121,11 +121,11 @@ def _virtual_service(ingress: Object, suffix: str, gateways: dict[str, str], hos
     labels = {
         name: value for name, value in (metadata.get("labels") or {}).items() if name not in _NOT_ON_ROUTES
     }
-    about = common.owned(
+    about = conventions.owned(
         kinds.KNATIVE_INGRESS,
         ingress,
-        common.child_name(metadata["name"], suffix),
-        labels={**labels, f"{common.INTERNAL}/ingress": metadata["name"]},
+        conventions.child_name(metadata["name"], suffix),
+        labels={**labels, f"{conventions.INTERNAL}/ingress": metadata["name"]},
         annotations=dict(metadata.get("annotations") or {}),
     )
     return {"metadata": about, "spec": {"hosts": sorted(hosts), "gateways": sorted(used), "http": http}}
@@ -135,7 +135,7 @@ def _distinct(hosts: set[str]) -> set[str]:
     """Return beginnings of hosts, none of which begins with another."""
     found: set[str] = set()
     for host in sorted(hosts):
-        begin = host.removesuffix(f".{common.LOCAL_DOMAIN}")
+        begin = host.removesuffix(f".{conventions.LOCAL_DOMAIN}")
         if not any(begin.startswith(each) for each in found):
             found.add(begin)
     return found
@@ -148,7 +148,7 @@ def _route(hosts: list[str], path: Object, gateway: str) -> Object:
             each["uri"] = {"prefix": path["path"]}
     ways = []
     for split in path["splits"]:
-        service = f"{split['serviceName']}.{split['serviceNamespace']}.{common.LOCAL_DOMAIN}"
+        service = f"{split['serviceName']}.{split['serviceNamespace']}.{conventions.LOCAL_DOMAIN}"
         way = {
             "destination": {"host": service, "port": {"number": split["servicePort"]}},
             "weight": split["percent"],

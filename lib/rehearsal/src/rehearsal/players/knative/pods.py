@@ -11,17 +11,17 @@ import json
 
 from rehearsal.players import kinds
 from rehearsal.players.kinds import Object
-from rehearsal.players.knative import common
-from rehearsal.players.knative.common import Settings
+from rehearsal.players.knative import conventions
+from rehearsal.players.knative.conventions import Settings
 
 QUEUE = "queue-proxy"
 HTTP, HTTP2, HTTPS = 8012, 8013, 8112
 
-_NOT_ON_PODS = (f"{common.SERVING}/routingState", f"{common.SERVING}/route")
+_NOT_ON_PODS = (f"{conventions.SERVING}/routingState", f"{conventions.SERVING}/route")
 _NO_ANNOTATIONS = (
-    f"{common.SERVING}/lastPinned",
-    f"{common.SERVING}/routingStateModified",
-    f"{common.SERVING}/routes",
+    f"{conventions.SERVING}/lastPinned",
+    f"{conventions.SERVING}/routingStateModified",
+    f"{conventions.SERVING}/routes",
 )
 _OF_REVISION = ("containerConcurrency", "timeoutSeconds", "responseStartTimeoutSeconds", "idleTimeoutSeconds")
 _RESTRICTED = {
@@ -50,8 +50,8 @@ def labels(revision: Object) -> dict[str, str]:
     metadata = revision["metadata"]
     kept = {name: value for name, value in (metadata.get("labels") or {}).items() if name not in _NOT_ON_PODS}
     own = {
-        f"{common.SERVING}/revision": metadata["name"],
-        f"{common.SERVING}/revisionUID": metadata["uid"],
+        f"{conventions.SERVING}/revision": metadata["name"],
+        f"{conventions.SERVING}/revisionUID": metadata["uid"],
     }
     return {"app": metadata["name"], **kept, **own}
 
@@ -66,15 +66,15 @@ def deployment(settings: Settings, revision: Object, replicas: int) -> Object:
     """Return the Deployment of a revision."""
     deadline = settings.data("deployment").get("progress-deadline", "600s")
     said = notes(revision)
-    deadline = said.get(f"{common.SERVING}/progress-deadline", deadline)
+    deadline = said.get(f"{conventions.SERVING}/progress-deadline", deadline)
     about = {"labels": labels(revision), "annotations": said}
     uid = revision["metadata"]["uid"]
-    name = common.child_name(revision["metadata"]["name"], "-deployment")
+    name = conventions.child_name(revision["metadata"]["name"], "-deployment")
     return {
-        "metadata": common.owned(kinds.KNATIVE_REVISION, revision, name, **copy.deepcopy(about)),
+        "metadata": conventions.owned(kinds.KNATIVE_REVISION, revision, name, **copy.deepcopy(about)),
         "spec": {
             "replicas": replicas,
-            "selector": {"matchLabels": {f"{common.SERVING}/revisionUID": uid}},
+            "selector": {"matchLabels": {f"{conventions.SERVING}/revisionUID": uid}},
             "progressDeadlineSeconds": _seconds(deadline),
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0}},
             "template": {"metadata": about, "spec": _spec(settings, revision)},
@@ -103,8 +103,8 @@ def _container(revision: Object, container: Object) -> Object:
     of_revision = metadata.get("labels") or {}
     own = {
         "K_REVISION": metadata["name"],
-        "K_CONFIGURATION": of_revision.get(f"{common.SERVING}/configuration", ""),
-        "K_SERVICE": of_revision.get(f"{common.SERVING}/service", ""),
+        "K_CONFIGURATION": of_revision.get(f"{conventions.SERVING}/configuration", ""),
+        "K_SERVICE": of_revision.get(f"{conventions.SERVING}/service", ""),
     }
     variables = [{"name": name, "value": value} for name, value in own.items()]
     if container["name"] == main(revision)["name"]:
@@ -129,8 +129,8 @@ def _queue(settings: Settings, revision: Object) -> Object:
     probe = copy.deepcopy(main(revision).get("readinessProbe"))
     variables = {
         "SERVING_NAMESPACE": metadata["namespace"],
-        "SERVING_SERVICE": of_revision.get(f"{common.SERVING}/service", ""),
-        "SERVING_CONFIGURATION": of_revision.get(f"{common.SERVING}/configuration", ""),
+        "SERVING_SERVICE": of_revision.get(f"{conventions.SERVING}/service", ""),
+        "SERVING_CONFIGURATION": of_revision.get(f"{conventions.SERVING}/configuration", ""),
         "SERVING_REVISION": metadata["name"],
         "QUEUE_SERVING_PORT": str(port),
         "QUEUE_SERVING_TLS_PORT": str(HTTPS),

@@ -11,7 +11,7 @@ import copy
 from rehearsal.players import conditions, kinds
 from rehearsal.players.controller import Controller
 from rehearsal.players.kinds import Key, Object
-from rehearsal.players.knative import common, pods
+from rehearsal.players.knative import conventions, pods
 from rehearsal.players.program import Program
 
 _REACH = {"active": "Reachable", "reserve": "Unreachable"}
@@ -23,7 +23,7 @@ class Revisions:
     def __init__(self, program: Program):
         self._api = program.api
         self._world = program.world
-        self._settings = common.Settings.of(program)
+        self._settings = conventions.Settings.of(program)
         self.controller: Controller = program.controller(kinds.KNATIVE_REVISION, self._reconcile, "revision")
         self.controller.owns(kinds.DEPLOYMENT)
         self.controller.owns(kinds.POD_AUTOSCALER)
@@ -34,10 +34,10 @@ class Revisions:
             return
         status = copy.deepcopy(revision.get("status") or {})
         now = self._world.timestamp()
-        common.REVISION.begin(status, now)
-        common.observed(revision, status)
+        conventions.REVISION.begin(status, now)
+        conventions.observed(revision, status)
         said = pods.notes(revision)
-        initial = common.scale(said, "initial-scale")
+        initial = conventions.scale(said, "initial-scale")
         if initial is None:
             initial = int(self._settings.data("autoscaler").get("initial-scale", "1"))
         wanted = pods.deployment(self._settings, revision, initial)
@@ -58,11 +58,11 @@ class Revisions:
         trouble = progressing if progressing.get("status") == "False" else failing
         if trouble.get("status") in ("False", "True") and trouble.get("reason"):
             reason, message = trouble["reason"], trouble.get("message", "")
-            common.REVISION.put(status, "ResourcesAvailable", "False", now, reason, message)
+            conventions.REVISION.put(status, "ResourcesAvailable", "False", now, reason, message)
         elif (conditions.find(status, "ResourcesAvailable") or {}).get("status") == "False" and told.get(
             "readyReplicas"
         ):
-            common.REVISION.put(status, "ResourcesAvailable", "Unknown", now, "Deploying")
+            conventions.REVISION.put(status, "ResourcesAvailable", "Unknown", now, "Deploying")
 
     def _of_autoscaler(self, status: Object, autoscaler: Object, now: str) -> None:
         told = autoscaler.get("status") or {}
@@ -72,23 +72,23 @@ class Revisions:
         ready = conditions.find(told, "Ready")
         lacking = (conditions.find(status, "ResourcesAvailable") or {}).get("status") == "False"
         if ready is None:
-            common.REVISION.put(status, "Active", "Unknown", now, "Deploying")
+            conventions.REVISION.put(status, "Active", "Unknown", now, "Deploying")
             if not lacking:
-                common.REVISION.put(status, "ResourcesAvailable", "Unknown", now, "Deploying")
+                conventions.REVISION.put(status, "ResourcesAvailable", "Unknown", now, "Deploying")
             return
         if conditions.is_true(told, "ScaleTargetInitialized") and not lacking:
-            common.REVISION.put(status, "ResourcesAvailable", "True", now)
-            common.REVISION.put(status, "ContainerHealthy", "True", now)
+            conventions.REVISION.put(status, "ResourcesAvailable", "True", now)
+            conventions.REVISION.put(status, "ContainerHealthy", "True", now)
         active = conditions.find(told, "Active") or ready
-        common.REVISION.copy(status, "Active", active, now)
+        conventions.REVISION.copy(status, "Active", active, now)
 
 
 def _autoscaler(revision: Object) -> Object:
-    state = (revision["metadata"].get("labels") or {}).get(f"{common.SERVING}/routingState", "")
+    state = (revision["metadata"].get("labels") or {}).get(f"{conventions.SERVING}/routingState", "")
     about = {"labels": pods.labels(revision), "annotations": pods.notes(revision)}
     name = revision["metadata"]["name"]
     return {
-        "metadata": common.owned(kinds.KNATIVE_REVISION, revision, name, **about),
+        "metadata": conventions.owned(kinds.KNATIVE_REVISION, revision, name, **about),
         "spec": {
             "containerConcurrency": revision["spec"].get("containerConcurrency", 0),
             "protocolType": "h2c" if pods.speaks_http2(revision) else "http1",
@@ -96,7 +96,7 @@ def _autoscaler(revision: Object) -> Object:
             "scaleTargetRef": {
                 "apiVersion": "apps/v1",
                 "kind": "Deployment",
-                "name": common.child_name(name, "-deployment"),
+                "name": conventions.child_name(name, "-deployment"),
             },
         },
     }

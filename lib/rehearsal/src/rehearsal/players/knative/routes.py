@@ -13,12 +13,12 @@ import copy
 from rehearsal.players import conditions, kinds
 from rehearsal.players.controller import Controller
 from rehearsal.players.kinds import Key, Object
-from rehearsal.players.knative import common
+from rehearsal.players.knative import conventions
 from rehearsal.players.program import Program
 
-CLASS = f"{common.NETWORKING}/ingress.class"
-_STATE = f"{common.SERVING}/routingState"
-_ROUTES = f"{common.SERVING}/routes"
+CLASS = f"{conventions.NETWORKING}/ingress.class"
+_STATE = f"{conventions.SERVING}/routingState"
+_ROUTES = f"{conventions.SERVING}/routes"
 
 
 class _Waiting(Exception):
@@ -35,7 +35,7 @@ class Routes:
     def __init__(self, program: Program):
         self._api = program.api
         self._world = program.world
-        self._settings = common.Settings.of(program)
+        self._settings = conventions.Settings.of(program)
         self.controller: Controller = program.controller(kinds.KNATIVE_ROUTE, self._reconcile, "route")
         self.controller.owns(kinds.SERVICE)
         self.controller.owns(kinds.KNATIVE_INGRESS)
@@ -43,7 +43,7 @@ class Routes:
         self.controller.watches(kinds.KNATIVE_REVISION, self._of_revision)
 
     def _of_revision(self, revision: Object) -> list[Key]:
-        configuration = (revision["metadata"].get("labels") or {}).get(f"{common.SERVING}/configuration")
+        configuration = (revision["metadata"].get("labels") or {}).get(f"{conventions.SERVING}/configuration")
         return [(revision["metadata"]["namespace"], configuration)] if configuration else []
 
     def _reconcile(self, key: Key) -> None:
@@ -52,27 +52,29 @@ class Routes:
             return
         status = copy.deepcopy(route.get("status") or {})
         now = self._world.timestamp()
-        common.ROUTE.begin(status, now)
-        common.observed(route, status)
+        conventions.ROUTE.begin(status, now)
+        conventions.observed(route, status)
         status["url"] = f"http://{self._settings.host(key[1], route['metadata'])}"
-        status["address"] = {"url": f"http://{key[1]}.{key[0]}.{common.LOCAL_DOMAIN}"}
+        status["address"] = {"url": f"http://{key[1]}.{key[0]}.{conventions.LOCAL_DOMAIN}"}
         try:
             traffic = [self._target(route, each) for each in route["spec"]["traffic"]]
         except _Waiting as waiting:
-            common.ROUTE.put(status, "AllTrafficAssigned", waiting.state, now, waiting.reason, str(waiting))
+            conventions.ROUTE.put(
+                status, "AllTrafficAssigned", waiting.state, now, waiting.reason, str(waiting)
+            )
             self._api.replace_status(kinds.KNATIVE_ROUTE, route, status)
             return
-        common.ROUTE.put(status, "AllTrafficAssigned", "True", now)
-        common.ROUTE.put(status, "CertificateProvisioned", "True", now)
+        conventions.ROUTE.put(status, "AllTrafficAssigned", "True", now)
+        conventions.ROUTE.put(status, "CertificateProvisioned", "True", now)
         status["traffic"] = traffic
         self._mark(route, traffic)
         ingress = self._keep_ingress(route, traffic)
         told = ingress.get("status") or {}
         if told.get("observedGeneration") == ingress["metadata"].get("generation", 1):
-            common.ROUTE.copy(status, "IngressReady", conditions.find(told, "Ready"), now)
+            conventions.ROUTE.copy(status, "IngressReady", conditions.find(told, "Ready"), now)
         else:
             message = "Ingress has not yet been reconciled."
-            common.ROUTE.put(status, "IngressReady", "Unknown", now, "IngressNotConfigured", message)
+            conventions.ROUTE.put(status, "IngressReady", "Unknown", now, "IngressNotConfigured", message)
         self._keep_services(route, traffic, told)
         self._api.replace_status(kinds.KNATIVE_ROUTE, route, status)
 
@@ -119,7 +121,7 @@ class Routes:
         of.add(route["metadata"]["name"])
         for revision in self._api.items(kinds.KNATIVE_REVISION, route["metadata"]["namespace"]):
             labels = revision["metadata"].get("labels") or {}
-            if labels.get(f"{common.SERVING}/configuration") not in of:
+            if labels.get(f"{conventions.SERVING}/configuration") not in of:
                 continue
             state = "active" if revision["metadata"]["name"] in used else "reserve"
             # One that has never had any traffic waits for it.
@@ -136,10 +138,10 @@ class Routes:
         annotations.setdefault(CLASS, usual)
         labels = {
             **(metadata.get("labels") or {}),
-            f"{common.SERVING}/route": metadata["name"],
-            f"{common.SERVING}/routeNamespace": metadata["namespace"],
+            f"{conventions.SERVING}/route": metadata["name"],
+            f"{conventions.SERVING}/routeNamespace": metadata["namespace"],
         }
-        about = common.owned(
+        about = conventions.owned(
             kinds.KNATIVE_ROUTE, route, metadata["name"], labels=labels, annotations=annotations
         )
         rules = self._rules(route, traffic)
@@ -154,7 +156,7 @@ class Routes:
         for tag, each in names.items():
             some = [said for said in traffic if not tag or said.get("tag") == tag]
             paths = [{"splits": _splits(namespace, some, whole=bool(tag))}]
-            local = [f"{each}.{namespace}{suffix}" for suffix in ("", ".svc", f".{common.LOCAL_DOMAIN}")]
+            local = [f"{each}.{namespace}{suffix}" for suffix in ("", ".svc", f".{conventions.LOCAL_DOMAIN}")]
             rules.append({"hosts": local, "http": {"paths": paths}, "visibility": "ClusterLocal"})
             host = self._tagged(route, tag) if tag else self._settings.host(name, route["metadata"])
             if host not in local:
@@ -172,9 +174,9 @@ class Routes:
         namespace, name = kinds.key(route)
         tags = [f"{each['tag']}-{name}" for each in traffic if "tag" in each]
         for each in (name, *tags):
-            labels = {f"{common.SERVING}/route": name, **(route["metadata"].get("labels") or {})}
+            labels = {f"{conventions.SERVING}/route": name, **(route["metadata"].get("labels") or {})}
             wanted = {
-                "metadata": common.owned(kinds.KNATIVE_ROUTE, route, each, labels=labels),
+                "metadata": conventions.owned(kinds.KNATIVE_ROUTE, route, each, labels=labels),
                 "spec": {
                     "type": "ExternalName",
                     "externalName": host,

@@ -10,7 +10,7 @@ import copy
 from rehearsal.players import conditions, kinds
 from rehearsal.players.controller import Controller
 from rehearsal.players.kinds import Key, Object
-from rehearsal.players.knative import common
+from rehearsal.players.knative import conventions
 from rehearsal.players.knative.defaulting import fill_template
 from rehearsal.players.program import Program
 
@@ -35,8 +35,8 @@ class Services:
         route = self._keep(kinds.KNATIVE_ROUTE, service, _route(service))
         status = copy.deepcopy(service.get("status") or {})
         now = self._world.timestamp()
-        common.SERVICE.begin(status, now)
-        common.observed(service, status)
+        conventions.SERVICE.begin(status, now)
+        conventions.observed(service, status)
         self._of_configuration(status, configuration, now)
         self._of_route(status, route, now)
         self._api.replace_status(kinds.KNATIVE_SERVICE, service, status)
@@ -53,9 +53,9 @@ class Services:
             if name in told:
                 status[name] = told[name]
         if told.get("observedGeneration") != configuration["metadata"].get("generation", 1):
-            common.SERVICE.put(status, "ConfigurationsReady", "Unknown", now)
+            conventions.SERVICE.put(status, "ConfigurationsReady", "Unknown", now)
         else:
-            common.SERVICE.copy(status, "ConfigurationsReady", conditions.find(told, "Ready"), now)
+            conventions.SERVICE.copy(status, "ConfigurationsReady", conditions.find(told, "Ready"), now)
 
     def _of_route(self, status: Object, route: Object, now: str) -> None:
         told = route.get("status") or {}
@@ -63,7 +63,7 @@ class Services:
             if name in told:
                 status[name] = copy.deepcopy(told[name])
         if told.get("observedGeneration") != route["metadata"].get("generation", 1):
-            common.SERVICE.put(status, "RoutesReady", "Unknown", now)
+            conventions.SERVICE.put(status, "RoutesReady", "Unknown", now)
             return
         found = conditions.find(told, "Ready")
         behind = any(
@@ -72,9 +72,9 @@ class Services:
         )
         if found is not None and found["status"] == "True" and behind:
             message = "Traffic is not yet migrated to the latest revision."
-            common.SERVICE.put(status, "RoutesReady", "Unknown", now, "TrafficNotMigrated", message)
+            conventions.SERVICE.put(status, "RoutesReady", "Unknown", now, "TrafficNotMigrated", message)
         else:
-            common.SERVICE.copy(status, "RoutesReady", found, now)
+            conventions.SERVICE.copy(status, "RoutesReady", found, now)
 
 
 def _about(service: Object) -> Object:
@@ -84,10 +84,10 @@ def _about(service: Object) -> Object:
     }
     labels = {
         **(metadata.get("labels") or {}),
-        f"{common.SERVING}/service": metadata["name"],
-        f"{common.SERVING}/serviceUID": metadata["uid"],
+        f"{conventions.SERVING}/service": metadata["name"],
+        f"{conventions.SERVING}/serviceUID": metadata["uid"],
     }
-    return common.owned(
+    return conventions.owned(
         kinds.KNATIVE_SERVICE, service, metadata["name"], labels=labels, annotations=annotations
     )
 

@@ -18,9 +18,9 @@ from rehearsal.network.playing import Answer, Visit
 from rehearsal.players import answers, kinds, webhook
 from rehearsal.players.direct import Direct
 from rehearsal.players.kinds import Object
-from rehearsal.players.knative import certificates, common, defaulting
+from rehearsal.players.knative import certificates, conventions, defaulting
 
-_CREATOR, _MODIFIER = f"{common.SERVING}/creator", f"{common.SERVING}/lastModifier"
+_CREATOR, _MODIFIER = f"{conventions.SERVING}/creator", f"{conventions.SERVING}/lastModifier"
 
 
 def program(visit: Visit) -> Answer | None:
@@ -50,7 +50,7 @@ def program(visit: Visit) -> Answer | None:
 
 def _default(item: Object, request: Object) -> Object:
     kind = item["kind"]
-    if kind in ("Service", "Configuration") and item["apiVersion"].startswith(common.SERVING):
+    if kind in ("Service", "Configuration") and item["apiVersion"].startswith(conventions.SERVING):
         if "template" in item["spec"]:
             defaulting.fill_template(item["spec"]["template"])
         who = request["userInfo"]["username"]
@@ -61,7 +61,7 @@ def _default(item: Object, request: Object) -> Object:
         elif old != item["spec"]:
             annotations = {**annotations, _MODIFIER: who}
         item["metadata"]["annotations"] = annotations
-    if kind == "Service" and item["apiVersion"].startswith(common.SERVING):
+    if kind == "Service" and item["apiVersion"].startswith(conventions.SERVING):
         item["spec"].setdefault("traffic", [{"latestRevision": True, "percent": 100}])
         for each in item["spec"]["traffic"]:
             each.setdefault("latestRevision", not each.get("revisionName"))
@@ -72,7 +72,7 @@ def _check(api: Direct, namespace: str, request: Object) -> None:
     item = request.get("object")
     if request["operation"] == "DELETE" or item is None or item["kind"] not in ("Service", "Configuration"):
         return
-    if not item["apiVersion"].startswith(common.SERVING):
+    if not item["apiVersion"].startswith(conventions.SERVING):
         return
     try:
         found = api.read(kinds.CONFIG_MAP, (namespace, "config-features"))

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rehearsal.players.knative.common import child_name
+from rehearsal.players.knative.conventions import child_name
 
 _TAG = re.compile(r"\{\{(-?)\s*(.*?)\s*(-?)\}\}", re.DOTALL)
 _WORD = re.compile(r'`([^`]*)`|"([^"]*)"|(\S+)')

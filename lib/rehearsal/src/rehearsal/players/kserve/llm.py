@@ -18,7 +18,7 @@ from rehearsal.players import answers, conditions, flags, kinds, strategic
 from rehearsal.players.controller import Controller
 from rehearsal.players.direct import Direct
 from rehearsal.players.kinds import Key, Object
-from rehearsal.players.knative.common import child_name
+from rehearsal.players.knative.conventions import child_name
 from rehearsal.players.kserve import gotemplates, settings, storage
 from rehearsal.players.kserve.settings import Settings
 from rehearsal.players.living import LivingSet, clear
