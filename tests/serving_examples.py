@@ -142,7 +142,7 @@ SERVICES: list[Object] = [
                 "containers": [{"name": "worker-container"} | GPU],
             }
         },
-        annotations=_RAW | {"serving.kserve.io/autoscalerClass": "external"},
+        annotations=_RAW | {"serving.kserve.io/autoscalerClass": "none"},
     ),
     service("modelcar", model("sklearn", storageUri="oci://quay.io/me/model:1")),
     service(

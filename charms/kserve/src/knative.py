@@ -30,9 +30,9 @@ FEATURES, DOMAIN = "config-features", "config-domain"
 pkg/reconciler/route/config/domain.go)."""
 NEEDED = ("affinity", "nodeselector", "tolerations")
 """Features of Knative that are off by themselves, and that models on GPUs or on chosen nodes need.
-Charmhub's knative-serving switches them on."""
-CLAIMS = "persistent-volume-claim"
-"""The feature that models from a `pvc://` need. Charmhub's knative-serving has no option for it."""
+Charmhub's knative-serving switches them on. A model from a `pvc://` needs none: KServe's webhook puts the
+volume into the pod, which Knative does not see (kserve v0.16.0,
+pkg/webhook/admission/pod/storage_initializer_injector.go)."""
 _ON = ("enabled", "allowed")
 
 _CONFIG_MAP = kind_of({"apiVersion": "v1", "kind": "ConfigMap"})
@@ -83,11 +83,10 @@ def check(config: KServeOptions, local: Gateway, kinds: list[str], cluster: Clus
     for feature in NEEDED:
         if not _is_on(features, feature):
             raise blocked(f"Knative's kubernetes.podspec-{feature} is off", edit, in_cluster=True)
-    notes = [] if _is_on(features, CLAIMS) else ["Knative takes no model from a PVC"]
     domains = _domains(settings[DOMAIN])
     if domains and config.domain_name not in domains:
-        notes.append(f"Knative's domain is {domains[0]}, not {config.domain_name}")
-    return "; ".join(notes)
+        return f"Knative's domain is {domains[0]}, not {config.domain_name}"
+    return ""
 
 
 def gateway(config: KServeOptions, application: str, endpoint: Requires) -> Gateway | None:
