@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib.util
+import json
 import sys
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,6 +24,7 @@ from kubeflow_charm.cluster.resources import Manifest, kind_of
 from kubeflow_charm.watch import watcher
 from rehearsal.cluster import crds
 from rehearsal.cluster.controlplane import ControlPlane
+from rehearsal.cluster.existing import Refused
 from rehearsal.patience import until
 
 GATEWAY = {"gateway_name": "kubeflow-gateway", "gateway_namespace": "istio", "gateway_up": "true"}
@@ -222,6 +224,23 @@ def deployed(
 def _answered(state: testing.State) -> testing.State | None:
     """Return the state, unless the API server did not answer the hook."""
     return None if "Kubernetes API" in state.unit_status.message else state
+
+
+def names(cluster: ControlPlane, path: str) -> set[str]:
+    """Return the names of the objects there; none if the type is not."""
+    try:
+        items = json.loads(cluster.request("GET", path))["items"]
+    except Refused:
+        return set()
+    return {each["metadata"]["name"] for each in items}
+
+
+def without_webhooks(cluster: ControlPlane) -> None:
+    """Have no webhook called: no pod answers them here. The next hook brings them back."""
+    for kind in ("validating", "mutating"):
+        path = f"/apis/admissionregistration.k8s.io/v1/{kind}webhookconfigurations"
+        for name in names(cluster, path):
+            cluster.request("DELETE", f"{path}/{name}")
 
 
 def applying(client: lightkube.Client) -> Callable[[Manifest], Any]:

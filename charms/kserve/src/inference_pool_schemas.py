@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from kubeflow_charm import Manifest
+from kubeflow_charm.definitions.conditions import Condition
 from kubeflow_charm.definitions.crds import Column, Names, Version, definition, rules
-from kubeflow_charm.definitions.embedded import Int32, Int64
+from kubeflow_charm.definitions.embedded import Int32
 from kubeflow_charm.definitions.schemas import Schema
 
 GROUP = "inference.networking.x-k8s.io"
@@ -27,26 +28,6 @@ LabelText = Annotated[
     str,
     pydantic.Field(min_length=0, max_length=63, pattern=r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$"),
 ]
-
-
-class Condition(Schema):
-    """A condition (meta/v1 Condition)."""
-
-    last_transition_time: Annotated[str, pydantic.Field(json_schema_extra={"format": "date-time"})]
-    message: Annotated[str, pydantic.Field(max_length=32768)]
-    observed_generation: Annotated[Int64 | None, pydantic.Field(ge=0)] = None
-    reason: Annotated[
-        str,
-        pydantic.Field(min_length=1, max_length=1024, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"),
-    ]
-    status: Literal["True", "False", "Unknown"]
-    type: Annotated[
-        str,
-        pydantic.Field(
-            max_length=316,
-            pattern=(rf"^({_LABEL}(\.{_LABEL})*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$"),
-        ),
-    ]
 
 
 def _conditions(first: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import lightkube
 import ops
 import pytest
 from charm_harness import deployed as deploy
+from charm_harness import names, without_webhooks
 from ops import testing
 from serving_examples import OTHERS, SERVICES, WRONG, Object, service
 
@@ -48,15 +49,6 @@ def deployed(
         yield state
 
 
-def names(cluster: ControlPlane, path: str) -> set[str]:
-    """Return the names of the objects there; none if the type is not."""
-    try:
-        items = json.loads(cluster.request("GET", path))["items"]
-    except Refused:
-        return set()
-    return {each["metadata"]["name"] for each in items}
-
-
 def write(cluster: ControlPlane, body: Object, *, dry: bool = False) -> Object:
     """Create an object as a user would, with strict validation."""
     version, kind = body["apiVersion"], body["kind"]
@@ -66,13 +58,9 @@ def write(cluster: ControlPlane, body: Object, *, dry: bool = False) -> Object:
 
 
 @pytest.fixture
-def unchecked(cluster: ControlPlane, deployed: testing.State) -> Iterator[None]:
-    """Have no webhook called: no pod answers them here. The next hook brings them back."""
-    for kind in ("validating", "mutating"):
-        path = f"/apis/admissionregistration.k8s.io/v1/{kind}webhookconfigurations"
-        for name in names(cluster, path):
-            cluster.request("DELETE", f"{path}/{name}")
-    yield
+def unchecked(cluster: ControlPlane, deployed: testing.State) -> None:
+    """No webhook is called."""
+    without_webhooks(cluster)
 
 
 def test_everything_is_taken_and_becomes_active(kserve, deployed):

@@ -7,15 +7,15 @@ does not need; ours names none.
 
 from __future__ import annotations
 
-import datetime
 from typing import Annotated, Any, Literal
 
 import pydantic
 from lightkube.models import batch_v1
 
 from kubeflow_charm import Manifest
+from kubeflow_charm.definitions.conditions import Condition
 from kubeflow_charm.definitions.crds import Column, Names, Version, atomic, definition, keyed, rules
-from kubeflow_charm.definitions.embedded import Int32, Int64, Kubernetes
+from kubeflow_charm.definitions.embedded import Int32, Kubernetes
 from kubeflow_charm.definitions.schemas import Schema
 
 JobTemplate = Annotated[dict[str, Any], Kubernetes(batch_v1.JobTemplateSpec)]
@@ -30,29 +30,6 @@ _ONE_ORDER = rules(
         "startupPolicy InOrder and dependsOn exclude each other",
     )
 )
-
-
-class Condition(Schema):
-    """A condition (meta/v1 Condition)."""
-
-    last_transition_time: datetime.datetime
-    message: Annotated[str, pydantic.Field(max_length=32768)]
-    observed_generation: Annotated[Int64 | None, pydantic.Field(ge=0)] = None
-    reason: Annotated[
-        str,
-        pydantic.Field(min_length=1, max_length=1024, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"),
-    ]
-    status: Literal["True", "False", "Unknown"]
-    type: Annotated[
-        str,
-        pydantic.Field(
-            max_length=316,
-            pattern=(
-                r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
-                r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$"
-            ),
-        ),
-    ]
 
 
 class Coordinator(Schema):

@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import pydantic
-from jobset_schemas import Condition, JobSetSpec
+from jobset_schemas import JobSetSpec
 from lightkube.models import autoscaling_v2, core_v1
 
 from kubeflow_charm import Manifest
+from kubeflow_charm.definitions.conditions import Condition
 from kubeflow_charm.definitions.crds import Column, Names, Version, atomic, definition, keyed, rules
 from kubeflow_charm.definitions.embedded import (
     Affinity,

@@ -11,7 +11,7 @@ import lightkube
 import ops
 import pytest
 from charm_harness import deployed as deploy
-from charm_harness import in_order
+from charm_harness import in_order, names, without_webhooks
 from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.core_v1 import Pod
 from open_types import open_definition
@@ -21,7 +21,6 @@ from training_examples import Object, job, runtime, trainjob
 from kubeflow_charm.cluster import finalizers
 from kubeflow_charm.watch import watcher
 from rehearsal.cluster.controlplane import ControlPlane
-from rehearsal.cluster.existing import Refused
 from rehearsal.patience import PATIENCE, until
 
 MODEL = "training-3026"
@@ -43,28 +42,15 @@ def deployed(training: Any, cluster: ControlPlane, client: lightkube.Client) -> 
         yield state
 
 
-def names(cluster: ControlPlane, path: str) -> set[str]:
-    """Return the names of the objects there; none if the type is not."""
-    try:
-        items = json.loads(cluster.request("GET", path))["items"]
-    except Refused:
-        return set()
-    return {each["metadata"]["name"] for each in items}
-
-
 def write(cluster: ControlPlane, path: str, body: Object, method: str = "POST") -> Object:
     """Create or change an object as a user would, without the webhooks, which nobody answers here."""
     return json.loads(cluster.request(method, path, json.dumps(body).encode()))
 
 
 @pytest.fixture
-def unchecked(cluster: ControlPlane, deployed: testing.State) -> Iterator[None]:
-    """Have no webhook called: no pod answers them here. The next hook brings them back."""
-    for kind in ("validating", "mutating"):
-        path = f"/apis/admissionregistration.k8s.io/v1/{kind}webhookconfigurations"
-        for name in names(cluster, path):
-            cluster.request("DELETE", f"{path}/{name}")
-    yield
+def unchecked(cluster: ControlPlane, deployed: testing.State) -> None:
+    """No webhook is called."""
+    without_webhooks(cluster)
 
 
 def test_everything_is_taken_and_becomes_active(training, deployed):

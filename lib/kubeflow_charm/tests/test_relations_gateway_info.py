@@ -62,3 +62,8 @@ def test_what_is_written_is_what_istio_pilot_writes(ask, up):
     gateway = Gateway.model_validate(NAMES | {"gateway_up": up})
     said = ask(Provides, lambda end: end.send(gateway), {"dashboard": {}})
     assert said.written["dashboard"] == NAMES | {"gateway_up": up}
+
+
+def test_of_two_gateways_one_must_go(ask):
+    said = ask(Requires, lambda end: end.get(), {"old": NAMES, "new": NAMES})
+    assert said.statuses == [("blocked", "there is related twice: juju remove-relation ours:there new")]

@@ -9,7 +9,7 @@ import pytest
 from kubeflow_charm.cluster.resources import KINDS, Kind, by_group_kind, described, identity, kind_of
 from rehearsal.cluster.controlplane import ControlPlane
 
-BUILT_IN = [kind for kind in KINDS if not kind.group.endswith(("istio.io", "kubeflow.org"))]
+BUILT_IN = [kind for kind in KINDS if not kind.group.endswith(("istio.io", "kubeflow.org", "kserve.io"))]
 
 
 @pytest.mark.parametrize("kind", BUILT_IN, ids=lambda kind: kind.kind)

@@ -17,7 +17,7 @@ from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import PodBinding
 from lightkube.types import CascadeType, PatchType
 
-from rehearsal.players import kinds
+from rehearsal.players import direct, kinds
 from rehearsal.players.follower import Follower
 from rehearsal.players.kinds import Key, Kind, Object
 from rehearsal.players.refusals import Refusals
@@ -106,13 +106,7 @@ class Api:
 
     def read(self, kind: Kind, key: Key) -> Object | None:
         """Ask for an object."""
-        namespace, name = key
-        try:
-            return self._client.get(kind, name, namespace=namespace or None)
-        except httpx2.HTTPStatusError as error:
-            if error.response.status_code == 404:
-                return None
-            raise
+        return direct.read(self._client, kind, key)
 
     def create(self, kind: Kind, item: Object) -> Object:
         """Create an object; return it as it is."""

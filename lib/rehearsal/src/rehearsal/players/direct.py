@@ -9,6 +9,17 @@ from rehearsal.players import kinds
 from rehearsal.players.kinds import Key, Kind, Object
 
 
+def read(client: lightkube.Client, kind: Kind, key: Key) -> Object | None:
+    """Return an object; None if there is none, or no such kind."""
+    namespace, name = key
+    try:
+        return client.get(kind, name, namespace=namespace or None)
+    except httpx2.HTTPStatusError as error:
+        if error.response.status_code == 404:
+            return None
+        raise
+
+
 class Direct:
     """Reads as `rehearsal.players.api.Api` does, without copies.
 
@@ -21,13 +32,7 @@ class Direct:
 
     def read(self, kind: Kind, key: Key) -> Object | None:
         """Return an object; None if there is none, or no such kind."""
-        namespace, name = key
-        try:
-            return self._client.get(kind, name, namespace=namespace or None)
-        except httpx2.HTTPStatusError as error:
-            if error.response.status_code == 404:
-                return None
-            raise
+        return read(self._client, kind, key)
 
     def get(self, kind: Kind, key: Key) -> Object | None:
         """Return an object."""
