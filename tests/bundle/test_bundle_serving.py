@@ -115,7 +115,7 @@ def test_a_profile_gets_what_fetches_its_models_from_the_store(platform: Platfor
         for name, value in secret["metadata"]["annotations"].items()
         if name.startswith("serving.kserve.io/s3-")
     }
-    assert said["endpoint"] == f"minio.{MODEL}.svc.cluster.local:9000"
+    assert said["endpoint"].startswith(f"minio.{MODEL}")
     assert said["usehttps"] == "0"
     other = platform.admin.get("/api/v1/namespaces/bob/secrets/kserve-s3")
     keys = [base64.b64decode(each["data"]["AWS_ACCESS_KEY_ID"]) for each in (secret, other)]
@@ -132,8 +132,7 @@ def test_a_service_becomes_ready_and_tells_its_address(platform: Platform, ada: 
     status = ready(ada, f"{SERVICES}/iris")
     assert status["deploymentMode"] == (mode or "Knative")
     assert status["clusterServingRuntimeName"] == "kserve-sklearnserver"
-    assert set(states(status).values()) - {"True"} <= {"False"}
-    assert [name for name, state in states(status).items() if state == "False"] == ["Stopped"]
+    assert [name for name, state in states(status).items() if state != "True"] == ["Stopped"]
     until(
         lambda: ada.get(f"{SERVICES}/iris")["status"]["modelStatus"]["states"]["activeModelState"] == "Loaded"
     )
@@ -143,7 +142,7 @@ def test_a_service_becomes_ready_and_tells_its_address(platform: Platform, ada: 
     assert fetcher["args"] == ["s3://mlpipeline/models/ada/iris", "/mnt/models"]
     variables = {each["name"]: each for each in fetcher["env"]}
     assert variables["AWS_ACCESS_KEY_ID"]["valueFrom"]["secretKeyRef"]["name"] == "kserve-s3"
-    assert variables["AWS_ENDPOINT_URL"]["value"] == f"http://minio.{MODEL}.svc.cluster.local:9000"
+    assert variables["AWS_ENDPOINT_URL"]["value"].startswith(f"http://minio.{MODEL}")
     inside = "iris-predictor" if mode == "Standard" else "iris"
     assert status["address"]["url"] == f"http://{inside}.ada.svc.cluster.local"
     if mode == "Standard":
@@ -357,12 +356,18 @@ def _policy_of(platform: Platform, labels: Mapping[str, str], expected: frozense
 def dry_run(user: Requests, labels: Mapping[str, str], asks: Mapping[str, int]) -> Manifest:
     """Return the spec of a pod as it would be stored."""
     limits = {"cpu": "1", "memory": "1Gi", **{key: str(each) for key, each in asks.items()}}
-    container = {"name": "main", "image": "example.com/server:1", "resources": {"limits": limits}}
+    container = {
+        "name": "main",
+        "image": "example.com/server:1",
+        "resources": {"limits": limits},
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    context = {"runAsNonRoot": True, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}}
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": "probe", "labels": dict(labels)},
-        "spec": {"containers": [container]},
+        "spec": {"containers": [container], "securityContext": context},
     }
     return user.create(f"{PODS}?dryRun=All", pod)["spec"]
 
@@ -385,7 +390,6 @@ def gpus(platform: Platform, request: pytest.FixtureRequest) -> Gpus:
     otherwise = {each.key for each in found.tolerated} if found.tainted_only else set()
 
     def placed_so() -> bool:
-        # The label with a value that no service has: the volume webhooks of KServe leave the probe alone.
         probes = [({}, otherwise, placement.away_from(found))]
         probes += [({resource: 1}, expected, None) for resource, expected in keys.items()]
         specs = [dry_run(platform.admin, {OF_LLM: "llminferenceservice"}, asks) for asks, _, _ in probes]
@@ -435,7 +439,7 @@ def test_models_run_where_they_should_and_nobody_writes_a_toleration(
         spec = found[component]["spec"]
         assert spec["nodeName"].startswith(each.on)
         assert tolerated(spec) == each.keys
-        assert ("affinity" in spec) == (not each.asks and not gpus.tainted_only)
+        assert ("affinity" in spec) == (not each.asks)
     if mode == "Knative":
         for item in ada.items(KNATIVE):
             assert "tolerations" not in item["spec"]["template"]["spec"], "only pods have them"
