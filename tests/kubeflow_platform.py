@@ -18,8 +18,11 @@ from rehearsal.stage import Stage
 
 NODE_FILES = Path(nodes.__file__).with_name("nodes")
 MODEL = "mlops"
+"""The model, whose name is not the usual one, on purpose."""
+OVERLAY = Path(__file__).with_name("mlops_overlay.yaml")
+"""What the bundle needs in that model."""
 OWN_NODES = "platform-"
-FOLLOWERS = ("kubeflow-notebooks/0", "kubeflow-pipelines/0", "katib/0", "kubeflow-training/0")
+FOLLOWERS = ("kubeflow-notebooks/0", "kubeflow-pipelines/0", "katib/0", "kubeflow-training/0", "kserve/0")
 """The units that do something for GPUs."""
 CONTROL_PLANE = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
 NOTEBOOKS = "/apis/kubeflow.org/v1beta1"
@@ -57,6 +60,10 @@ class Platform:
     def _mounted(self, name: str) -> dict[str, str] | None:
         found = self.admin.find(f"/api/v1/namespaces/{MODEL}/configmaps/{name}")
         return found and found["data"]
+
+    def deploy(self) -> None:
+        """Deploy the bundle; what is there already stays as it is."""
+        self.stage.juju("deploy", self.root / "bundle.yaml", "--overlay", OVERLAY, "--trust")
 
     def unit(self, name: str) -> Any:
         """Return the workload's status of a unit."""

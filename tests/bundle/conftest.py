@@ -41,8 +41,8 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     ) as stage:
         stage.juju("add-model", MODEL)
         keep_on_nodes(stage.cluster, MODEL, OWN)
-        stage.juju("deploy", ROOT / "bundle.yaml", "--trust")
         platform = Platform(stage, ROOT, Requests(stage.cluster), outside)
+        platform.deploy()
         platform.settle()
         _make_profile(platform.admin, "ada")
         _make_profile(platform.admin, "bob", {"hard": {"requests.nvidia.com/gpu": "1", "cpu": "4"}})

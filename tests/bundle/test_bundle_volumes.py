@@ -201,7 +201,7 @@ def test_a_charm_that_is_removed_leaves_what_users_have_and_goes_on_with_it_when
     assert admin.get(mine)["status"]["readyReplicas"] == 1
     assert admin.get(f"{CLAIMS}/mine-workspace")["status"]["phase"] == "Bound"
     assert admin.get("/api/v1/namespaces/ada/pods/mine-0")["metadata"]["uid"] == before
-    juju("deploy", platform.root / "bundle.yaml", "--trust")
+    platform.deploy()
     platform.settle()
     until(lambda: _may_stop(ada, mine))
     until(lambda: ada.get(mine)["status"]["readyReplicas"] == 0)

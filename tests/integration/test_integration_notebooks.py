@@ -14,6 +14,7 @@ from kubeflow_users import JupyterWebApp
 from rehearsal.patience import until
 
 ROOT = Path(__file__).parents[2]
+OVERLAY = ROOT / "tests" / "mlops_overlay.yaml"
 USER = "ada@example.com"
 
 
@@ -24,7 +25,7 @@ def ada(juju: jubilant.Juju) -> Kubectl:
 
 
 def test_the_platform_says_which_gpus_there_are(juju: jubilant.Juju, kubectl: Kubectl) -> None:
-    juju.deploy(str(ROOT / "bundle.yaml"), trust=True)
+    juju.deploy(str(ROOT / "bundle.yaml"), overlays=[OVERLAY], trust=True)
     status = juju.wait(jubilant.all_active, error=jubilant.any_error)
     nodes = json.loads(kubectl("get", "nodes", "-o", "json"))["items"]
     with_gpus = [node for node in nodes if int(node["status"]["allocatable"].get("nvidia.com/gpu", 0))]

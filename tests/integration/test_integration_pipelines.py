@@ -17,6 +17,7 @@ from rehearsal.patience import until
 from rehearsal.stage import Stage
 
 ROOT = Path(__file__).parents[2]
+OVERLAY = ROOT / "tests" / "mlops_overlay.yaml"
 
 OF_PIPELINES = {
     "secret/mlpipeline-minio-artifact",
@@ -82,7 +83,7 @@ def profile(kubectl: Kubectl, name: str) -> None:
 
 
 def test_the_bundle_becomes_active(juju: jubilant.Juju) -> None:
-    juju.deploy(str(ROOT / "bundle.yaml"), trust=True)
+    juju.deploy(str(ROOT / "bundle.yaml"), overlays=[OVERLAY], trust=True)
     status = juju.wait(jubilant.all_active, error=jubilant.any_error)
     assert {"kfp-db", "minio", "kubeflow-pipelines", "resource-dispatcher"} <= set(status.apps)
     assert "profiles share" not in status.apps["kubeflow-pipelines"].app_status.message

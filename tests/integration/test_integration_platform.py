@@ -14,6 +14,7 @@ from kubectl_as import Kubectl
 from rehearsal.patience import until
 
 ROOT = Path(__file__).parents[2]
+OVERLAY = ROOT / "tests" / "mlops_overlay.yaml"
 
 
 def _environment(kubectl: Kubectl) -> dict[str, str]:
@@ -23,7 +24,7 @@ def _environment(kubectl: Kubectl) -> dict[str, str]:
 
 
 def test_the_bundle_deploys_and_everything_becomes_active(juju: jubilant.Juju) -> None:
-    juju.deploy(str(ROOT / "bundle.yaml"), trust=True)
+    juju.deploy(str(ROOT / "bundle.yaml"), overlays=[OVERLAY], trust=True)
     status = juju.wait(jubilant.all_active, error=jubilant.any_error)
     assert set(status.apps) == {
         "dex-auth",
@@ -225,7 +226,7 @@ def test_what_juju_prints_is_for_people(juju: jubilant.Juju) -> None:
 
 def test_a_bundle_of_what_is_there_changes_nothing(juju: jubilant.Juju) -> None:
     done = subprocess.run(
-        ["juju", "deploy", "-m", "mlops", str(ROOT / "bundle.yaml"), "--trust"],
+        ["juju", "deploy", "-m", "mlops", str(ROOT / "bundle.yaml"), "--overlay", str(OVERLAY), "--trust"],
         check=True,
         capture_output=True,
         text=True,

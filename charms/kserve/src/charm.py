@@ -55,6 +55,7 @@ class KServe(ComponentCharm[Facts]):
         kinds = knative.existing(self.cluster)
         note = knative.check(config, local, kinds, self.cluster) if config.serverless else ""
         profiles = sorted(uids(self.cluster.namespaces(grants.PROFILE)))
+        callers = model_access.users(self.cluster, profiles) if local else {}
         gpus = config.gpus(self.cluster.nodes)
         images = config.serving_images(own.references)
         secret = own.profile_pull_secret(self.app.name, images.values())
@@ -63,7 +64,19 @@ class KServe(ComponentCharm[Facts]):
         policies += serving_pods.pulling(self.app.name) if served and secret else []
         models = model_store.models(self.app.name, self.owner, config, store, self.cluster)
         return Facts(
-            config, images, gateway, local, kinds, note, profiles, models, gpus, secret, policies, served
+            config,
+            images,
+            gateway,
+            local,
+            kinds,
+            note,
+            profiles,
+            callers,
+            models,
+            gpus,
+            secret,
+            policies,
+            served,
         )
 
     def manifests(self, facts: Facts) -> list[Manifest]:
@@ -84,6 +97,7 @@ class KServe(ComponentCharm[Facts]):
             started_with=[*serving_settings.read_at_start(sections), facts.kinds],
             knative_namespace=facts.knative if knative.SERVICES in facts.kinds else "",
             profiles=facts.profiles,
+            callers=facts.callers,
             certificates={
                 name: webhook_certificate(self, name, self.namespace, cluster_domain=config.cluster_domain)
                 for name in services
@@ -132,7 +146,8 @@ class KServe(ComponentCharm[Facts]):
     def followed(self) -> tuple[watcher.Followed, ...]:
         """Run a hook when nodes or profiles come and go, and when Knative does or changes."""
         profiles = watcher.Followed("v1", "Namespace", "namespaces", {grants.PROFILE: None})
-        return (watcher.NODES, profiles, *knative.followed(self.valid_config))
+        callers = (model_access.POLICIES,) if self.local_gateway.relations else ()
+        return (watcher.NODES, profiles, *callers, *knative.followed(self.valid_config))
 
     def user_images(self) -> list[str]:
         """Return the images of servers, on GPUs, too, and of what runs beside them."""

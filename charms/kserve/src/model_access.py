@@ -7,10 +7,12 @@ pods of models: so we do, but for the profile itself, the platform, the gateway 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from kubeflow_charm import Manifest
-from kubeflow_charm.cluster.executor import Placed
+from kubeflow_charm.cluster.executor import Cluster, Placed
+from kubeflow_charm.cluster.resources import kind_of
+from kubeflow_charm.watch import watcher
 
 NAME = "kserve-models"
 _NAMESPACE = "kubernetes.io/metadata.name"
@@ -20,6 +22,40 @@ _MODELS: tuple[Manifest, ...] = (
     {"matchLabels": {"app.kubernetes.io/part-of": "llminferenceservice"}},
 )
 """The pods of services, graphs and LLM services."""
+
+
+Users = dict[str, dict[str, list[str]]]
+"""Profile to condition (`request.headers[kubeflow-userid]`) to the values with which the gateway may call."""
+
+POLICIES = watcher.Followed(
+    "security.istio.io/v1", "AuthorizationPolicy", "authorizationpolicies", matters="spec"
+)
+"""Whom profiles let in changes with their owners and contributors."""
+_POLICY = kind_of({"apiVersion": POLICIES.api_version, "kind": POLICIES.kind})
+_HEADER = "request.headers["
+
+
+def users(cluster: Cluster, profiles: Collection[str]) -> Users:
+    """Return whom each profile lets in through the gateway; one request.
+
+    The profile controller and kfam make one policy for the owner and for each contributor, with the user in
+    an annotation (kubeflow/kubeflow v1.10.0, components/profile-controller/controllers/profile_controller.go,
+    components/access-management/kfam/bindings.go).
+
+    Raises:
+        Problem: if the API server does not answer or refuses.
+    """
+    found: Users = {name: {} for name in profiles}
+    for policy in cluster.of_kind(_POLICY, "*", None, whole=True):
+        metadata, spec = policy["metadata"], policy.get("spec") or {}
+        if metadata["namespace"] not in found or "user" not in (metadata.get("annotations") or {}):
+            continue
+        conditions = [each for rule in spec.get("rules") or () for each in rule.get("when") or ()]
+        for each in conditions:
+            if each["key"].startswith(_HEADER):
+                values = found[metadata["namespace"]].setdefault(each["key"], [])
+                values += [value for value in each.get("values") or () if value not in values]
+    return {name: {key: sorted(said[key]) for key in sorted(said)} for name, said in found.items()}
 
 
 def spread(profiles: list[str], platform: Iterable[str], knative: str) -> list[Placed]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from kserve_options import KServeOptions
+from model_access import Users
 
 from kubeflow_charm import Manifest, Problem
 from kubeflow_charm.gpu.pools import Gpus
@@ -41,6 +42,7 @@ class Facts:
         kinds: the definitions that exist, of those that KServe's controller looks for when it starts.
         note: what the operator may want to change at Knative.
         profiles: the namespaces of profiles.
+        callers: whom each profile lets in through the gateway; nobody if no model runs on Knative.
         models: the store of models; None if none is related.
         gpus: the cluster's GPUs; none if the operator has switched discovery off.
         pull_secret: what profiles pull our images with; None where no registry asks.
@@ -55,6 +57,7 @@ class Facts:
     kinds: list[str]
     note: str
     profiles: list[str]
+    callers: Users
     models: Models | None
     gpus: Gpus
     pull_secret: Manifest | None

@@ -78,10 +78,13 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     there: dict[str, Any] = {
         "kinds": {KNATIVE, "virtualservices.networking.istio.io"},
         "profiles": ["ada", "bob"],
+        "policies": [],
         "settings": {"config-features": dict(FEATURES), "config-domain": {"example.com": ""}},
     }
 
-    def config_maps(*_: Any, **__: Any) -> list[dict[str, Any]]:
+    def of_kind(_: Any, kind: Any, *__: Any, **___: Any) -> list[dict[str, Any]]:
+        if kind.kind == "AuthorizationPolicy":
+            return there["policies"]
         return [
             {"metadata": {"name": name, "namespace": "knative-serving"}, "data": data}
             for name, data in there["settings"].items()
@@ -92,5 +95,5 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     monkeypatch.setattr(Cluster, "definitions", lambda _: there["kinds"])
     monkeypatch.setattr(Cluster, "namespaces", namespaces)
-    monkeypatch.setattr(Cluster, "of_kind", config_maps)
+    monkeypatch.setattr(Cluster, "of_kind", of_kind)
     return there

@@ -382,22 +382,6 @@ def test_policies_of_profiles_let_in_the_profile_the_platform_and_knative(kserve
     assert [each["kind"] for each, _ in module.spread(["ada"], ("mlops",), "")] == ["NetworkPolicy"] * 3
 
 
-def test_the_activator_refuses_who_asks_for_the_model_of_another_profile(kserve, offline):
-    local = {"gateway_name": "knative-local-gateway", "gateway_namespace": "knative-serving"}
-    policy = kserve.render(local=(local,))["AuthorizationPolicy/kserve-activator"]
-    assert policy["metadata"]["namespace"] == "knative-serving"
-    assert policy["spec"]["action"] == "DENY"
-    assert policy["spec"]["rules"] == [
-        {
-            "from": [{"source": {"notNamespaces": [name, "mlops", "istio", "knative-serving"]}}],
-            "when": [{"key": "request.headers[knative-serving-namespace]", "values": [name]}],
-        }
-        for name in ("ada", "bob")
-    ]
-    offline["profiles"] = []
-    assert "AuthorizationPolicy/kserve-activator" not in kserve.render(local=(local,))
-
-
 @pytest.mark.parametrize(("served", "kept"), [(True, 3), (False, 0)])
 def test_policies_for_gpus_are_objects_of_the_application_where_the_api_server_has_them(
     kserve, monkeypatch, served, kept
