@@ -31,10 +31,19 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def _running(
+def running(
     guardian: Guardian, command: list[str], port: int, log: Path, env: Mapping[str, str], within: float
 ) -> Iterator[int]:
-    """Run a server as long as it is needed, from when it listens."""
+    """Run a server as long as it is needed, from when it listens.
+
+    Args:
+        guardian: starts it.
+        command: what is run.
+        port: where it listens.
+        log: what it prints; its folder is where it works.
+        env: its environment.
+        within: seconds in which it listens.
+    """
     process = guardian.spawn(command, log=log, cwd=log.parent, env=dict(env))
     try:
         deadline = time.monotonic() + within
@@ -86,7 +95,7 @@ def mariadb(guardian: Guardian, log: Path) -> Iterator[MariaDb]:
         found = MariaDb(Path(folder, "socket"), free_port())
         command = ["mariadbd", "--no-defaults", f"--datadir={folder}", "--bind-address=127.0.0.1"]
         command += [f"--port={found.port}", f"--socket={found.socket}", *user]
-        with _running(guardian, command, found.port, log, os.environ, 30):
+        with running(guardian, command, found.port, log, os.environ, 30):
             yield found
 
 
@@ -115,5 +124,5 @@ def mlflow(
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
     log = folder / "mlflow.log"
-    with _running(guardian, command, port, log, environment | dict(env), 120):
+    with running(guardian, command, port, log, environment | dict(env), 120):
         yield port
