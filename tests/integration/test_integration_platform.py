@@ -92,7 +92,7 @@ def test_pods_of_a_profile_get_its_pod_defaults(juju: jubilant.Juju, kubectl: Ku
 def test_an_option_reaches_the_workload(juju: jubilant.Juju, kubectl: Kubectl) -> None:
     assert _environment(kubectl)["REGISTRATION_FLOW"] == "true"
     juju.config("kubeflow-dashboard", {"registration-flow": False})
-    until(lambda: _environment(kubectl)["REGISTRATION_FLOW"] == "false")
+    until(lambda: _environment(kubectl)["REGISTRATION_FLOW"] == "false", every=0.3)
     juju.wait(jubilant.all_active)
     assert juju.config("kubeflow-dashboard")["registration-flow"] is False
 
@@ -206,7 +206,7 @@ def test_a_refresh_brings_the_edited_template(
     uid = kubectl("get", "pods", "-l", "kustomize.component=profiles", "-o", "jsonpath={..uid}")
     juju.refresh("kubeflow-profiles", path=edited)
     account = ("get", "serviceaccount", "profiles-controller-service-account", "-o", "json")
-    until(lambda: "edited" in json.loads(kubectl(*account))["metadata"].get("annotations", {}))
+    until(lambda: "edited" in json.loads(kubectl(*account))["metadata"].get("annotations", {}), every=0.3)
     juju.wait(jubilant.all_active)
     # An unchanged pod is not restarted.
     assert kubectl("get", "pods", "-l", "kustomize.component=profiles", "-o", "jsonpath={..uid}") == uid
