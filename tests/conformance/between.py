@@ -33,25 +33,27 @@ class Passing(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         command = self.path.partition("?")[0].removeprefix("/minio/admin/v3/")
         server.seen.append(command)
-        status, said = server.answer(self.command, command) or self.passed_on(body, server.behind)
+        instead = server.answer(self.command, command)
+        status, said, size = (*instead, "") if instead else self.passed_on(body, server.behind)
         self.send_response(status)
-        self.send_header("Content-Length", str(len(said)))
+        self.send_header("Content-Length", size or str(len(said)))
         if status == 503:
             self.send_header("Retry-After", "60")
         with contextlib.suppress(BrokenPipeError):
             self.end_headers()
             self.wfile.write(said)
 
-    def passed_on(self, body: bytes, behind: int) -> tuple[int, bytes]:
+    def passed_on(self, body: bytes, behind: int) -> tuple[int, bytes, str]:
+        """Return status and content of the answer, and the size it tells: of HEAD, that of what is not sent."""
         connection = http.client.HTTPConnection("127.0.0.1", behind)
         del self.headers["accept-encoding"]
         connection.request(self.command, self.path, body, dict(self.headers))
         answer = connection.getresponse()
         said = answer.read()
         connection.close()
-        return answer.status, said
+        return answer.status, said, answer.getheader("content-length", "")
 
-    do_GET = do_PUT = do_POST = do_DELETE = handle_one  # noqa: N815 - the names that http.server looks for
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = handle_one  # noqa: N815 - names of http.server
 
     def log_message(self, format: str, *args: Any) -> None:
         pass

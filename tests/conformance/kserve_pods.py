@@ -23,7 +23,8 @@ from rehearsal.players.kserve.settings import Settings
 SCIKIT_LEARN = "scikit-learn==1.9.1"
 """One for all programs: it reads only models that it has written."""
 KSERVE = ("kserve==0.16.0", "kserve-storage==0.16.0", SCIKIT_LEARN)
-MLSERVER = ("mlserver==1.7.1", "mlserver-sklearn==1.7.1", SCIKIT_LEARN)
+# A later uvloop than MLServer's own lock file has lets its workers end at once.
+MLSERVER = ("mlserver==1.7.1", "mlserver-sklearn==1.7.1", "uvloop==0.21.0", SCIKIT_LEARN)
 SERVER = Path(__file__).with_name("kserve_server.py")
 FETCH = (
     "import sys; from kserve_storage import Storage; Storage.download_files(sys.argv[1::2], sys.argv[2::2])"
