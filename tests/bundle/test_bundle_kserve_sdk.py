@@ -180,7 +180,7 @@ def test_a_graph_is_made_and_read(notebook: Notebook) -> None:
         client.wait_ig_ready("graph", namespace="ada", polling_interval=1)
         client.get_inference_graph("graph", namespace="ada")["status"]["url"]
     """)
-    assert ready == "http://graph-ada.example.com"
+    assert ready == "http://graph.ada.example.com"
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def message(refusal: Refused) -> str:
 def test_a_profile_gets_what_fetches_its_models_from_the_store(platform: Platform, ada: Requests) -> None:
     account = until(lambda: platform.admin.find("/api/v1/namespaces/ada/serviceaccounts/kserve-s3"))
     assert [each["name"] for each in account["secrets"]] == ["kserve-s3"]
-    secret = platform.admin.get("/api/v1/namespaces/ada/secrets/kserve-s3")
+    secret = until(lambda: platform.admin.find("/api/v1/namespaces/ada/secrets/kserve-s3"))
     said = {
         name.removeprefix("serving.kserve.io/s3-"): value
         for name, value in secret["metadata"]["annotations"].items()
@@ -117,7 +117,7 @@ def test_a_profile_gets_what_fetches_its_models_from_the_store(platform: Platfor
     }
     assert said["endpoint"].startswith(f"minio.{MODEL}")
     assert said["usehttps"] == "0"
-    other = platform.admin.get("/api/v1/namespaces/bob/secrets/kserve-s3")
+    other = until(lambda: platform.admin.find("/api/v1/namespaces/bob/secrets/kserve-s3"))
     keys = [base64.b64decode(each["data"]["AWS_ACCESS_KEY_ID"]) for each in (secret, other)]
     assert keys[0] != keys[1], "each profile has a key of its own"
 
@@ -499,6 +499,9 @@ def test_another_usual_mode_leaves_existing_services_as_they_are(platform: Platf
             assert status["deploymentMode"] == mode
             assert status["url"] == before[name]["url"]
         assert kept == {each["metadata"]["uid"] for each in pods_of(ada, OF_SERVICE, "old-standard")}
+        for name in names:
+            ada.delete(f"{SERVICES}/{name}")
+            until(lambda name=name: platform.admin.find(f"{SERVICES}/{name}") is None, "the service's end")
     finally:
         platform.stage.juju("config", "kserve", "deployment-mode=serverless")
         until(lambda: _usual(platform) == "Knative", lambda: _usual(platform), within=240)

@@ -8,6 +8,7 @@ import model_store
 import ops
 import serving_finalizers
 import serving_links
+import serving_modes
 import serving_pods
 import serving_runtimes
 import serving_settings
@@ -63,21 +64,8 @@ class KServe(ComponentCharm[Facts]):
         policies = serving_pods.policies(config, gpus, served=served)
         policies += serving_pods.pulling(self.app.name) if served and secret else []
         models = model_store.models(self.app.name, self.owner, config, store, self.cluster)
-        return Facts(
-            config,
-            images,
-            gateway,
-            local,
-            kinds,
-            note,
-            profiles,
-            callers,
-            models,
-            gpus,
-            secret,
-            policies,
-            served,
-        )
+        known = (config, images, gateway, local, kinds, note, profiles, callers)
+        return Facts(*known, models, gpus, secret, policies, served)
 
     def manifests(self, facts: Facts) -> list[Manifest]:
         """Return the objects of KServe's programs."""
@@ -87,8 +75,6 @@ class KServe(ComponentCharm[Facts]):
         sections = serving_settings.sections(
             config, facts.images, facts.gateway, facts.local_gateway, facts.pull_secret_name(self.app.name)
         )
-        services = ["kserve-webhook-server-service"]
-        services += ["llmisvc-webhook-server-service"] if config.llm_inference else []
         rendered = self.render(
             config=config,
             gateway=facts.gateway,
@@ -100,7 +86,7 @@ class KServe(ComponentCharm[Facts]):
             callers=facts.callers,
             certificates={
                 name: webhook_certificate(self, name, self.namespace, cluster_domain=config.cluster_domain)
-                for name in services
+                for name in config.webhook_services
             },
         )
         own = [model_store.own_secret(self.app.name, self.namespace, models)] if models else []
@@ -126,9 +112,9 @@ class KServe(ComponentCharm[Facts]):
         self.pod_defaults.send([] if facts.served else facts.policies)
         self.accounts.send(model_store.service_accounts(self.app.name, facts.pull_secret is not None, models))
         self.config_maps.send(model_store.config_maps(self.app.name, models))
-        serving_finalizers.released_of_parts(
-            self.cluster, self.app.name, llm=not config.llm_inference, local=not config.local_models
-        )
+        serving_finalizers.released_of_parts(self.cluster, self.app.name, config)
+        if not config.serverless and knative.SERVICES in facts.kinds:
+            serving_modes.kept(self.cluster, self.app.name)
         if models and models.unasked:
             raise models.unasked
         pull_secret = [facts.pull_secret] if facts.pull_secret else []
@@ -151,9 +137,8 @@ class KServe(ComponentCharm[Facts]):
 
     def user_images(self) -> list[str]:
         """Return the images of servers, on GPUs, too, and of what runs beside them."""
-        config = self.read_config()
-        images = config.serving_images(self.images.references)
-        return [*images.values(), *serving_runtimes.gpu_images(config, images)]
+        images = self.read_config().serving_images(self.images.references)
+        return [*images.values(), *serving_runtimes.gpu_images(self.read_config(), images)]
 
     def after_removal(self) -> None:
         """Remove the controllers' finalizers, so that services can be deleted without them."""

@@ -199,6 +199,11 @@ class KServeOptions(GatewayConfig, GpuConfig):
         return self.deployment_mode == "Knative"
 
     @property
+    def webhook_services(self) -> list[str]:
+        """The Services of the controllers that the API server asks."""
+        return ["kserve-webhook-server-service"] + self.llm_inference * ["llmisvc-webhook-server-service"]
+
+    @property
     def shared_buckets(self) -> list[str]:
         """The buckets from which every profile may serve models."""
         return [*filter(None, (part.strip() for part in self.object_store_shared_buckets.split(",")))]

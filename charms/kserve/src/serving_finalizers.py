@@ -5,6 +5,8 @@ Sources: kserve v0.16.0, pkg/controller: v1beta1/inferenceservice, v1alpha1/{tra
 
 from __future__ import annotations
 
+from kserve_options import KServeOptions
+
 from kubeflow_charm.cluster import finalizers
 from kubeflow_charm.cluster.executor import Cluster
 from kubeflow_charm.cluster.resources import WORKLOAD, Kind
@@ -35,15 +37,8 @@ def released(cluster: Cluster, application: str) -> None:
     finalizers.release(cluster, application, [*_HELD, *_LLM, *_LOCAL])
 
 
-def released_of_parts(cluster: Cluster, application: str, *, llm: bool, local: bool) -> None:
-    """Remove the finalizers of controllers that options have switched off, while others go on.
-
-    Args:
-        cluster: the application's cluster.
-        application: the application's name.
-        llm: whether the controller of LLMInferenceServices is off.
-        local: whether the controller of LocalModelCaches is off.
-    """
-    held = [*(_LLM if llm else []), *(_LOCAL if local else [])]
+def released_of_parts(cluster: Cluster, application: str, config: KServeOptions) -> None:
+    """Remove the finalizers of controllers that options have switched off, while others go on."""
+    held = [*([] if config.llm_inference else _LLM), *([] if config.local_models else _LOCAL)]
     if held:
         finalizers.release(cluster, application, held, wait=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +16,7 @@ from charm_harness import names, without_webhooks
 from ops import testing
 from serving_examples import OTHERS, SERVICES, WRONG, Object, service
 
+from kubeflow_charm.cluster.executor import Cluster
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.existing import Refused
 from rehearsal.patience import until
@@ -26,6 +29,7 @@ CONFIGS = f"{ALPHA}/namespaces/{MODEL}/llminferenceserviceconfigs"
 ISVCS = f"{BETA}/namespaces/{PROFILE}/inferenceservices"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 GPUS = {"gpu-discovery": True}
+MODE = "serving.kserve.io/deploymentMode"
 
 
 @pytest.fixture(scope="module")
@@ -162,3 +166,29 @@ def test_services_of_users_stay_when_the_application_goes_and_can_be_deleted(
     assert "held" in names(cluster, ISVCS)
     cluster.request("DELETE", f"{ISVCS}/held")
     until(lambda: "held" not in names(cluster, ISVCS))
+
+
+def test_services_that_say_no_mode_keep_theirs_when_deployments_become_usual(deployed, client, cluster):
+    """KServe's webhook would give them another, and then refuse every change."""
+    kept = importlib.import_module("serving_modes").kept
+    without_webhooks(cluster)
+    ran = {"old": "Knative", "new": "", "plain": "Standard", "said": "Standard"}
+    for name, mode in ran.items():
+        made = service(name, SERVICES[0]["spec"]["predictor"])
+        made["metadata"]["annotations"] = {MODE: "Standard"} if name == "said" else {}
+        write(cluster, made)
+        told = json.dumps({"status": {"deploymentMode": mode}} if mode else {}).encode()
+        cluster.request("PATCH", f"{ISVCS}/{name}/status", told, "application/merge-patch+json")
+    for _ in range(2):
+        with contextlib.closing(Cluster("kserve", MODEL)) as application:
+            kept(application, "kserve")
+        modes = {name: said(cluster, name) for name in ran}
+        assert modes == {"old": "Knative", "new": "Knative", "plain": "", "said": "Standard"}
+    for name in ran:
+        cluster.request("DELETE", f"{ISVCS}/{name}")
+
+
+def said(cluster: ControlPlane, name: str) -> str:
+    """Return the mode that a service's annotation says."""
+    found = json.loads(cluster.request("GET", f"{ISVCS}/{name}"))
+    return (found["metadata"].get("annotations") or {}).get(MODE, "")
