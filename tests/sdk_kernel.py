@@ -26,26 +26,29 @@ from typing import Any
 import kubernetes.client
 
 
-def _strict(user: str) -> type:
-    """Return a client class that acts as a user, and has every field checked."""
+def _make_strict(user: str) -> None:
+    """Have every client act as a user, and every field checked.
 
-    class Strict(kubernetes.client.ApiClient):
-        """A client; what it adds to the query of each request that writes is in `query`."""
+    The class itself changes: SDKs name it, and the package's own modules have each imported it.
+    """
+    made, called = kubernetes.client.ApiClient.__init__, kubernetes.client.ApiClient.call_api
 
-        def __init__(self, *arguments: Any, **named: Any):
-            super().__init__(*arguments, **named)
-            self.query = [("fieldValidation", "Strict")]
-            if user:
-                self.set_default_header("Impersonate-User", user)
+    def make(self: Any, *arguments: Any, **named: Any) -> None:
+        made(self, *arguments, **named)
+        if user:
+            self.set_default_header("Impersonate-User", user)
 
-        def call_api(
-            self, path: str, method: str, places: Any = None, query: Any = None, *others: Any, **named: Any
-        ) -> Any:
-            if method in ("POST", "PUT", "PATCH"):
-                query = [*(query or []), *self.query]
-            return super().call_api(path, method, places, query, *others, **named)
+    def call(
+        self: Any, path: str, method: str, places: Any = None, query: Any = None, *others: Any, **named: Any
+    ) -> Any:
+        if method in ("POST", "PUT", "PATCH"):
+            query = [*(query or []), *self.query]
+        return called(self, path, method, places, query, *others, **named)
 
-    return Strict
+    kubernetes.client.ApiClient.query = [("fieldValidation", "Strict")]
+    """What is added to the query of each request that writes."""
+    kubernetes.client.ApiClient.__init__ = make
+    kubernetes.client.ApiClient.call_api = call
 
 
 def _plain(value: Any) -> Any:
@@ -79,7 +82,7 @@ def main() -> None:
     folder, user = Path(sys.argv[1]), "".join(sys.argv[2:])
     with os.fdopen(os.dup(1), "w", buffering=1) as answers:
         os.dup2(2, 1)  # what programs print that a cell starts
-        kubernetes.client.ApiClient = _strict(user)
+        _make_strict(user)
         names: dict[str, Any] = {"__name__": "__main__"}
         for number, line in enumerate(sys.stdin):
             asked = json.loads(line)

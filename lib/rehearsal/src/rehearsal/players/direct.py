@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import httpx2
 import lightkube
+import tenacity
 
 from rehearsal.players import kinds
 from rehearsal.players.kinds import Key, Kind, Object
+
+
+def _is_busy(error: BaseException) -> bool:
+    return isinstance(error, httpx2.HTTPStatusError) and error.response.status_code == 429
+
+
+_again = tenacity.retry(
+    retry=tenacity.retry_if_exception(_is_busy),
+    stop=tenacity.stop_after_attempt(10),
+    wait=tenacity.wait_fixed(1),
+    reraise=True,
+)
+"""The API server asks for it while it begins to serve a type; Go's client does so (client-go v0.32,
+rest/with_retry.go)."""
 
 
 def read(client: lightkube.Client, kind: Kind, key: Key) -> Object | None:
@@ -30,6 +45,7 @@ class Direct:
     def __init__(self, client: lightkube.Client):
         self._client = client
 
+    @_again
     def read(self, kind: Kind, key: Key) -> Object | None:
         """Return an object; None if there is none, or no such kind."""
         return read(self._client, kind, key)
@@ -38,6 +54,7 @@ class Direct:
         """Return an object."""
         return self.read(kind, key)
 
+    @_again
     def items(self, kind: Kind, namespace: str) -> list[Object]:
         """Return a namespace's objects, or all that are in none."""
         if kinds.namespaced(kind):

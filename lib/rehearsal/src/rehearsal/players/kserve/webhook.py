@@ -68,7 +68,7 @@ def _default(visit: Visit, isvc: Object, request: Object) -> Object:
         default(said, isvc)
         if said.section("localModel").get("enabled"):
             _find_cache(api, isvc)
-    except ValueError as error:
+    except (ValueError, httpx2.HTTPStatusError) as error:
         raise answers.Denied(str(error), 500) from None
     return isvc
 
