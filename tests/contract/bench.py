@@ -59,6 +59,11 @@ SECRETS = {"secret-user": {"username": "relation-1", "password": "p"}}
 """Key to what the secret holds whose URI the other application wrote there."""
 ALTERNATIVES = {"kubeflow-pipelines": ("object-storage",), "kserve": ("local-gateway",)}
 """Charm to those of its optional endpoints that it needs: one of two, or with the options as they are."""
+OTHERS = {"kserve": 5}
+"""Charm to how many lists of what is not its own it reads, where these are more than the three of most: nodes,
+profiles and types. It also reads Knative's settings, and whom profiles let in."""
+SERVED = {"kserve": 3}
+"""Charm to how many types it asks for in its first hook before it makes objects of them: they are its own."""
 ALONE = {"kubeflow-training"}
 """Charms that need no neighbour."""
 

@@ -9,7 +9,7 @@ import base64
 import copy
 import json
 
-from bench import Bench
+from bench import OTHERS, Bench
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -24,9 +24,7 @@ def test_everything_there_is_active_and_a_settled_hook_only_lists(settled: Bench
     listed = [(request.group, request.resource, "labelSelector" in request.path) for request in requests]
     assert len(listed) == len(set(listed))
     kinds = {(item["apiVersion"], item["kind"]) for item in settled.objects()}
-    # More is what a charm looks at that is not its own: nodes, namespaces of profiles, another Argo's Lease, types,
-    # Knative's settings.
-    assert len(kinds) <= len(listed) <= len(kinds) + 4
+    assert len(kinds) <= len(listed) <= len(kinds) + OTHERS.get(settled.charm.name, 3)
     assert len({request.connection for request in requests}) == 1
 
 

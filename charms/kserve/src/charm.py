@@ -56,7 +56,8 @@ class KServe(ComponentCharm[Facts]):
         kinds = knative.existing(self.cluster)
         note = knative.check(config, local, kinds, self.cluster) if config.serverless else ""
         profiles = sorted(uids(self.cluster.namespaces(grants.PROFILE)))
-        callers = model_access.users(self.cluster, profiles) if local else {}
+        asked = bool(local and profiles) and knative.SERVICES in kinds
+        callers = model_access.users(self.cluster, profiles) if asked else {}
         gpus = config.gpus(self.cluster.nodes)
         images = config.serving_images(own.references)
         secret = own.profile_pull_secret(self.app.name, images.values())
