@@ -15,14 +15,15 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import gpu_placement
 import pytest
-from kubeflow_platform import NODE_FILES, POD_DEFAULTS, Platform
+from gpu_placement import bare_pod, tolerated
+from kubeflow_platform import POD_DEFAULTS, Platform
 from kubeflow_users import Requests
 
 from kubeflow_charm.cluster.resources import Manifest
-from kubeflow_charm.gpu import admission, placement
-from kubeflow_charm.gpu.pools import Gpus, discover
-from rehearsal.cluster import nodes
+from kubeflow_charm.gpu import admission
+from kubeflow_charm.gpu.pools import Gpus
 from rehearsal.cluster.existing import Refused
 from rehearsal.patience import until
 
@@ -105,20 +106,11 @@ CASES: list[tuple[str, str, str, list[Replica]]] = [
 @pytest.fixture(scope="module")
 def gpus(platform: Platform, request: pytest.FixtureRequest) -> Gpus:
     """The cluster has the nodes of a file, and the API server has learned the policies for them."""
-    platform.have_nodes(request.param)
-    found = discover(nodes.load(NODE_FILES / f"{request.param}.yaml"))
-    keys: dict[str, set[str]] = {pool.resource: set() for pool in found.pools}
-    for pool in found.pools:
-        keys[pool.resource] |= {each.key for each in pool.tolerated}
-    otherwise = {each.key for each in found.tolerated} if found.tainted_only else set()
+    found = gpu_placement.having(platform, request.param)
 
     def placed_so(label: str) -> bool:
-        probes = [({}, otherwise, placement.away_from(found))]
-        probes += [({resource: 1}, expected, None) for resource, expected in keys.items()]
-        specs = [dry_run(platform.admin, "ada", pod({label: "probe"}, asks)) for asks, _, _ in probes]
-        return all(
-            (tolerated(spec), spec.get("affinity")) == (expected, affinity)
-            for spec, (_, expected, affinity) in zip(specs, probes, strict=True)
+        return gpu_placement.is_as(
+            found, lambda asks: dry_run(platform.admin, "ada", pod({label: "probe"}, asks))
         )
 
     for label in (V1, JOBSET, JOB):
@@ -143,21 +135,7 @@ def having(label: str) -> Manifest:
 
 def pod(labels: Mapping[str, str], asks: Mapping[str, int], **spec: Any) -> Manifest:
     """Return a pod that keeps the rules of a profile and fits on none of the platform's own nodes."""
-    container = {
-        "name": "main",
-        "image": "example.com/train:1",
-        "resources": {
-            "limits": {"cpu": "1", "memory": "1Gi", **{key: str(each) for key, each in asks.items()}}
-        },
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-    }
-    context = {"runAsNonRoot": True, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}}
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "work", "labels": dict(labels)},
-        "spec": {"restartPolicy": "Never", "securityContext": context, "containers": [container], **spec},
-    }
+    return bare_pod("work", labels, asks, **{"restartPolicy": "Never", **spec})
 
 
 def job(name: str, template: Manifest, pods: int = 1) -> Manifest:
@@ -196,13 +174,6 @@ def refusals(user: Requests, namespace: str, made: Manifest) -> str:
     selected = f"type=Warning,involvedObject.uid={made['metadata']['uid']}"
     path = f"/api/v1/namespaces/{namespace}/events?fieldSelector={selected}"
     return until(lambda: [event["message"] for event in user.items(path)])[0]
-
-
-def tolerated(spec: Manifest) -> set[str]:
-    """Return the keys that a pod tolerates, beyond those that every pod does."""
-    keys = [each.get("key", "") for each in spec["tolerations"]]
-    assert len(keys) == len(set(keys))
-    return set(keys) - {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}
 
 
 def submitted(platform: Platform, ada: Requests, how: str, each: Replica) -> dict[str, str]:

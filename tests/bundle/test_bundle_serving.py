@@ -13,16 +13,16 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import gpu_placement
 import pytest
 import serving_examples as examples
-from kubeflow_platform import MODEL, NODE_FILES, Platform
+from gpu_placement import bare_pod, tolerated
+from kubeflow_platform import MODEL, Platform
 from kubeflow_users import Requests
 from serving_examples import MODE, model, service
 
 from kubeflow_charm.cluster.resources import Manifest
-from kubeflow_charm.gpu import placement
-from kubeflow_charm.gpu.pools import Gpus, discover
-from rehearsal.cluster import nodes
+from kubeflow_charm.gpu.pools import Gpus
 from rehearsal.cluster.existing import Refused
 from rehearsal.patience import until
 
@@ -355,48 +355,19 @@ def _policy_of(platform: Platform, labels: Mapping[str, str], expected: frozense
 
 def dry_run(user: Requests, labels: Mapping[str, str], asks: Mapping[str, int]) -> Manifest:
     """Return the spec of a pod as it would be stored."""
-    limits = {"cpu": "1", "memory": "1Gi", **{key: str(each) for key, each in asks.items()}}
-    container = {
-        "name": "main",
-        "image": "example.com/server:1",
-        "resources": {"limits": limits},
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-    }
-    context = {"runAsNonRoot": True, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}}
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "probe", "labels": dict(labels)},
-        "spec": {"containers": [container], "securityContext": context},
-    }
-    return user.create(f"{PODS}?dryRun=All", pod)["spec"]
-
-
-def tolerated(spec: Manifest) -> set[str]:
-    """Return the keys that a pod tolerates, beyond those that every pod does."""
-    keys = [each.get("key", "") for each in spec["tolerations"]]
-    assert len(keys) == len(set(keys))
-    return set(keys) - {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}
+    return user.create(f"{PODS}?dryRun=All", bare_pod("probe", labels, asks))["spec"]
 
 
 @pytest.fixture(scope="module")
 def gpus(platform: Platform, request: pytest.FixtureRequest) -> Gpus:
     """The cluster has the nodes of a file, and the API server has learned the policies for them."""
-    platform.have_nodes(request.param)
-    found = discover(nodes.load(NODE_FILES / f"{request.param}.yaml"))
-    keys: dict[str, set[str]] = {pool.resource: set() for pool in found.pools}
-    for pool in found.pools:
-        keys[pool.resource] |= {each.key for each in pool.tolerated}
-    otherwise = {each.key for each in found.tolerated} if found.tainted_only else set()
+    found = gpu_placement.having(platform, request.param)
 
     def placed_so() -> bool:
-        probes = [({}, otherwise, placement.away_from(found))]
-        probes += [({resource: 1}, expected, None) for resource, expected in keys.items()]
-        specs = [dry_run(platform.admin, {OF_LLM: "llminferenceservice"}, asks) for asks, _, _ in probes]
-        specs += [dry_run(platform.admin, {OF_SERVICE: "probe"}, asks) for asks, _, _ in probes]
+        kinds = ({OF_LLM: "llminferenceservice"}, {OF_SERVICE: "probe"})
         return all(
-            (tolerated(spec), spec.get("affinity")) == (expected, affinity)
-            for spec, (_, expected, affinity) in zip(specs, probes * 2, strict=True)
+            gpu_placement.is_as(found, lambda asks, labels=labels: dry_run(platform.admin, labels, asks))
+            for labels in kinds
         )
 
     until(placed_so, "the policies for models")

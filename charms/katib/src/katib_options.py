@@ -14,9 +14,9 @@ import pydantic
 import trial_kinds
 import trial_templates
 from lightkube.models import core_v1
-from pydantic.alias_generators import to_camel
 
 from kubeflow_charm import YAML, if_empty
+from kubeflow_charm.config import Changes
 from kubeflow_charm.definitions import conformity, embedded
 from kubeflow_charm.gateway import GatewayConfig
 from kubeflow_charm.gpu.kubernetes_labels import LabelKey, LabelValue
@@ -50,24 +50,7 @@ def kubernetes(model: type) -> pydantic.AfterValidator:
 Resources = Annotated[dict[str, Any], kubernetes(core_v1.ResourceRequirements)]
 
 
-class _Part(pydantic.BaseModel):
-    """A part of Katib's configuration, with its field names; only what is given counts."""
-
-    model_config = pydantic.ConfigDict(
-        alias_generator=to_camel,
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        validate_by_name=False,
-        defer_build=True,
-    )
-
-    def given(self) -> dict[str, Any]:
-        """Return the fields that are given, as Katib writes them."""
-        return self.model_dump(by_alias=True, exclude_unset=True)
-
-
-class _Entry(_Part):
+class _Entry(Changes):
     """An entry of a list: it changes the entry with its name, or is a new one."""
 
     image: ImageReference | None = None
@@ -125,15 +108,21 @@ class MetricsCollector(_Entry):
         return self
 
 
-class Runtime(_Part):
+class Runtime(Changes):
     """What the controller reads when it needs it."""
 
-    suggestions: Annotated[list[Suggestion], differing("algorithm_name")] = []
-    early_stoppings: Annotated[list[EarlyStopping], differing("algorithm_name")] = []
-    metrics_collectors: Annotated[list[MetricsCollector], differing("kind")] = []
+    suggestions: Annotated[list[Suggestion], differing("algorithm_name")] = pydantic.Field(
+        default_factory=list
+    )
+    early_stoppings: Annotated[list[EarlyStopping], differing("algorithm_name")] = pydantic.Field(
+        default_factory=list
+    )
+    metrics_collectors: Annotated[list[MetricsCollector], differing("kind")] = pydantic.Field(
+        default_factory=list
+    )
 
 
-class Controller(_Part):
+class Controller(Changes):
     """What the controller reads when it starts."""
 
     experiment_suggestion_name: Literal["default"] = "default"
@@ -171,13 +160,13 @@ class Controller(_Part):
         return int(self.healthz_addr[1:])
 
 
-class Init(_Part):
+class Init(Changes):
     """The part that is read once."""
 
     controller: Controller = Controller()
 
 
-class KatibConfig(_Part):
+class KatibConfig(Changes):
     """The option `katib-config`."""
 
     api_version: Literal["config.kubeflow.org/v1beta1"] = "config.kubeflow.org/v1beta1"

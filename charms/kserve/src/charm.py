@@ -126,9 +126,7 @@ class KServe(ComponentCharm[Facts]):
     def disconnect(self, relation: ops.Relation) -> None:
         """Revoke our keys in a store whose relation breaks; remove the secret for the dispatcher."""
         self.secrets.disconnect(relation)
-        own_keys = self.read_config().object_store_keys == "per-profile"
-        if store := self.stores.left(relation, own_keys=own_keys):
-            grants.revoked(store, self.owner)
+        grants.left(self.stores, relation, self.owner, self.read_config().object_store_keys)
 
     def followed(self) -> tuple[watcher.Followed, ...]:
         """Run a hook when nodes or profiles come and go, and when Knative does or changes."""

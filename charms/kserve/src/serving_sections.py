@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic.alias_generators import to_camel
 
+from kubeflow_charm.config import Changes
 from kubeflow_charm.definitions import embedded
 from kubeflow_charm.option_words import words
 from kubeflow_charm.relations.kubernetes_names import DnsName, Namespace
@@ -43,17 +43,8 @@ _ELSEWHERE = {
 """Fields that something else sets."""
 
 
-class _Section(pydantic.BaseModel):
+class _Section(Changes):
     """A section, with its field names; only what is given counts."""
-
-    model_config = pydantic.ConfigDict(
-        alias_generator=to_camel,
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        validate_by_name=False,
-        defer_build=True,
-    )
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -62,10 +53,6 @@ class _Section(pydantic.BaseModel):
             if field in _ELSEWHERE:
                 raise ValueError(f"{field}: {_ELSEWHERE[field]}")
         return value
-
-    def given(self) -> dict[str, Any]:
-        """Return the fields that are given, as KServe writes them."""
-        return self.model_dump(by_alias=True, exclude_unset=True)
 
 
 class Container(_Section):

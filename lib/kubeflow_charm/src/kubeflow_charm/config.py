@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import pydantic
+from pydantic.alias_generators import to_camel
 
 from kubeflow_charm import foreign_yaml
 from kubeflow_charm.images import Registry
@@ -105,3 +106,20 @@ def chosen_of(every: Sequence[str]) -> list[pydantic.BeforeValidator | pydantic.
         return [each for each in every if each in value]
 
     return [pydantic.AfterValidator(ordered), YAML, pydantic.BeforeValidator(complete)]
+
+
+class Changes(pydantic.BaseModel):
+    """A part of a program's configuration, with its field names in camel case; only what is given counts."""
+
+    model_config = pydantic.ConfigDict(
+        alias_generator=to_camel,
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        validate_by_name=False,
+        defer_build=True,
+    )
+
+    def given(self) -> dict[str, Any]:
+        """Return the fields that are given, as the program writes them."""
+        return self.model_dump(by_alias=True, exclude_unset=True)

@@ -20,6 +20,8 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import ops
+
 from kubeflow_charm.cluster.executor import Cluster
 from kubeflow_charm.cluster.resources import kind_of
 from kubeflow_charm.minio import keys as store_keys
@@ -27,6 +29,7 @@ from kubeflow_charm.minio.admin import Administration, Denied, Refused, explaine
 from kubeflow_charm.minio.keys import PLATFORM, Key, Keys, PerProfile, Shared
 from kubeflow_charm.problems import Problem, blocked
 from kubeflow_charm.relations.object_store import ObjectStore
+from kubeflow_charm.relations.one_store import OneStore
 
 logger = logging.getLogger(__name__)
 
@@ -207,6 +210,22 @@ def revoked(store: ObjectStore, owner: str) -> None:
         return
     except Problem as problem:
         logger.warning("keys of profiles may stay in the store of %s: %s", store.application, problem)
+
+
+def left(stores: OneStore, relation: ops.Relation, owner: str, keys: str) -> None:
+    """Revoke all our keys in a store if it is the one whose relation breaks.
+
+    Args:
+        stores: the endpoints.
+        relation: the relation that breaks.
+        owner: this installation, as in `keys.derived`.
+        keys: the option that says who has a key.
+
+    Raises:
+        Problem: if the relation's data is missing or wrong.
+    """
+    if store := stores.left(relation, own_keys=keys == "per-profile"):
+        revoked(store, owner)
 
 
 def _converge(
