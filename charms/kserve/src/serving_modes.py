@@ -1,10 +1,9 @@
 """Keep the mode of services that exist when plain Deployments become usual.
 
 With the usual mode `Standard`, KServe's webhook notes it at every service without a mode that is made or
-changed, and then refuses the change of one that runs on Knative. That hits users, and KServe itself: it could
-not remove its finalizer from a deleted service (kserve v0.16.0,
+changed, and then refuses the change of one that runs on Knative (kserve v0.16.0,
 pkg/apis/serving/v1beta1/inference_service_{defaults,validation}.go). So the charm notes at these services
-what they run on, as their users could.
+what they run on, as their users could. Deleted ones end without that: KServe is not asked about them.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import lightkube
@@ -30,6 +30,7 @@ ISVCS = f"{BETA}/namespaces/{PROFILE}/inferenceservices"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 GPUS = {"gpu-discovery": True}
 MODE = "serving.kserve.io/deploymentMode"
+MERGE = "application/merge-patch+json"
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +187,81 @@ def test_services_that_say_no_mode_keep_theirs_when_deployments_become_usual(dep
         assert modes == {"old": "Knative", "new": "Knative", "plain": "", "said": "Standard"}
     for name in ran:
         cluster.request("DELETE", f"{ISVCS}/{name}")
+
+
+WORDS = [
+    ("RawDeployment", "Standard", False),
+    ("Serverless", "Knative", False),
+    ("RawDeployment", "Knative", True),
+    ("Serverless", "Standard", True),
+    ("RawDeployment", "RawDeployment", True),
+    ("Standard", "Standard", True),
+    ("RawDeployment", "", True),
+    ("", "Knative", True),
+    ("", "", True),
+]
+"""What a service says of its mode, what KServe says, and whether KServe is to be asked about a change."""
+
+
+def worded(number: int, annotation: str) -> Object:
+    """Return a service that says so of its mode, and has a finalizer."""
+    made = service(f"worded-{number}", SERVICES[0]["spec"]["predictor"])
+    annotations = {MODE: annotation} if annotation else {}
+    made["metadata"] |= {"annotations": annotations, "finalizers": ["example.com/held"]}
+    return made
+
+
+@pytest.fixture(scope="module")
+def asked(kserve: Any, deployed: testing.State, cluster: ControlPlane) -> Iterator[str]:
+    """The services, and a policy that says this of what KServe would be asked: no webhook is called here."""
+    kserve.run(MODEL, GPUS)
+    name, words = "inferenceservice.serving.kserve.io", "KServe would be asked"
+    hooks = "/apis/admissionregistration.k8s.io/v1"
+    told = json.loads(cluster.request("GET", f"{hooks}/validatingwebhookconfigurations/{name}"))
+    without_webhooks(cluster)
+    for number, (annotation, status, _) in enumerate(WORDS):
+        write(cluster, worded(number, annotation))
+        if status:
+            body = json.dumps({"status": {"deploymentMode": status}}).encode()
+            cluster.request("PATCH", f"{ISVCS}/worded-{number}/status", body, MERGE)
+    (hook,) = told["webhooks"]
+    policy = {
+        "failurePolicy": "Fail",
+        "matchConstraints": {"resourceRules": hook["rules"]},
+        "matchConditions": hook["matchConditions"],
+        "validations": [{"expression": "false", "message": words}],
+    }
+    binding = {"policyName": name, "validationActions": ["Deny"]}
+    for kind, spec in (("ies", policy), ("ybindings", binding)):
+        body = json.dumps({"metadata": {"name": name}, "spec": spec}).encode()
+        cluster.request("POST", f"{hooks}/validatingadmissionpolic{kind}", body)
+    # The API server takes up a policy a moment after it is written. A new service is always asked about.
+    until(lambda: words in refused(lambda: write(cluster, worded(99, "RawDeployment"), dry=True)))
+    yield words
+    for number, _ in enumerate(WORDS):
+        cluster.request("DELETE", f"{ISVCS}/worded-{number}")
+        # A service that is being deleted loses its finalizers, whatever its mode.
+        free = json.dumps({"metadata": {"finalizers": None}}).encode()
+        cluster.request("PATCH", f"{ISVCS}/worded-{number}", free, MERGE)
+    for kind in ("ybindings", "ies"):
+        cluster.request("DELETE", f"{hooks}/validatingadmissionpolic{kind}/{name}")
+
+
+def refused(request: Callable[[], object]) -> str:
+    """Return what the API server says against a request; empty if it takes it."""
+    try:
+        request()
+    except Refused as refusal:
+        return str(refusal)
+    return ""
+
+
+@pytest.mark.parametrize("number", range(len(WORDS)), ids=lambda number: "-".join(map(str, WORDS[number])))
+def test_the_old_word_for_the_mode_that_a_service_has_is_no_change_of_it(cluster, asked, number):
+    """KServe 0.16.0 would refuse each later change of the service, and the end of its finalizer."""
+    change = json.dumps({"metadata": {"labels": {"a": "b"}}}).encode()
+    said = refused(lambda: cluster.request("PATCH", f"{ISVCS}/worded-{number}", change, MERGE))
+    assert (asked in said) == bool(said) == WORDS[number][2]
 
 
 def said(cluster: ControlPlane, name: str) -> str:

@@ -120,6 +120,7 @@ def test_a_check_is_upstreams_and_its_certificate_is_that_of_its_service(kserve,
     assert rule["resources"] == [f"{kind}s"]
     assert rule["operations"] == operations.split()
     assert hook["failurePolicy"] == "Fail"
+    assert hook["matchConditions"][0]["name"] == "not-being-deleted"
     secret = objects[f"Secret/{service}-webhook-server-cert"]["data"]
     assert client["caBundle"] == secret["ca.crt"]
     served = x509.load_pem_x509_certificate(base64.b64decode(secret["tls.crt"]))

@@ -327,7 +327,8 @@ def test_routes_of_the_gateway_api_lead_there_once_they_are_accepted(kserve: KSe
     assert route["spec"]["hostnames"] == [f"iris-{bench.namespace}.models.example"]
 
 
-def test_several_nodes_share_the_gpus(kserve: KServe):
+def serve_on_several_nodes(kserve: KServe) -> None:
+    """Have a model served by workers with six GPUs in all."""
     worker = {"containers": [{"name": "worker-container", "image": "hf:1", "args": ["w"]}]}
     runtime = {
         "supportedModelFormats": [{"name": "huggingface", "autoSelect": True}],
@@ -340,6 +341,10 @@ def test_several_nodes_share_the_gpus(kserve: KServe):
         "workerSpec": {"pipelineParallelSize": 3, "tensorParallelSize": 2},
     }
     kserve.serve({"predictor": said}, annotations={f"{GROUP}/autoscalerClass": "none"})
+
+
+def test_several_nodes_share_the_gpus(kserve: KServe):
+    serve_on_several_nodes(kserve)
     bench = kserve.bench
     workers = bench.get(kinds.DEPLOYMENT, "iris-predictor-worker")["spec"]
     assert workers["replicas"] == 5
@@ -351,6 +356,27 @@ def test_several_nodes_share_the_gpus(kserve: KServe):
     head = bench.get(kinds.DEPLOYMENT, "iris-predictor")["spec"]["template"]["spec"]["containers"][0]
     assert {"name": "RAY_NODE_COUNT", "value": "6"} in head["env"]
     assert bench.find(kinds.AUTOSCALER, "iris-predictor") is None
+
+
+def test_three_services_of_first_nodes_stay_whosever_they_are(kserve: KServe):
+    bench = kserve.bench
+    others = [f"other-head-{number}" for number in range(3)]
+    for name in others:
+        metadata = {"name": name, "labels": {"multinode/role": "head"}}
+        bench.create(kinds.SERVICE, {"metadata": metadata, "spec": {"clusterIP": "None"}})
+    serve_on_several_nodes(kserve)
+    until(lambda: sum(bench.find(kinds.SERVICE, name) is not None for name in others) == 2)
+    assert bench.get(kinds.SERVICE, "iris-head-1")
+
+
+def test_stopped_several_nodes_keep_no_service(kserve: KServe):
+    serve_on_several_nodes(kserve)
+    bench = kserve.bench
+    for name in ("iris-predictor", "iris-head-1"):
+        bench.get(kinds.SERVICE, name)
+    bench.annotate(kinds.INFERENCE_SERVICE, "iris", **{f"{GROUP}/stop": "true"})
+    for name in ("iris-predictor", "iris-head-1"):
+        until(lambda name=name: bench.find(kinds.SERVICE, name) is None, f"the end of {name}")
 
 
 def test_a_missing_right_shows(kserve: KServe, players: Players, monkeypatch: pytest.MonkeyPatch):

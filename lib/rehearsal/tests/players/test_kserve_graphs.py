@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import pytest
 from player_bench import Bench, owners, until
 
-from rehearsal.players import kinds
+from rehearsal.players import discovery, kinds
 
 from .test_kserve import KServe, config, kserve, model, states
 
@@ -58,6 +60,26 @@ def test_a_graph_is_a_router_that_knows_its_steps(kserve: KServe):
     bench.annotate(kinds.INFERENCE_GRAPH, "graph", **{"serving.kserve.io/stop": "true"})
     until(lambda: bench.find(kinds.DEPLOYMENT, "graph") is None, "the router to go")
     bench.assert_settled()
+
+
+def test_a_graph_on_a_knative_that_is_not_there_is_told(kserve: KServe, monkeypatch: pytest.MonkeyPatch):
+    find = discovery.find
+
+    def without_knative(cluster: Any, version: str, kind: str) -> Any:
+        return None if version == "serving.knative.dev/v1" else find(cluster, version, kind)
+
+    monkeypatch.setattr(discovery, "find", without_knative)
+    kserve.deploy(config(mode="Knative", router=ROUTER))
+    bench: Bench = kserve.bench
+    node = {"routerType": "Sequence", "steps": [{"serviceUrl": "http://elsewhere"}]}
+    bench.make(kinds.INFERENCE_GRAPH, "graph", {"nodes": {"root": node}})
+
+    def told() -> bool:
+        events = bench.client.list(kinds.EVENT, namespace=bench.namespace)
+        return any(each["reason"] == "ServerlessModeRejected" for each in events)
+
+    until(told)
+    assert not bench.get(kinds.INFERENCE_GRAPH, "graph").get("status")
 
 
 def test_a_trained_model_goes_with_its_service_and_says_why_none_serves_it(kserve: KServe):

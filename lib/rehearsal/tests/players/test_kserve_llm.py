@@ -8,7 +8,7 @@ import pytest
 from lightkube.types import PatchType
 from player_bench import Bench, owners, until
 
-from rehearsal.players import kinds, strategic
+from rehearsal.players import discovery, kinds, strategic
 from rehearsal.players.kserve import gotemplates
 
 from .test_kserve import config, states
@@ -134,6 +134,34 @@ def test_its_route_leads_to_its_service(bench: Bench):
     )
     wait(bench, "Ready", "True")
     assert status(bench)["url"] == f"http://models.example/{bench.namespace}/chat"
+
+
+def test_a_route_is_never_ready_where_there_is_no_gateway_api(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    find = discovery.find
+
+    def without_routes(cluster: Any, version: str, kind: str) -> Any:
+        return None if kind == "HTTPRoute" else find(cluster, version, kind)
+
+    monkeypatch.setattr(discovery, "find", without_routes)
+    deploy(bench)
+    bench.make(kinds.LLM_SERVICE, "chat", {"model": MODEL, "router": {"route": {}, "gateway": {}}})
+    told = wait(bench, "RouterReady", "False")
+    assert told["reason"] == "HTTPRouteReconcileError"
+    assert 'no matches for kind "HTTPRoute"' in told["message"]
+    assert bench.get(kinds.DEPLOYMENT, "chat-kserve")
+    wait(bench, "Ready", "False")
+
+
+def test_nothing_runs_until_its_own_account_is_there(bench: Bench):
+    deploy(bench)
+    own = {"serviceAccountName": "mine"}
+    bench.make(kinds.LLM_SERVICE, "chat", {"model": MODEL, "template": own})
+    told = wait(bench, "WorkloadsReady", "False")
+    assert told["reason"] == "ReconcileSingleNodeWorkloadError"
+    assert 'ServiceAccount "mine" not found' in told["message"]
+    assert not bench.find(kinds.DEPLOYMENT, "chat-kserve")
+    bench.create(kinds.SERVICE_ACCOUNT, {"metadata": {"name": "mine"}})
+    bench.get(kinds.DEPLOYMENT, "chat-kserve")
 
 
 def test_prefill_has_a_deployment_of_its_own(bench: Bench):

@@ -17,6 +17,7 @@ from rehearsal.players.kserve import knative, naming, runtimes, settings, standa
 from rehearsal.players.kserve.components import Part
 from rehearsal.players.kserve.settings import Settings
 from rehearsal.players.program import Program
+from rehearsal.players.recording import Recorder
 
 LABEL = f"{naming.GROUP}/inferencegraph"
 
@@ -39,6 +40,7 @@ class Graphs:
         self._api = program.api
         self._world = program.world
         self._namespace = program.settings.variable("POD_NAMESPACE", "kserve")
+        self._recorder = Recorder(program, "InferenceGraphController")
         self.controller: Controller = program.controller(
             kinds.INFERENCE_GRAPH, self._reconcile, "inferencegraph"
         )
@@ -62,6 +64,10 @@ class Graphs:
         mode = naming.mode(status, graph["metadata"].get("annotations") or {}, said.mode)
         part = _part(said, graph, mode)
         if mode == naming.KNATIVE and not self._knative():
+            message = (
+                "It is not possible to use Knative deployment mode when Knative Services are not available"
+            )
+            self._recorder.say(kinds.INFERENCE_GRAPH, live, "ServerlessModeRejected", message, warning=True)
             return None
         if stopped:
             self._stop(graph, part, status)

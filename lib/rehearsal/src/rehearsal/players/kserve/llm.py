@@ -2,7 +2,8 @@
 
 kserve/kserve v0.16.0, cmd/llmisvc and pkg/controller/v1alpha1/llmisvc. What may surprise there, and so here:
 presets of the namespace come before those of KServe's own; a service without a router is ready with its pods,
-and has no URL; `prefill` that comes or goes later asks for another selector of a Deployment, which Kubernetes
+and has no URL; one with a route is never ready where there is no Gateway API; an account of its own must be
+there first; `prefill` that comes or goes later asks for another selector of a Deployment, which Kubernetes
 refuses. Workloads of several nodes, which are LeaderWorkerSets, and the scheduler with its pool are not
 played: a service that asks for one of them says so. The sidecar that routes to `prefill` has no account.
 """
@@ -38,6 +39,7 @@ _SWITCHES = ("leader-elect", "metrics-secure", "enable-http2")
 _PART_OF = {"app.kubernetes.io/part-of": "llminferenceservice"}
 _WORKLOADS = ("MainWorkloadReady", "PrefillWorkloadReady")
 _ROUTERS = ("HTTPRoutesReady", "SchedulerWorkloadReady")
+_NO_ROUTES = 'no matches for kind "HTTPRoute" in version "gateway.networking.k8s.io/v1"'
 _AGAIN = 5.0
 
 
@@ -213,6 +215,7 @@ class _Services:
         about = self._about(item, suffix, component)
         about["labels"] |= {"kserve.io/component": "workload", "llm-d.ai/role": role}
         pod = copy.deepcopy(workload.get("template") or {})
+        self._check_account(about["namespace"], pod, role, status, now)
         storage.load(self._api, said, item, pod, spec["model"]["uri"], self._namespace)
         wanted: Object = {
             "metadata": about,
@@ -233,6 +236,23 @@ class _Services:
             message = available.get("message", "")
             CONDITIONS.put(status, condition, "False", now, available.get("reason", ""), message)
 
+    def _check_account(self, namespace: str, pod: Object, role: str, status: Object, now: str) -> None:
+        """Raise LookupError if the pods' account is missing: it is looked up before anything is made."""
+        name = pod.get("serviceAccountName")
+        if not name or self._api.read(kinds.SERVICE_ACCOUNT, (namespace, name)):
+            return
+        part = "prefill" if role == "prefill" else "main"
+        step = "prefill workload" if part == "prefill" else "service account"
+        message = (
+            f"failed to reconcile {step}: failed to get expected {part} deployment: failed to fetch existing "
+            f'single node {part} service account {namespace}/{name}: ServiceAccount "{name}" not found'
+        )
+        reason = "ReconcileSingleNodeWorkloadError"
+        CONDITIONS.put(status, "MainWorkloadReady", "False", now, reason, message)
+        raise LookupError(
+            f"failed to reconcile workload: failed to reconcile single node workload: {message}"
+        )
+
     def _route(self, item: Object, spec: Object, status: Object, now: str) -> None:
         router = spec.get("router") or {}
         if "scheduler" in router:
@@ -241,7 +261,14 @@ class _Services:
         else:
             clear(status, ["SchedulerWorkloadReady"])
         http = (router.get("route") or {}).get("http") or {}
-        if "spec" not in http or not self._routes:
+        if "spec" in http and not self._routes:
+            namespace, name = kinds.key(item)
+            route = f"HTTPRoute {namespace}/{child_name(name, '-kserve-route')}"
+            missing = f"failed to reconcile {route}: failed to get v1.{route}: {_NO_ROUTES}"
+            message = f"Failed to reconcile HTTPRoute: {missing}"
+            CONDITIONS.put(status, "HTTPRoutesReady", "False", now, "HTTPRouteReconcileError", message)
+            raise LookupError(f"failed to reconcile networking: failed to reconcile HTTP routes: {missing}")
+        if "spec" not in http:
             if self._routes:
                 self._remove(item, kinds.HTTP_ROUTE, "-kserve-route")
             clear(status, ["HTTPRoutesReady"])

@@ -2,7 +2,9 @@
 
 kserve/kserve v0.16.0, reconcilers/{raw,deployment,service,hpa,autoscaler}. What may surprise there, and so
 here: a Deployment is left alone by an autoscaler of the class `external`, and its Service has port 80 in
-front of the container's first port. KEDA's scalers and collectors of metrics are not made.
+front of the container's first port; of the Services by which workers find their first node, the three newest
+of the whole cluster stay, so that more than three models on several nodes take them from each other. KEDA's
+scalers and collectors of metrics are not made.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from rehearsal.players.kserve.components import Part
 from rehearsal.players.kserve.settings import Settings
 
 _MADE = (kinds.DEPLOYMENT, kinds.SERVICE, kinds.AUTOSCALER)
-_HEAD = "multinode/role"
+_HEAD, _HEADS = "multinode/role", 3
 
 
 def keep(api: Api, settings: Settings, isvc: Object, part: Part) -> list[Object]:
@@ -38,13 +40,17 @@ def keep(api: Api, settings: Settings, isvc: Object, part: Part) -> list[Object]
     ]
     for each in services:
         api.keep(kinds.SERVICE, each, api.get(kinds.SERVICE, kinds.key(each)), _copy_service)
+    if part.worker:
+        _prune(api)
     _scale(api, isvc, part, scaler)
     return live
 
 
 def remove(api: Api, isvc: Object, part: Part) -> None:
     """Take away what a component has; what others have made under its names stays."""
-    names = [part.name, *([part.worker.name] if part.worker else [])]
+    names = [part.name]
+    if part.worker:
+        names += [part.worker.name, _head(isvc, part)["metadata"]["name"]]
     for name in names:
         for kind in _MADE:
             found = api.get(kind, (isvc["metadata"]["namespace"], name))
@@ -172,6 +178,18 @@ def _head(isvc: Object, part: Part) -> Object:
         "publishNotReadyAddresses": True,
     }
     return {"metadata": about, "spec": spec}
+
+
+def _prune(api: Api) -> None:
+    """Delete all but the newest Services of first nodes, whosever they are."""
+    heads = [
+        each
+        for each in api.follower(kinds.SERVICE).items()
+        if (each["metadata"].get("labels") or {}).get(_HEAD) == "head"
+    ]
+    heads.sort(key=lambda each: each["metadata"]["creationTimestamp"], reverse=True)
+    for each in heads[_HEADS:]:
+        api.delete(kinds.SERVICE, kinds.key(each))
 
 
 def _copy_service(wanted: Object, item: Object) -> None:
