@@ -165,7 +165,6 @@ def test_a_part_of_the_bundle_is_enough_for_serving(juju: jubilant.Juju, bundle:
     juju.deploy(str(bundle), overlays=[OVERLAY], trust=True)
     status = settled(juju)
     assert set(status.apps) == set(SERVING)
-    assert whole(status) == "active: "
 
 
 def test_a_profile_gets_a_key_of_its_own_with_which_its_user_stores_a_model(
@@ -174,8 +173,9 @@ def test_a_profile_gets_a_key_of_its_own_with_which_its_user_stores_a_model(
     profile: Object = {"apiVersion": "kubeflow.org/v1", "kind": "Profile", "metadata": {"name": PROFILE}}
     profile["spec"] = {"owner": {"kind": "User", "name": USER}}
     kubectl("apply", "-f", "-", input=json.dumps(profile))
-    until(lambda: KEY in kubectl("get", "secrets,serviceaccounts", "-n", PROFILE, "-o", "name"))
-    secret = until(lambda: json.loads(admin("get", "secret", KEY, "-o", "json")))
+    there = {f"secret/{KEY}", f"serviceaccount/{KEY}"}
+    until(lambda: there <= set(admin("get", "secrets,serviceaccounts", "-o", "name").split()), "the key")
+    secret = json.loads(admin("get", "secret", KEY, "-o", "json"))
     assert key(admin)["AWS_SECRET_ACCESS_KEY"] not in (key(kubectl, "mlops")["AWS_SECRET_ACCESS_KEY"], "")
     endpoint = secret["metadata"]["annotations"]["serving.kserve.io/s3-endpoint"]
     container = {
@@ -265,10 +265,32 @@ def test_when_deployments_become_usual_services_stay_as_they_are_and_can_be_chan
 def test_without_knative_plain_deployments_are_served_on(juju: jubilant.Juju, alice: Kubectl) -> None:
     juju.remove_relation("kserve:local-gateway", "knative-serving:local-gateway")
     until(lambda: "knative-serving" not in str(juju.status().apps["kserve"].relations.get("local-gateway")))
-    assert whole(settled(juju)) == "active: "
+    settled(juju)
     scaled(juju, alice, "plain", 1)
     juju.integrate("kserve:local-gateway", "knative-serving")
     settled(juju)
+
+
+def test_a_runtime_that_an_option_takes_away_is_missed_in_the_service_and_what_runs_runs_on(
+    juju: jubilant.Juju, alice: Kubectl, admin: Kubectl
+) -> None:
+    running = identities(pods(alice, "plain"))
+
+    def failure() -> str:
+        words = ("get", "inferenceservice", "plain", "-o", "jsonpath={.status.modelStatus.lastFailureInfo}")
+        return alice(*words)
+
+    juju.config("kserve", {"runtimes": "[xgbserver]"})
+    until(lambda: "kserve-sklearnserver" not in admin("get", "clusterservingruntimes", "-o", "name"))
+    settled(juju)
+    alice("label", "inferenceservice", "plain", "looked-at=again")
+    until(lambda: "NoSupportingRuntime" in failure(), failure, within=patience(juju))
+    assert identities(pods(alice, "plain")) == running
+    juju.config("kserve", reset="runtimes")
+    settled(juju)
+    until(lambda: not failure(), failure, within=patience(juju))
+    ready(juju, alice, "plain")
+    assert identities(pods(alice, "plain")) == running
 
 
 def test_a_service_on_knative_can_be_deleted_while_deployments_are_usual(
