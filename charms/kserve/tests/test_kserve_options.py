@@ -80,8 +80,6 @@ def test_all_four_words_for_a_mode_are_known(kserve, word, mode):
         ),
         ("custom_images", '{"serving_runtimes__xgbserver": ["x"]}', "serving_runtimes__xgbserver: "),
         ("image-registry", "https://mirror.example.com", "is no"),
-        ("runtimes", "[]", ""),
-        ("runtimes", "[sklearnserver, sklearnserver]", ""),
         ("runtimes", "[", ""),
         ("object-store-shared-buckets", "mlflow,Not_One", "'Not_One' is no name of a bucket"),
         ("object-store-bucket-name", "x", "does not match"),
