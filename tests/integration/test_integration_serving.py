@@ -149,8 +149,8 @@ def modes(kubectl: Kubectl) -> dict[str, str]:
     """Return what the page's command shows: the mode of each service."""
     page = (documented.DOCS / PAGE).read_text()
     (command,) = re.findall(r"`(kubectl get isvc -A\s[^`]+)`", page)
-    shown = kubectl(*shlex.split(command)[1:]).splitlines()
-    return {name: mode for _, name, mode in map(str.split, filter(None, shown))}
+    lines = map(str.split, kubectl(*shlex.split(command)[1:]).splitlines())
+    return {name: mode for _, name, mode in filter(None, lines)}
 
 
 def scaled(juju: jubilant.Juju, user: Kubectl, name: str, number: int) -> None:
