@@ -20,6 +20,17 @@ TUNING = (
     "istio-ingressgateway",
 )
 """What users tune and train with."""
+SERVING = (
+    "kserve",
+    "kubeflow-profiles",
+    "resource-dispatcher",
+    "minio",
+    "istio-pilot",
+    "istio-ingressgateway",
+    "knative-operator",
+    "knative-serving",
+)
+"""What users serve models with."""
 
 
 def part_of_the_bundle(applications: Collection[str]) -> Manifest:

@@ -12,6 +12,7 @@ from typing import Any
 
 from kubeflow_charm.cluster.sharing import release_patch
 from kubeflow_charm.watch.apiserver import USER_AGENT
+from rehearsal.cluster import crds
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.existing import Refused
 from rehearsal.cluster.gate import Gate, Request
@@ -66,6 +67,21 @@ SERVED = {"kserve": 3}
 """Charm to how many types it asks for in its first hook before it makes objects of them: they are its own."""
 ALONE = {"kubeflow-training"}
 """Charms that need no neighbour."""
+
+
+def have_knative(cluster: ControlPlane) -> None:
+    """Make Knative's kind Service, and its settings as Charmhub's knative-serving makes them."""
+    crds.install(cluster, crds.read("knative-serving", ("serving.knative.dev",), ("Service",)))
+    namespace = {"metadata": {"name": "knative-serving"}}
+    cluster.request("POST", "/api/v1/namespaces", json.dumps(namespace).encode())
+    features = ("affinity", "nodeselector", "tolerations", "persistent-volume-claim")
+    settings = {
+        "config-features": {f"kubernetes.podspec-{feature}": "enabled" for feature in features},
+        "config-domain": {"example.com": ""},
+    }
+    for name, data in settings.items():
+        config_map = json.dumps({"metadata": {"name": name}, "data": data})
+        cluster.request("POST", "/api/v1/namespaces/knative-serving/configmaps", config_map.encode())
 
 
 class Bench:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from bench import CHARMS, Bench
+from bench import CHARMS, Bench, have_knative
 
 from rehearsal.cluster import crds
 from rehearsal.cluster.controlplane import ControlPlane
@@ -61,17 +60,7 @@ def istio(cluster: ControlPlane) -> None:
 @pytest.fixture(scope="session")
 def knative(cluster: ControlPlane) -> None:
     """Knative's kind Service, and its settings as Charmhub's knative-serving makes them."""
-    crds.install(cluster, crds.read("knative-serving", ("serving.knative.dev",), ("Service",)))
-    namespace = {"metadata": {"name": "knative-serving"}}
-    cluster.request("POST", "/api/v1/namespaces", json.dumps(namespace).encode())
-    features = ("affinity", "nodeselector", "tolerations", "persistent-volume-claim")
-    settings = {
-        "config-features": {f"kubernetes.podspec-{feature}": "enabled" for feature in features},
-        "config-domain": {"example.com": ""},
-    }
-    for name, data in settings.items():
-        config_map = json.dumps({"metadata": {"name": name}, "data": data})
-        cluster.request("POST", "/api/v1/namespaces/knative-serving/configmaps", config_map.encode())
+    have_knative(cluster)
 
 
 @pytest.fixture(params=CHARMS, ids=lambda path: path.name)

@@ -9,6 +9,7 @@ import ops
 import serving_finalizers
 import serving_links
 import serving_modes
+import serving_names
 import serving_pods
 import serving_runtimes
 import serving_settings
@@ -97,7 +98,7 @@ class KServe(ComponentCharm[Facts]):
         """Return what serves models everywhere, and who may call them in each profile."""
         config, secret = facts.config, facts.pull_secret_name(self.app.name)
         everywhere = serving_runtimes.made(self.app.name, config, facts.images, self.images, facts.models)
-        placed: list[Placed] = [(each, NOWHERE) for each in everywhere]
+        placed: list[Placed] = [(each, NOWHERE) for each in [*everywhere, *serving_names.checks(config)]]
         if config.llm_inference:
             placed += [(each, [self.namespace]) for each in llm_configs.configs(facts.images, secret)]
         kinds = {kind_of(each) for each, _ in placed}

@@ -96,6 +96,52 @@ def test_an_object_that_is_wrong_at_one_place_is_refused_with_the_place(cluster,
         write(cluster, wrong, dry=True)
 
 
+LENGTHS = [
+    ("Standard", 41, "predictor", False),
+    ("Standard", 42, "predictor", True),
+    ("RawDeployment", 42, "predictor", True),
+    ("Standard", 39, "transformer", False),
+    ("Standard", 40, "transformer", True),
+    # Knative makes its addresses otherwise.
+    ("Knative", 53, "transformer", False),
+    ("", 53, "predictor", False),
+]
+"""Mode, length of the name, longest component, and whether the address has too long a label."""
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(("mode", "length", "component", "too_long"), LENGTHS, ids=str)
+def test_a_name_that_is_too_long_with_its_profiles_is_refused_with_the_address(
+    cluster, mode, length, component, too_long
+):
+    """KServe would make no pod, and say so in an event only."""
+    others = {} if component == "predictor" else {component: {"containers": [{"image": "example.com/t:1"}]}}
+    made = service("n" * length, SERVICES[0]["spec"]["predictor"], **others)
+    if mode:
+        made["metadata"]["annotations"] = {MODE: mode}
+    until(lambda: "metadata.name: the address" in refusal(cluster, TOO_LONG), "the policy in force")
+    label = f"{made['metadata']['name']}-{component}-{PROFILE}"
+    said = f"the address begins with {label}, which has more than 63 characters: choose a shorter name"
+    assert (said in refusal(cluster, made)) is too_long
+    assert (
+        bool(refusal(cluster, made))
+        is too_long
+        is (len(label) > 63 and mode in ("Standard", "RawDeployment"))
+    )
+
+
+TOO_LONG = service("a" * 53, SERVICES[0]["spec"]["predictor"], annotations={MODE: "Standard"})
+
+
+def refusal(cluster: ControlPlane, body: Object) -> str:
+    """Return why the API server would not create an object; empty if it would."""
+    try:
+        write(cluster, body, dry=True)
+    except Refused as refused:
+        return str(refused)
+    return ""
+
+
 def test_a_profile_gets_the_policies_of_its_models(kserve, deployed, cluster):
     policies = f"/apis/networking.k8s.io/v1/namespaces/{PROFILE}/networkpolicies"
     until(lambda: (kserve.run(MODEL, GPUS), len(names(cluster, policies)) == 3)[1], every=0.5)

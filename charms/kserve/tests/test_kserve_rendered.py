@@ -391,3 +391,10 @@ def test_policies_for_gpus_are_objects_of_the_application_where_the_api_server_h
     monkeypatch.setattr(Cluster, "serves", lambda *_: served)
     objects = kserve.render({"gpu-discovery": True})
     assert len([name for name in objects if name.startswith("MutatingAdmissionPolicy/")]) == kept
+
+
+def test_names_are_checked_unless_somebody_else_says_what_addresses_are(kserve):
+    module = importlib.import_module("serving_names")
+    assert len(module.checks(kserve.config())) == 2
+    own = '{"ingress": {"domainTemplate": "{{ .Name }}.{{ .Namespace }}.{{ .IngressDomain }}"}}'
+    assert module.checks(kserve.config({"inferenceservice-config": own})) == []

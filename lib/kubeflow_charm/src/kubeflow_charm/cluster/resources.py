@@ -97,6 +97,14 @@ MUTATING_POLICY = Kind(
     namespaced=False,
 )
 """Since Kubernetes 1.36; ask `cluster.serves` before it is used."""
+VALIDATING_POLICY = Kind(
+    "admissionregistration.k8s.io/v1",
+    "ValidatingAdmissionPolicy",
+    "validatingadmissionpolicies",
+    WEBHOOK,
+    namespaced=False,
+)
+"""Since Kubernetes 1.30; likewise."""
 
 KINDS: tuple[Kind, ...] = (
     Kind("v1", "Namespace", "namespaces", NAMESPACE, namespaced=False),
@@ -186,6 +194,14 @@ KINDS: tuple[Kind, ...] = (
         "admissionregistration.k8s.io/v1",
         "MutatingAdmissionPolicyBinding",
         "mutatingadmissionpolicybindings",
+        WEBHOOK,
+        namespaced=False,
+    ),
+    VALIDATING_POLICY,
+    Kind(
+        "admissionregistration.k8s.io/v1",
+        "ValidatingAdmissionPolicyBinding",
+        "validatingadmissionpolicybindings",
         WEBHOOK,
         namespaced=False,
     ),
