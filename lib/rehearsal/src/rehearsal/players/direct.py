@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import httpx2
 import lightkube
 import tenacity
@@ -10,18 +13,25 @@ from rehearsal.players import kinds
 from rehearsal.players.kinds import Key, Kind, Object
 
 
+_Answer = TypeVar("_Answer")
+
+
 def _is_busy(error: BaseException) -> bool:
     return isinstance(error, httpx2.HTTPStatusError) and error.response.status_code == 429
 
 
-_again = tenacity.retry(
-    retry=tenacity.retry_if_exception(_is_busy),
-    stop=tenacity.stop_after_attempt(10),
-    wait=tenacity.wait_fixed(1),
-    reraise=True,
-)
-"""The API server asks for it while it begins to serve a type; Go's client does so (client-go v0.32,
-rest/with_retry.go)."""
+def _patiently(ask: Callable[[], _Answer]) -> _Answer:
+    """Ask again when the API server says so, while it begins to serve a type.
+
+    Go's client does the same (client-go v0.32, rest/with_retry.go).
+    """
+    again = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(_is_busy),
+        stop=tenacity.stop_after_attempt(10),
+        wait=tenacity.wait_fixed(1),
+        reraise=True,
+    )
+    return again(ask)
 
 
 def read(client: lightkube.Client, kind: Kind, key: Key) -> Object | None:
@@ -45,18 +55,15 @@ class Direct:
     def __init__(self, client: lightkube.Client):
         self._client = client
 
-    @_again
     def read(self, kind: Kind, key: Key) -> Object | None:
         """Return an object; None if there is none, or no such kind."""
-        return read(self._client, kind, key)
+        return _patiently(lambda: read(self._client, kind, key))
 
     def get(self, kind: Kind, key: Key) -> Object | None:
         """Return an object."""
         return self.read(kind, key)
 
-    @_again
     def items(self, kind: Kind, namespace: str) -> list[Object]:
         """Return a namespace's objects, or all that are in none."""
-        if kinds.namespaced(kind):
-            return list(self._client.list(kind, namespace=namespace))
-        return list(self._client.list(kind))
+        where = {"namespace": namespace} if kinds.namespaced(kind) else {}
+        return _patiently(lambda: list(self._client.list(kind, **where)))
