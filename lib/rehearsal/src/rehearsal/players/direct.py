@@ -12,7 +12,6 @@ import tenacity
 from rehearsal.players import kinds
 from rehearsal.players.kinds import Key, Kind, Object
 
-
 _Answer = TypeVar("_Answer")
 
 
@@ -65,5 +64,6 @@ class Direct:
 
     def items(self, kind: Kind, namespace: str) -> list[Object]:
         """Return a namespace's objects, or all that are in none."""
-        where = {"namespace": namespace} if kinds.namespaced(kind) else {}
-        return _patiently(lambda: list(self._client.list(kind, **where)))
+        if kinds.namespaced(kind):
+            return _patiently(lambda: list(self._client.list(kind, namespace=namespace)))
+        return _patiently(lambda: list(self._client.list(kind)))
