@@ -9,7 +9,7 @@ from pathlib import Path
 import documented
 import pytest
 import yaml
-from kubeflow_platform import Platform
+from kubeflow_platform import MODEL, Platform
 
 from rehearsal.patience import until
 
@@ -55,18 +55,21 @@ def test_a_command_works(
     for name, text in shown(page).items():
         (tmp_path / name).write_text(text)
     monkeypatch.chdir(tmp_path)
-    _, verb, application, *words = shlex.split(command)
+    _, verb, application, *words = shlex.split(command.replace("<model>", MODEL))
     if verb != "config" or words[0] == "--reset":
         platform.stage.juju(verb, application, *words)
         return
-    options = ",".join(word.partition("=")[0] for word in words)
-    unit = platform.stage.engine.models["mlops"].applications[application].units[0]
+    names = [word.partition("=")[0] for word in words]
+    of_model = platform.stage.engine.models[MODEL].applications[application]
+    before, unit = dict(of_model.config), of_model.units[0]
     try:
         platform.stage.juju(verb, application, *words)
         assert platform.stage.engine.idle(120)
         assert unit.workload.current != "blocked", unit.workload.message
     finally:
-        platform.stage.juju("config", application, "--reset", options)
+        platform.stage.juju("config", application, "--reset", ",".join(names))
+        if given := [f"{name}={before[name]}" for name in names if name in before]:
+            platform.stage.juju("config", application, *given)
         assert platform.stage.engine.idle(120)
         platform.settle()
 

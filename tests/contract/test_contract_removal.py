@@ -19,6 +19,8 @@ WEBHOOKS = {
     "mutatingadmissionpolicies",
     "mutatingadmissionpolicybindings",
     "mutatingwebhookconfigurations",
+    "validatingadmissionpolicies",
+    "validatingadmissionpolicybindings",
     "validatingwebhookconfigurations",
 }
 """What the API server asks about other objects: webhooks, and policies, which come and go with them."""
