@@ -115,7 +115,8 @@ def test_a_name_that_is_too_long_with_its_profiles_is_refused_with_the_address(
     cluster, mode, length, component, too_long
 ):
     """KServe would make no pod, and say so in an event only."""
-    others = {} if component == "predictor" else {component: {"containers": [{"image": "example.com/t:1"}]}}
+    container = {"name": "kserve-container", "image": "example.com/t:1"}  # the webhook gives it this name
+    others = {} if component == "predictor" else {component: {"containers": [container]}}
     made = service("n" * length, SERVICES[0]["spec"]["predictor"], **others)
     if mode:
         made["metadata"]["annotations"] = {MODE: mode}
