@@ -20,6 +20,17 @@ TUNING = (
     "istio-ingressgateway",
 )
 """What users tune and train with."""
+PIPELINES = (
+    "kubeflow-pipelines",
+    "kubeflow-dashboard",
+    "kubeflow-profiles",
+    "resource-dispatcher",
+    "kfp-db",
+    "minio",
+    "istio-pilot",
+    "istio-ingressgateway",
+)
+"""What users run pipelines with, and what MLflow is added to."""
 SERVING = (
     "kserve",
     "kubeflow-profiles",
@@ -47,3 +58,10 @@ def part_of_the_bundle(applications: Collection[str]) -> Manifest:
         ends for ends in whole["relations"] if {end.partition(":")[0] for end in ends} <= kept.keys()
     ]
     return whole | {"applications": kept, "relations": relations}
+
+
+def written(folder: Path, applications: Collection[str]) -> Path:
+    """Write the bundle with some applications into a folder, and return its file."""
+    file = folder / "bundle.yaml"
+    file.write_text(yaml.safe_dump(part_of_the_bundle(applications)))
+    return file

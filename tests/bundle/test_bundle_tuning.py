@@ -17,9 +17,8 @@ from typing import Any
 
 import katib_experiments as experiments
 import pytest
-import yaml
 from kubeflow_users import Requests
-from partial_bundle import TUNING, part_of_the_bundle
+from partial_bundle import TUNING, written
 
 from kubeflow_charm.cluster.resources import Manifest
 from rehearsal.cluster import nodes
@@ -72,8 +71,7 @@ class Tuning:
 @pytest.fixture(scope="module")
 def tuning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tuning]:
     """The part of the bundle, active, beside a node with GPUs that has a taint; and two users with a profile."""
-    file = tmp_path_factory.mktemp("bundle") / "bundle.yaml"
-    file.write_text(yaml.safe_dump(part_of_the_bundle(TUNING)))
+    file = written(tmp_path_factory.mktemp("bundle"), TUNING)
     with contextlib.ExitStack() as stack:
         stage = stack.enter_context(Stage(node_file=NODE_FILE))
         stage.juju("add-model", MODEL)

@@ -18,6 +18,7 @@ import pytest
 from conformance import s3_server, servers
 from kubeflow_users import Requests
 from minio import Minio
+from partial_bundle import PIPELINES, written
 
 from rehearsal.guardian import Guardian
 from rehearsal.patience import until
@@ -59,12 +60,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def profile() -> Iterator[Requests]:
-    """The administrator of a rehearsal with the bundle, MLflow and the profile `ada`."""
+def profile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Requests]:
+    """The administrator of a rehearsal with pipelines, MLflow and the profile `ada`."""
     with Stage() as stage:
         stage.juju("add-model", MODEL)
         overlay = str(ROOT / "overlays/mlflow.yaml")
-        stage.juju("deploy", str(ROOT / "bundle.yaml"), "--overlay", overlay, "--trust")
+        bundle = written(tmp_path_factory.mktemp("bundle"), PIPELINES)
+        stage.juju("deploy", str(bundle), "--overlay", overlay, "--trust")
         stage.juju("config", "minio", f"access-key={ACCESS_KEY}", f"secret-key={SECRET_KEY}")
         admin = Requests(stage.cluster)
         units = stage.engine.models[MODEL].units

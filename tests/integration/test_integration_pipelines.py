@@ -12,12 +12,12 @@ from typing import Any
 import jubilant
 import pytest
 from kubectl_as import Kubectl
+from partial_bundle import PIPELINES, written
 
 from rehearsal.patience import until
 from rehearsal.stage import Stage
 
 ROOT = Path(__file__).parents[2]
-OVERLAY = ROOT / "tests" / "mlops_overlay.yaml"
 
 OF_PIPELINES = {
     "secret/mlpipeline-minio-artifact",
@@ -82,8 +82,8 @@ def profile(kubectl: Kubectl, name: str) -> None:
     until(lambda: kubectl("get", "namespace", name, "--ignore-not-found", "-o", "name"))
 
 
-def test_the_bundle_becomes_active(juju: jubilant.Juju) -> None:
-    juju.deploy(str(ROOT / "bundle.yaml"), overlays=[OVERLAY], trust=True)
+def test_a_part_of_the_bundle_becomes_active(juju: jubilant.Juju, tmp_path: Path) -> None:
+    juju.deploy(str(written(tmp_path, PIPELINES)), trust=True)
     status = juju.wait(jubilant.all_active, error=jubilant.any_error)
     assert {"kfp-db", "minio", "kubeflow-pipelines", "resource-dispatcher"} <= set(status.apps)
     assert "profiles share" not in status.apps["kubeflow-pipelines"].app_status.message

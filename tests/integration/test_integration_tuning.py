@@ -15,9 +15,8 @@ from typing import Any
 
 import jubilant
 import pytest
-import yaml
 from kubectl_as import Kubectl, as_somebody, as_user
-from partial_bundle import TUNING, part_of_the_bundle
+from partial_bundle import TUNING, part_of_the_bundle, written
 
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.misbehaviour import Misbehaviour
@@ -55,9 +54,7 @@ spec:
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of the part of the bundle that tuning and training need."""
-    file = tmp_path_factory.mktemp("bundle") / "bundle.yaml"
-    file.write_text(yaml.safe_dump(part_of_the_bundle(TUNING)))
-    return file
+    return written(tmp_path_factory.mktemp("bundle"), TUNING)
 
 
 @pytest.fixture(scope="module")
