@@ -287,9 +287,11 @@ def test_a_runtime_that_an_option_takes_away_is_missed_in_the_service_and_what_r
     until(lambda: "NoSupportingRuntime" in failure(), failure, within=patience(juju))
     assert identities(pods(alice, "plain")) == running
     juju.config("kserve", reset="runtimes")
+    until(lambda: "kserve-sklearnserver" in admin("get", "clusterservingruntimes", "-o", "name"))
     settled(juju)
-    until(lambda: not failure(), failure, within=patience(juju))
-    ready(juju, alice, "plain")
+    alice("label", "inferenceservice", "plain", "looked-at=once-more", "--overwrite")
+    state = ("get", "inferenceservice", "plain", "-o", "jsonpath={.status.modelStatus.transitionStatus}")
+    until(lambda: alice(*state) == "UpToDate", lambda: alice(*state), within=patience(juju))
     assert identities(pods(alice, "plain")) == running
 
 

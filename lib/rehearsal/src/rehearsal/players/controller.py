@@ -53,14 +53,32 @@ class Controller:
 
         self.watches(kind, owner)
 
-    def watches(self, kind: Kind, concerned: Callable[[Object], Iterable[Key]]) -> None:
-        """Look again at the keys that an object of this kind concerns, when that changes."""
-        self.hears(self._api.follower(kind), concerned)
+    def watches(
+        self,
+        kind: Kind,
+        concerned: Callable[[Object], Iterable[Key]],
+        if_: Callable[[Object | None, Object | None], bool] = lambda old, new: True,
+    ) -> None:
+        """Look again at the keys that an object of this kind concerns, when that changes.
 
-    def hears(self, follower: Follower, concerned: Callable[[Object], Iterable[Key]]) -> None:
+        Args:
+            kind: what to follow.
+            concerned: returns the keys.
+            if_: whether a change counts, from before to after; None is no object.
+        """
+        self.hears(self._api.follower(kind), concerned, if_)
+
+    def hears(
+        self,
+        follower: Follower,
+        concerned: Callable[[Object], Iterable[Key]],
+        if_: Callable[[Object | None, Object | None], bool] = lambda old, new: True,
+    ) -> None:
         """Look again at the keys that what a follower follows concerns, when that changes."""
 
         def hear(old: Object | None, new: Object | None) -> None:
+            if not if_(old, new):
+                return
             for key in {key for item in (old, new) if item is not None for key in concerned(item)}:
                 self.add(key)
 

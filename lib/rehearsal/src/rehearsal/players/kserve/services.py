@@ -61,8 +61,9 @@ class Services:
         )
         for kind in self._owned():
             self.controller.owns(kind)
-        self.controller.watches(kinds.SERVING_RUNTIME, self._served_by)
-        self.controller.watches(kinds.CLUSTER_SERVING_RUNTIME, self._served_by)
+        # One that comes or goes moves nothing.
+        self.controller.watches(kinds.SERVING_RUNTIME, self._served_by, if_=_is_another)
+        self.controller.watches(kinds.CLUSTER_SERVING_RUNTIME, self._followers_of_all, if_=_is_another)
 
     def _owned(self) -> list[Kind]:
         ingress = settings.read(self._program.kubelet, self._namespace).ingress
@@ -86,17 +87,23 @@ class Services:
         return self._program.discover("networking.istio.io/v1beta1", "VirtualService") is not None
 
     def _served_by(self, runtime: Object) -> list[Key]:
-        name = runtime["metadata"]["name"]
-        follower = self._api.follower(kinds.INFERENCE_SERVICE)
+        """Return the services of a namespace that its runtime serves."""
+        metadata = runtime["metadata"]
         return [
-            kinds.key(each)
-            for each in follower.items()
-            if name
-            in (
-                (each.get("status") or {}).get("servingRuntimeName"),
-                (each.get("status") or {}).get("clusterServingRuntimeName"),
-            )
+            key
+            for key, item in self._updated().items()
+            if key[0] == metadata["namespace"]
+            and (item.get("status") or {}).get("servingRuntimeName") == metadata["name"]
         ]
+
+    def _followers_of_all(self, runtime: Object) -> list[Key]:
+        """Return all services, whichever runtime has changed: KServe does not look who is served by it."""
+        return [*self._updated()]
+
+    def _updated(self) -> dict[Key, Object]:
+        """Return the services that follow their runtimes."""
+        found = self._api.follower(kinds.INFERENCE_SERVICE).items()
+        return {kinds.key(each): each for each in found if not _stays_as_it_is(each)}
 
     def _reconcile(self, key: Key) -> float | None:
         live = self._api.get(kinds.INFERENCE_SERVICE, key)
@@ -116,8 +123,7 @@ class Services:
             more = {"metadata": {"finalizers": [*finalizers, FINALIZER]}}
             live = self._api.merge(kinds.INFERENCE_SERVICE, key, more)
             isvc["metadata"] = copy.deepcopy(live["metadata"])
-        ready = conditions.is_true(isvc.get("status") or {}, "Ready")
-        if annotations.get(f"{naming.GROUP}/disable-auto-update") == "true" and ready:
+        if _stays_as_it_is(isvc):
             return None
         if mode == naming.KNATIVE and not self._prepared(isvc):
             return None
@@ -293,3 +299,14 @@ class Services:
         live = self._api.read(kinds.CONFIG_MAP, (namespace, _BUNDLE))
         if live is None or live.get("data") != wanted["data"]:
             self._api.keep(kinds.CONFIG_MAP, wanted, live, lambda new, item: item.update(data=new["data"]))
+
+
+def _is_another(old: Object | None, new: Object | None) -> bool:
+    """Tell whether a runtime has changed; one that comes or goes has not."""
+    return old is not None and new is not None and old.get("spec") != new.get("spec")
+
+
+def _stays_as_it_is(isvc: Object) -> bool:
+    annotations = isvc["metadata"].get("annotations") or {}
+    said = annotations.get(f"{naming.GROUP}/disable-auto-update") == "true"
+    return said and conditions.is_true(isvc.get("status") or {}, "Ready")
