@@ -98,8 +98,16 @@ def test_a_service_is_made_waited_for_read_changed_and_deleted(
     """)
     assert changed == "s3://mlpipeline/models/ada/iris-2"
     replaced = notebook.run("""
-        made = described(name, mode, max_replicas=2)
-        client.replace(name, made, namespace="ada")
+        def replace():
+            # The SDK reads the version and writes with it: somebody may write in between, as in any cluster.
+            for left in reversed(range(5)):
+                try:
+                    return client.replace(name, described(name, mode, max_replicas=2), namespace="ada")
+                except RuntimeError as error:
+                    if not left or "(409)" not in str(error):
+                        raise
+
+        replace()
         client.wait_isvc_ready(name, namespace="ada", polling_interval=1)
         client.get(name, namespace="ada")["spec"]["predictor"]["maxReplicas"]
     """)
