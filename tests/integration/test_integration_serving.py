@@ -280,16 +280,21 @@ def test_a_runtime_that_an_option_takes_away_is_missed_in_the_service_and_what_r
         words = ("get", "inferenceservice", "plain", "-o", "jsonpath={.status.modelStatus.lastFailureInfo}")
         return alice(*words)
 
+    def changed(most: int) -> None:
+        """Have KServe look at the service again; a label or an annotation would make its pods anew."""
+        change = json.dumps({"spec": {"predictor": {"maxReplicas": most}}})
+        alice("patch", "inferenceservice", "plain", "--type=merge", "-p", change)
+
     juju.config("kserve", {"runtimes": "[xgbserver]"})
     until(lambda: "kserve-sklearnserver" not in admin("get", "clusterservingruntimes", "-o", "name"))
     settled(juju)
-    alice("label", "inferenceservice", "plain", "looked-at=again")
+    changed(3)
     until(lambda: "NoSupportingRuntime" in failure(), failure, within=patience(juju))
     assert identities(pods(alice, "plain")) == running
     juju.config("kserve", reset="runtimes")
     until(lambda: "kserve-sklearnserver" in admin("get", "clusterservingruntimes", "-o", "name"))
     settled(juju)
-    alice("label", "inferenceservice", "plain", "looked-at=once-more", "--overwrite")
+    changed(4)
     state = ("get", "inferenceservice", "plain", "-o", "jsonpath={.status.modelStatus.transitionStatus}")
     until(lambda: alice(*state) == "UpToDate", lambda: alice(*state), within=patience(juju))
     assert identities(pods(alice, "plain")) == running
