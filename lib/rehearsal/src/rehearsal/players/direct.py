@@ -19,7 +19,7 @@ def _is_busy(error: BaseException) -> bool:
     return isinstance(error, httpx2.HTTPStatusError) and error.response.status_code == 429
 
 
-def _patiently(ask: Callable[[], _Answer]) -> _Answer:
+def patiently(ask: Callable[[], _Answer]) -> _Answer:
     """Ask again when the API server says so, while it begins to serve a type.
 
     Go's client does the same (client-go v0.32, rest/with_retry.go).
@@ -56,7 +56,7 @@ class Direct:
 
     def read(self, kind: Kind, key: Key) -> Object | None:
         """Return an object; None if there is none, or no such kind."""
-        return _patiently(lambda: read(self._client, kind, key))
+        return patiently(lambda: read(self._client, kind, key))
 
     def get(self, kind: Kind, key: Key) -> Object | None:
         """Return an object."""
@@ -65,5 +65,5 @@ class Direct:
     def items(self, kind: Kind, namespace: str) -> list[Object]:
         """Return a namespace's objects, or all that are in none."""
         if kinds.namespaced(kind):
-            return _patiently(lambda: list(self._client.list(kind, namespace=namespace)))
-        return _patiently(lambda: list(self._client.list(kind)))
+            return patiently(lambda: list(self._client.list(kind, namespace=namespace)))
+        return patiently(lambda: list(self._client.list(kind)))

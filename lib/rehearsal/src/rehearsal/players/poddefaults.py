@@ -21,6 +21,7 @@ from rehearsal import documents
 from rehearsal.network.mounts import Mounts
 from rehearsal.network.playing import Answer, Visit
 from rehearsal.players import decoding, jsonpatch, podmerging, selectors, webhook
+from rehearsal.players.direct import patiently
 
 IMAGE = "poddefaults-webhook"
 
@@ -96,7 +97,7 @@ def _mutated(visit: Visit, pod: Object, namespace: str) -> Object | None:
 def _listed(visit: Visit, namespace: str) -> list[Object]:
     """Return a namespace's PodDefaults, as far as the webhook's own account may see them."""
     try:
-        found = list(visit.client().list(_PodDefault, namespace=namespace))
+        found = patiently(lambda: list(visit.client().list(_PodDefault, namespace=namespace)))
         for each in found:
             decoding.check(_PodDefault, each)
     except lightkube.ApiError as error:
