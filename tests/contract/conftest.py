@@ -18,6 +18,39 @@ _models = map(str, itertools.count(2026))
 """Juju lets a model's name be a number, which YAML must not take for one."""
 
 
+REPRESENTATIVES = ("profiles", "resource-dispatcher", "training")
+"""Charms that together use all of the library: webhooks, pods, types, objects in profiles, and objects of types that
+the charm brings itself."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option to prove of every charm what the library does alike for all."""
+    parser.addoption(
+        "--every-charm", action="store_true", help="try what is marked with `library` on all charms"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the mark."""
+    config.addinivalue_line(
+        "markers",
+        "library: slow, and about the library; by default on three charms, by `tox -e proofs` on all",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave slow tests of the library to a few charms, unless every charm is asked for."""
+    if config.getoption("--every-charm", False):
+        return
+
+    def left_out(item: pytest.Item) -> bool:
+        charm = getattr(item, "callspec", None) and item.callspec.params.get("source")  # type: ignore[attr-defined]
+        return bool(item.get_closest_marker("library") and charm and charm.name not in REPRESENTATIVES)
+
+    config.hook.pytest_deselected(items=[item for item in items if left_out(item)])
+    items[:] = [item for item in items if not left_out(item)]
+
+
 @pytest.fixture(scope="session")
 def istio(cluster: ControlPlane) -> None:
     """The types that a mesh brings."""

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from bench import Bench
 from cluster_policies import refusing
 
@@ -53,6 +54,7 @@ def test_deleted_objects_come_back(bench: Bench) -> None:
     until(lambda: (bench.hooks(), {item["path"] for item in bench.objects()} == before)[1], every=0.3)
 
 
+@pytest.mark.library
 def test_an_object_of_somebody_else_is_neither_changed_nor_deleted(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench()
     bench.converge()
@@ -114,6 +116,7 @@ def test_without_trust_it_is_blocked_with_the_command_and_nothing_is_written(
     assert bench.objects() == []
 
 
+@pytest.mark.library
 def test_an_api_server_in_trouble_means_waiting_and_it_heals(bench: Bench) -> None:
     bench.relate()
     for answer in (0, 429, 500, 503):
@@ -125,6 +128,7 @@ def test_an_api_server_in_trouble_means_waiting_and_it_heals(bench: Bench) -> No
     until(lambda: not bench.hook() or bench.status[0] == "active", every=0.3)
 
 
+@pytest.mark.library
 def test_what_a_policy_of_the_cluster_refuses_is_blocked_in_its_words_and_heals(bench: Bench) -> None:
     bench.relate()
     for reason in ("Invalid", "Forbidden"):

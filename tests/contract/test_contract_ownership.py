@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from bench import Bench
 
 from rehearsal.cluster.existing import Refused
@@ -14,6 +15,7 @@ from rehearsal.patience import until
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
+@pytest.mark.library
 def test_types_of_another_installation_are_used_and_left_as_they_are(
     make_bench: Callable[..., Bench],
 ) -> None:

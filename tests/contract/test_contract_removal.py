@@ -38,6 +38,7 @@ def test_webhooks_go_first_and_the_record_last(bench: Bench) -> None:
     assert not workloads or max(workloads) < min(rights)
 
 
+@pytest.mark.library
 @pytest.mark.parametrize("answer", [0, 429, 500], ids=lambda code: f"answer-{code}")
 def test_every_delete_may_fail_once(bench: Bench, answer: int) -> None:
     bench.converge()
@@ -46,6 +47,7 @@ def test_every_delete_may_fail_once(bench: Bench, answer: int) -> None:
     until(lambda: bench.objects() == [], within=90, every=0.3)
 
 
+@pytest.mark.library
 def test_the_process_may_be_killed_at_any_delete(bench: Bench) -> None:
     bench.converge()
     bench.application.life = Life.DYING
@@ -55,6 +57,7 @@ def test_the_process_may_be_killed_at_any_delete(bench: Bench) -> None:
     until(lambda: bench.objects() == [], within=90, every=0.3)
 
 
+@pytest.mark.library
 def test_the_process_may_be_killed_at_any_request_of_the_first_hook(bench: Bench) -> None:
     bench.relate()
     kills = _repeat_until_it_ends(bench, "install", lambda _: True, lambda number: 2**number)
