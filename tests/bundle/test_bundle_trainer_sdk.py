@@ -12,6 +12,7 @@ from typing import Any
 
 import documented
 import pytest
+import tenacity
 from kubeflow_platform import Platform
 from kubeflow_users import Requests
 from sdk_notebook import CellFailed, Notebook, opened
@@ -208,14 +209,19 @@ def test_the_pages_optimization_finds_the_best_parameters(platform: Platform, fi
     until(lambda: platform.admin.find(f"{EXPERIMENTS}/{job['name']}") is None)
 
 
+def _is_between_trial_and_job(error: BaseException) -> bool:
+    """Tell whether the SDK has found a trial whose TrainJob is not there yet."""
+    return isinstance(error, CellFailed) and "Failed to list Trials" in str(error) and "(404)" in str(error)
+
+
+@tenacity.retry(
+    retry=tenacity.retry_if_exception(_is_between_trial_and_job),
+    stop=tenacity.stop_after_attempt(5),
+    reraise=True,
+)
 def _again_between_trial_and_job(notebook: Notebook, cell: str) -> Any:
-    """Run a cell as the page says: again if the SDK has found a trial whose TrainJob is not there yet."""
-    for left in reversed(range(5)):
-        try:
-            return notebook.run(cell)
-        except CellFailed as failed:
-            if not left or "Failed to list Trials" not in str(failed) or "(404)" not in str(failed):
-                raise
+    """Run a cell, and again as the page says."""
+    return notebook.run(cell)
 
 
 def test_the_profile_of_another_user_is_closed(notebook: Notebook) -> None:
