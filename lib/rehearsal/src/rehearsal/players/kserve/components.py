@@ -321,3 +321,22 @@ def _art(settings: Settings, art: Object) -> Object:
         "image": given.get("image") or f"{said.get('image', '')}:{version}",
         "args": [*(given.get("args") or []), *kind, *config],
     }
+
+
+def mount(container: Object, name: str, read_only: bool, inside: str = "", path: str = naming.MODELS) -> None:
+    """Mount a volume in a container, unless it is; `inside` is a path of the volume."""
+    mounts = container.get("volumeMounts") or []
+    if any(each["name"] == name for each in mounts):
+        return
+    mount: dict[str, Any] = {"name": name, "mountPath": path}
+    if read_only:
+        mount["readOnly"] = True
+    if inside:
+        mount["subPath"] = inside
+    container["volumeMounts"] = [*mounts, mount]
+
+
+def volume(spec: Object, name: str, source: Object) -> None:
+    """Add a volume to a pod's specification, unless one of its name is there."""
+    if not any(each["name"] == name for each in spec.get("volumes") or ()):
+        spec["volumes"] = [*(spec.get("volumes") or []), {"name": name, **source}]

@@ -1,45 +1,25 @@
 """How a model gets into a pod: a container that loads it before the others start, and its credentials.
 
-kserve/kserve v0.16.0, pkg/webhook/admission/pod/storage_initializer_injector.go, pkg/utils/storage.go and
-pkg/credentials. What may surprise there, and so here: a service account that is not there gives no
-credentials, and nobody is told; of several Secrets of an account each adds what it has; a claim is mounted
-where the model belongs, with no container that loads; what loads from several places mounts a volume that its
-pod does not have, so that Kubernetes refuses it.
+kserve/kserve v0.16.0, pkg/webhook/admission/pod/storage_initializer_injector.go and pkg/utils/storage.go.
+What may surprise there, and so here: a claim is mounted where the model belongs, with no container that
+loads; what loads from several places mounts a volume that its pod does not have: Kubernetes refuses it.
 """
 
 from __future__ import annotations
 
-import base64
 import copy
-import json
-from typing import Any, Protocol
 
-from rehearsal.players import kinds, strategic
-from rehearsal.players.kinds import Key, Kind, Object
-from rehearsal.players.kserve import components, naming
+from rehearsal.players import strategic
+from rehearsal.players.kinds import Object
+from rehearsal.players.kserve import components, credentials, naming
 from rehearsal.players.kserve.settings import Settings
 
 INITIALIZER = "storage-initializer"
 VOLUME = "kserve-provision-location"
 CLAIM = "kserve-pvc-source"
 
-_PLACEHOLDER = "<scheme-placeholder>://"
 _BUNDLE_VOLUME = "cabundle-cert"
 _GLOBAL_BUNDLE, _BUNDLE_PATH = "global-ca-bundle", "/etc/ssl/custom-certs"
-_TYPES, _WITH_BUCKET = ("s3", "hdfs", "webhdfs"), ("s3",)
-_S3 = (
-    # variable and key of a Secret, annotation, setting
-    ("S3_USE_HTTPS", "s3-usehttps", "s3UseHttps"),
-    ("S3_ENDPOINT", "s3-endpoint", "s3Endpoint"),
-    ("S3_VERIFY_SSL", "s3-verifyssl", "s3VerifySSL"),
-    ("awsAnonymousCredential", "s3-useanoncredential", "s3UseAnonymousCredential"),
-    ("AWS_DEFAULT_REGION", "s3-region", "s3Region"),
-    ("S3_USER_VIRTUAL_BUCKET", "s3-usevirtualbucket", "s3UseVirtualBucket"),
-    ("S3_USE_ACCELERATE", "s3-useaccelerate", "s3UseAccelerate"),
-    ("AWS_CA_BUNDLE", "s3-cabundle", "s3CABundle"),
-    ("AWS_CA_BUNDLE_CONFIGMAP", "s3-cabundle-configmap", "s3CABundleConfigMap"),
-)
-_AZURE = ("SUBSCRIPTION_ID", "TENANT_ID", "CLIENT_ID", "CLIENT_SECRET")
 _HUB = {
     "HF_HUB_ENABLE_HF_TRANSFER": "1",
     "HF_XET_HIGH_PERFORMANCE": "1",
@@ -47,19 +27,7 @@ _HUB = {
 }
 
 
-class Reader(Protocol):
-    """What is needed of the API server."""
-
-    def read(self, kind: Kind, key: Key) -> Object | None:
-        """Return an object."""
-        ...
-
-    def items(self, kind: Kind, namespace: str) -> list[Object]:
-        """Return objects."""
-        ...
-
-
-def inject(api: Reader, settings: Settings, pod: Object, namespace: str, own: str) -> None:
+def inject(api: credentials.Reader, settings: Settings, pod: Object, namespace: str, own: str) -> None:
     """Have a pod's model loaded, as its annotations say.
 
     Args:
@@ -98,18 +66,18 @@ def inject(api: Reader, settings: Settings, pod: Object, namespace: str, own: st
     if uri.startswith("pvc://"):
         claim, _, path = uri.removeprefix("pvc://").partition("/")
         for each in users:
-            _mount(each, CLAIM, read_only, path)
-        _volume(spec, CLAIM, {"persistentVolumeClaim": {"claimName": claim}})
+            components.mount(each, CLAIM, read_only, path)
+        components.volume(spec, CLAIM, {"persistentVolumeClaim": {"claimName": claim}})
         return
     for each in users:
-        _mount(each, VOLUME, read_only)
-    _volume(spec, VOLUME, {"emptyDir": {}})
+        components.mount(each, VOLUME, read_only)
+    components.volume(spec, VOLUME, {"emptyDir": {}})
     own_spec = components.storage_container(api, uri)  # type: ignore[arg-type]
     _finish(api, settings, spec, annotations, _loader(said, uri), own_spec, (namespace, own))
 
 
 def _finish(
-    api: Reader,
+    api: credentials.Reader,
     settings: Settings,
     spec: Object,
     annotations: Object,
@@ -119,7 +87,7 @@ def _finish(
 ) -> None:
     """Give what loads its credentials, and what its ClusterStorageContainer says, and put it first."""
     namespace, own = where
-    _credentials(api, settings, annotations, spec, loader, namespace)
+    credentials.given(api, settings, annotations, spec, loader, namespace)
     bundle = _bundle(settings.section("storageInitializer"), loader, namespace, own)
     if own_spec is not None:
         name = loader["name"]
@@ -132,7 +100,7 @@ def _finish(
 
 
 def load_several(
-    api: Reader,
+    api: credentials.Reader,
     settings: Settings,
     spec: Object,
     annotations: Object,
@@ -183,16 +151,16 @@ def load_several(
             continue
         name, claim = _volume_of(path), uri.removeprefix("pvc://").partition("/")[0]
         for user in users:
-            _mount(user, name, read_only, path=path)
-        _volume(spec, name, {"persistentVolumeClaim": {"claimName": claim}})
+            components.mount(user, name, read_only, path=path)
+        components.volume(spec, name, {"persistentVolumeClaim": {"claimName": claim}})
     if not paths:
         return
     path = parent(paths)
     loader = {**_loader(said, first), "args": words}
     for user in users:
-        _mount(user, _volume_of(path), read_only, path=path)
-    _mount(loader, _volume_of(path), False, path=path)
-    _volume(spec, _volume_of(path), {"emptyDir": {}})
+        components.mount(user, _volume_of(path), read_only, path=path)
+    components.mount(loader, _volume_of(path), False, path=path)
+    components.volume(spec, _volume_of(path), {"emptyDir": {}})
     _finish(api, settings, spec, annotations, loader, own_spec, where)
 
 
@@ -212,7 +180,7 @@ def _volume_of(path: str) -> str:
     return path.strip("/").replace("/", "-")
 
 
-def load(api: Reader, settings: Settings, item: Object, spec: Object, uri: str, own: str) -> None:
+def load(api: credentials.Reader, settings: Settings, item: Object, spec: Object, uri: str, own: str) -> None:
     """Have the container `main` of a pod get a model, with the credentials of the pod's account.
 
     Raises:
@@ -226,8 +194,8 @@ def load(api: Reader, settings: Settings, item: Object, spec: Object, uri: str, 
     if scheme == "pvc":
         claim, _, path = uri.removeprefix("pvc://").partition("/")
         if main is not None:
-            _mount(main, CLAIM, True, path)
-            _volume(spec, CLAIM, {"persistentVolumeClaim": {"claimName": claim}})
+            components.mount(main, CLAIM, True, path)
+            components.volume(spec, CLAIM, {"persistentVolumeClaim": {"claimName": claim}})
     elif scheme == "oci":
         if not said.get("enableModelcar"):
             raise ValueError("OCI modelcars is not enabled")
@@ -235,10 +203,10 @@ def load(api: Reader, settings: Settings, item: Object, spec: Object, uri: str, 
     elif scheme in ("hf", "s3"):
         loader = _loader(said, uri)
         if main is not None:
-            _mount(main, VOLUME, True)
-        _volume(spec, VOLUME, {"emptyDir": {}})
+            components.mount(main, VOLUME, True)
+        components.volume(spec, VOLUME, {"emptyDir": {}})
         annotations = item["metadata"].get("annotations") or {}
-        _credentials(api, settings, annotations, spec, loader, namespace)
+        credentials.given(api, settings, annotations, spec, loader, namespace)
         if scheme == "s3":
             _trust(spec, loader, _bundle(said, loader, namespace, own))
         spec["initContainers"] = [*(spec.get("initContainers") or []), loader]
@@ -261,10 +229,10 @@ def _carry(said: Object, spec: Object, uri: str, names: tuple[str, ...]) -> None
         if each is None:
             continue
         each["env"] = [*(each.get("env") or []), {"name": "MODEL_INIT_MODE", "value": "async"}]
-        _mount(each, VOLUME, False, path="/mnt")
+        components.mount(each, VOLUME, False, path="/mnt")
         if said.get("uidModelcar") is not None:
             each["securityContext"] = {"runAsUser": said["uidModelcar"]}
-    _volume(spec, VOLUME, {"emptyDir": {}})
+    components.volume(spec, VOLUME, {"emptyDir": {}})
     if components.container(spec["containers"], "modelcar") is not None:
         return
     image = uri.removeprefix("oci://")
@@ -313,147 +281,6 @@ def _loader(said: Object, uri: str) -> Object:
     }
 
 
-def _mount(
-    container: Object, name: str, read_only: bool, inside: str = "", path: str = naming.MODELS
-) -> None:
-    mounts = container.get("volumeMounts") or []
-    if any(each["name"] == name for each in mounts):
-        return
-    mount: dict[str, Any] = {"name": name, "mountPath": path}
-    if read_only:
-        mount["readOnly"] = True
-    if inside:
-        mount["subPath"] = inside
-    container["volumeMounts"] = [*mounts, mount]
-
-
-def _volume(spec: Object, name: str, source: Object) -> None:
-    if not any(each["name"] == name for each in spec.get("volumes") or ()):
-        spec["volumes"] = [*(spec.get("volumes") or []), {"name": name, **source}]
-
-
-def _credentials(
-    api: Reader, settings: Settings, annotations: Object, spec: Object, loader: Object, namespace: str
-) -> None:
-    said = settings.section("credentials")
-    if annotations.get(f"{naming.INTERNAL}/storage-spec") == "true":
-        _of_storage(api, said, annotations, loader, namespace)
-        return
-    account = api.read(kinds.SERVICE_ACCOUNT, (namespace, spec.get("serviceAccountName") or "default"))
-    if account is None:
-        return
-    of_account = account["metadata"].get("annotations") or {}
-    if "eks.amazonaws.com/role-arn" in of_account:
-        _variables(loader, _s3(of_account, {}, said.get("s3") or {}))
-    annotation = said.get("storageSecretNameAnnotation")
-    if annotation and annotation in annotations:
-        names = [annotations[annotation]]
-    else:
-        names = [each["name"] for each in account.get("secrets") or ()]
-    for name in names:
-        secret = api.read(kinds.SECRET, (namespace, name))
-        if secret is None:
-            raise ValueError(f'secrets "{name}" not found')
-        _of_secret(said, secret, spec, loader)
-
-
-def _of_secret(said: Object, secret: Object, spec: Object, loader: Object) -> None:
-    name, data = secret["metadata"]["name"], _decoded(secret)
-    s3 = said.get("s3") or {}
-    key, secret_key = s3.get("s3AccessKeyIDName"), s3.get("s3SecretAccessKeyName")
-    key, secret_key = key or "awsAccessKeyID", secret_key or "awsSecretAccessKey"
-    file = (said.get("gcs") or {}).get("gcsCredentialFileName") or "gcloud-application-credentials.json"
-    if secret_key in data:
-        variables = [_from(name, "AWS_ACCESS_KEY_ID", key), _from(name, "AWS_SECRET_ACCESS_KEY", secret_key)]
-        about = secret["metadata"].get("annotations") or {}
-        _variables(loader, [*variables, *_s3(about, data, s3)])
-    elif file in data:
-        _volume(spec, "user-gcp-sa", {"secret": {"secretName": name}})
-        mount = {"name": "user-gcp-sa", "mountPath": "/var/secrets/", "readOnly": True}
-        loader["volumeMounts"].append(mount)
-        value = f"/var/secrets/{file}"
-        _variables(loader, [{"name": "GOOGLE_APPLICATION_CREDENTIALS", "value": value}])
-    elif "AZ_CLIENT_ID" in data or "AZURE_CLIENT_ID" in data or "AZURE_ACCESS_TOKEN" in data:
-        old = "AZ_CLIENT_ID" in data
-        keys = {f"AZURE_{each}": f"{'AZ' if old else 'AZURE'}_{each}" for each in _AZURE}
-        _variables(loader, [_from(name, variable, each) for variable, each in keys.items() if each in data])
-    elif "AZURE_STORAGE_ACCESS_KEY" in data:
-        _variables(loader, [_from(name, "AZURE_STORAGE_ACCESS_KEY", "AZURE_STORAGE_ACCESS_KEY")])
-    elif "https-host" in data:
-        if "headers" in data:
-            _variables(loader, [{"name": f"{data['https-host']}-headers", "value": data["headers"]}])
-    elif "HDFS_NAMENODE" in data:
-        _volume(spec, "hdfs-secrets", {"secret": {"secretName": name}})
-        mount = {"name": "hdfs-secrets", "mountPath": "/var/secrets/kserve-hdfscreds", "readOnly": True}
-        loader["volumeMounts"].append(mount)
-    elif "HF_TOKEN" in data:
-        _variables(loader, [_from(name, "HF_TOKEN", "HF_TOKEN")])
-
-
-def _s3(annotations: Object, data: Object, said: Object) -> list[Object]:
-    """Return the variables of an S3 store: of annotations, of a Secret, or of the settings."""
-    found: dict[str, str] = {}
-    for name, annotation, setting in _S3:
-        key = f"{naming.GROUP}/{annotation}"
-        value = annotations.get(key, data.get(name, said.get(setting, "")))
-        if not value:
-            continue
-        found[name] = value
-        if name == "S3_ENDPOINT":
-            scheme = "http" if found.get("S3_USE_HTTPS") == "0" else "https"
-            found["AWS_ENDPOINT_URL"] = f"{scheme}://{value}"
-    return [{"name": name, "value": value} for name, value in found.items()]
-
-
-def _of_storage(api: Reader, said: Object, annotations: Object, loader: Object, namespace: str) -> None:
-    """Add what a model's `storage` says: a key of a Secret with JSON, and parameters above it."""
-    text = annotations.get(f"{naming.INTERNAL}/storage-spec-param")
-    parameters: dict[str, str] = json.loads(text) if text else {}
-    key = annotations.get(f"{naming.INTERNAL}/storage-spec-key", "")
-    kind, bucket = parameters.get("type", ""), parameters.get("bucket", "")
-    name = said.get("storageSpecSecretName") or "storage-config"
-    name = annotations.get(said.get("storageSecretNameAnnotation") or "", name)
-    secret = api.read(kinds.SECRET, (namespace, name))
-    if secret is None and key:
-        raise ValueError(f'can\'t read storage secret {name}: secrets "{name}" not found')
-    data = _decoded(secret or {})
-    if key and key not in data:
-        raise ValueError(f"specified storage key {key} not found in storage secret {name}")
-    key = key or (f"default_{kind}" if kind else "default")
-    if key in data:
-        if not kind:
-            try:
-                stored = json.loads(data[key])
-            except ValueError as error:
-                message = f"invalid json encountered in key {key} of storage secret {name}: {error}"
-                raise ValueError(message) from None
-            kind = stored.get("type", "")
-            if kind and kind not in _TYPES:
-                known = ", ".join(_TYPES)
-                raise ValueError(
-                    f"storage type must be one of [{known}]. storage type [{kind}] is not supported"
-                )
-            bucket = bucket or stored.get("bucket", "")
-            if "cabundle_configmap" in stored:
-                value = stored["cabundle_configmap"]
-                _variables(loader, [{"name": "AWS_CA_BUNDLE_CONFIGMAP", "value": value}])
-        _variables(loader, [_from(name, "STORAGE_CONFIG", key)])
-    if not kind:
-        raise ValueError("unable to determine storage type")
-    if loader["args"][0].startswith(_PLACEHOLDER):
-        path = loader["args"][0].removeprefix(_PLACEHOLDER)
-        if kind in _WITH_BUCKET:
-            if not bucket:
-                raise ValueError(
-                    f"format [{kind}] requires a bucket but one wasn't found in storage data or parameters"
-                )
-            path = f"{bucket}/{path}"
-        loader["args"][0] = f"{kind}://{path}"
-    if parameters:
-        value = json.dumps(parameters, sort_keys=True, separators=(",", ":"))
-        _variables(loader, [{"name": "STORAGE_OVERRIDE_CONFIG", "value": value}])
-
-
 def _bundle(said: Object, loader: Object, namespace: str, own: str) -> tuple[str, str] | None:
     """Return ConfigMap and path of the authorities that the container is to trust."""
     name = said.get("caBundleConfigMapName", "")
@@ -476,20 +303,4 @@ def _trust(spec: Object, loader: Object, bundle: tuple[str, str] | None) -> None
     more = [{"name": key, "value": value} for key, value in wanted.items() if key not in there]
     loader["env"] = [*(loader.get("env") or []), *more]
     loader["volumeMounts"].append({"name": _BUNDLE_VOLUME, "mountPath": path, "readOnly": True})
-    _volume(spec, _BUNDLE_VOLUME, {"configMap": {"name": name}})
-
-
-def _decoded(secret: Object) -> dict[str, str]:
-    data = secret.get("data") or {}
-    return {name: base64.b64decode(value).decode(errors="replace") for name, value in data.items()}
-
-
-def _from(secret: str, variable: str, key: str) -> Object:
-    return {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
-
-
-def _variables(container: Object, variables: list[Object]) -> None:
-    """Set variables; a later one of the same name wins."""
-    env = {each["name"]: each for each in container.get("env") or ()}
-    env.update({each["name"]: each for each in variables})
-    container["env"] = list(env.values())
+    components.volume(spec, _BUNDLE_VOLUME, {"configMap": {"name": name}})
