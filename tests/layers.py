@@ -4,7 +4,7 @@ The charm library knows no charm and nothing of the rehearsal; a charm knows nei
 rehearsal; the rehearsal knows neither charms nor their library. Tests may know everything. (import-linter
 cannot say this: charms are no packages, and the first module of each is called `charm`.)
 
-Within the charm library, the rooms stand in an order, too: `ROOMS`.
+Within the charm library, and within the model of Juju, the rooms stand in an order, too: `ORDERED`.
 """
 
 from __future__ import annotations
@@ -14,21 +14,32 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-LIBRARY = "kubeflow_charm"
-ROOMS = (
-    {"problems", "foreign_yaml", "redaction", "option_words"},
-    {"cluster"},
-    {"definitions", "watch", "webhooks"},
-    {"gpu"},
-    {"relations"},
-    {"minio"},
-    {"images", "manifests"},
-    {"config"},
-    {"gateway", "gpu_options"},
-    {"charm"},
-    {"__init__"},
-)
-"""The folders and modules of the charm library. Each imports from itself and from what comes before it, not
+LIBRARY, JUJU = "kubeflow_charm", "rehearsal.juju"
+ORDERED: dict[str, tuple[set[str], ...]] = {
+    LIBRARY: (
+        {"problems", "foreign_yaml", "redaction", "option_words"},
+        {"cluster"},
+        {"definitions", "watch", "webhooks"},
+        {"gpu"},
+        {"relations"},
+        {"minio"},
+        {"images", "manifests"},
+        {"config"},
+        {"gateway", "gpu_options"},
+        {"charm"},
+        {"__init__"},
+    ),
+    JUJU: (
+        {"model"},
+        {"bundle", "charm_process", "kubernetes"},
+        {"controller"},
+        {"commands"},
+        {"client"},
+        {"server"},
+        {"__init__"},
+    ),
+}
+"""Packages to their folders and modules. Each of these imports from itself and from what comes before it, not
 from its neighbours in one line. A new room is put where it belongs."""
 
 
@@ -64,9 +75,9 @@ def violations(root: Path) -> Iterator[str]:
                     yield f"{path.relative_to(root)}:{line}: imports {package}"
 
 
-def rooms_imported(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield line and room of every import from the charm library; `__init__` for what its top offers."""
-    every = set().union(*ROOMS)
+def rooms_imported(path: Path, package: str) -> Iterator[tuple[int, str]]:
+    """Yield line and room of every import from a package; `__init__` for what its top offers."""
+    every = set().union(*ORDERED[package])
     for node in ast.walk(ast.parse(path.read_text(), str(path))):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -75,27 +86,29 @@ def rooms_imported(path: Path) -> Iterator[tuple[int, str]]:
         else:
             continue
         for name in names:
-            package, room, *_ = [*name.split("."), "__init__"]
-            if package == LIBRARY:
+            inside = f"{name}.".removeprefix(f"{package}.")
+            if inside != f"{name}.":
+                room = inside.partition(".")[0]
                 yield node.lineno, room if room in every else "__init__"
 
 
-def disorder(root: Path) -> Iterator[str]:
-    """Yield what is out of order within the charm library."""
-    library = root / "lib" / LIBRARY / "src" / LIBRARY
-    places = {room: place for place, rooms in enumerate(ROOMS) for room in rooms}
-    for path in sources(library):
-        room = path.relative_to(library).parts[0].removesuffix(".py")
+def disorder(root: Path, package: str) -> Iterator[str]:
+    """Yield what is out of order within a package."""
+    top, *inner = package.split(".")
+    folder = root.joinpath("lib", top, "src", top, *inner)
+    places = {room: place for place, rooms in enumerate(ORDERED[package]) for room in rooms}
+    for path in sources(folder):
+        room = path.relative_to(folder).parts[0].removesuffix(".py")
         if room not in places:
-            yield f"{path.relative_to(root)}: {room} has no place in ROOMS of tests/layers.py"
+            yield f"{path.relative_to(root)}: {room} has no place in ORDERED of tests/layers.py"
             continue
-        for line, other in rooms_imported(path):
+        for line, other in rooms_imported(path, package):
             if other != room and places[other] >= places[room]:
                 yield f"{path.relative_to(root)}:{line}: {room} imports {other}"
 
 
 if __name__ == "__main__":
     root = Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
-    found = [*violations(root), *disorder(root)]
+    found = [*violations(root), *(each for package in ORDERED for each in disorder(root, package))]
     print("\n".join(found) or "imports point one way")
     sys.exit(bool(found))

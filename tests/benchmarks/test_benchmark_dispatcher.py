@@ -214,7 +214,7 @@ class _Peak(threading.Thread):
 
     def __init__(self, platform: Platform):
         super().__init__(daemon=True)
-        self._marks = (b"resource-dispatcher", b"rehearsal.juju.worker")
+        self._marks = (b"resource-dispatcher", b"rehearsal.juju.charm_process.worker")
         self._over = threading.Event()
         self.mebibytes = 0
 

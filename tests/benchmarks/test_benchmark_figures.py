@@ -28,9 +28,9 @@ from rehearsal.cluster import nodes
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.gate import Gate
 from rehearsal.guardian import Guardian
-from rehearsal.juju import charms
-from rehearsal.juju.engine import Engine
-from rehearsal.juju.state import Hook
+from rehearsal.juju.controller.engine import Engine
+from rehearsal.juju.model import charms
+from rehearsal.juju.model.state import Hook
 from rehearsal.stage import Stage
 
 ROOT = Path(__file__).parents[2]

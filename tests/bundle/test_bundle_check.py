@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal.bundle import check
-from rehearsal.juju import charms
+from rehearsal.juju.bundle import check
+from rehearsal.juju.model import charms
+from rehearsal.yaml_document import Finding
 
 CHARMS = {
     "web": """
@@ -79,8 +80,12 @@ def read(tmp_path: Path):
     return read
 
 
+def shown(findings: list[Finding]) -> list[str]:
+    return [f"{Path(f.file).name}:{f.line}:{f.column}: {f.message}" for f in findings]
+
+
 def said(bundle: check.Bundle) -> list[str]:
-    return [f"{Path(f.file).name}:{f.line}:{f.column}: {f.message}" for f in bundle.findings]
+    return shown(bundle.findings)
 
 
 def test_a_good_bundle_has_no_findings(read):
@@ -89,7 +94,7 @@ def test_a_good_bundle_has_no_findings(read):
     assert bundle.relations == [("web:db", "store:db")]
     assert bundle.origins == {"web": "local", "store": "local"}
     assert bundle.charms["web"].name == "web"
-    assert bundle.applications["store"].scale == 1
+    assert bundle.applications["store"].scale == 0
 
 
 IN_WEB = "    resources: {image: nginx}\n"
@@ -112,7 +117,6 @@ BAD = {
     ),
     "an empty file": ("", ['1:1: expected a mapping with "applications" and "relations"']),
     "a list": ("[]", ['1:1: expected a mapping with "applications" and "relations"']),
-    "two documents": (GOOD + "---\n" + GOOD, ["11:1: a second document: an overlay is a file of its own"]),
     "no applications": ("bundle: kubernetes\n", ["1:1: at least one application must be specified"]),
     "another type of bundle": (
         instead("bundle: kubernetes", "bundle: lxd"),
@@ -122,14 +126,9 @@ BAD = {
         instead("    trust: true\n", "    trust: true\n    trust: true\n"),
         ['6:5: key "trust" already set in this mapping'],
     ),
-    "an unknown key of the bundle": (instead("bundle:", "colour: x\nbundle:"), ['1:1: unknown key "colour"']),
-    "an unknown key of an application": (
-        instead("    trust", "    trusted: true\n    trust"),
-        ['5:5: unknown key "trusted"'],
-    ),
-    "num_units instead of scale": (
-        instead("    trust", "    num_units: 1\n    trust"),
-        ['5:5: key "num_units" cannot be used: write "scale" on Kubernetes'],
+    "scale and num_units": (
+        instead("    trust", "    scale: 1\n    num_units: 2\n    trust"),
+        ['6:5: cannot specify both scale and num_units for application "web"'],
     ),
     "offers": (
         instead("    trust", "    offers: {}\n    trust"),
@@ -172,7 +171,7 @@ BAD = {
     ),
     "a charm that Juju would not take": (
         instead("./store", "./broken"),
-        ['8:5: {folder}/broken/charmcraft.yaml:4:8: requires.db: unknown key "interfase"'],
+        ["8:5: {folder}/broken/charmcraft.yaml:4:3: requires.db.interface: expected the interface's name"],
     ),
     "a risk that is none": (
         instead("    trust", "    channel: 1.28/steady\n    trust"),
@@ -187,7 +186,6 @@ BAD = {
         [
             '9:5: application "store" with a revision requires a channel for future upgrades, '
             "please use channel",
-            "7:3: store:oidc-client (oidc-client) is required and not related: nothing here provides it",
             '11:5: charm "dex-auth" used by application "store" does not define relation "db"',
         ],
     ),
@@ -304,12 +302,70 @@ def test_what_is_refused(read, tmp_path: Path, text: str, expected: list[str]):
     assert sorted(said(read(text))) == sorted(expected)
 
 
+TAKEN = {
+    "an unknown key of the bundle": (
+        instead("bundle:", "_github: x\nbundle:"),
+        ['1:1: key "_github" has no effect: Juju does not know it'],
+    ),
+    "an unknown key of an application": (
+        instead("    trust", "    trusted: true\n    trust"),
+        ['5:5: key "trusted" has no effect: Juju does not know it'],
+    ),
+    "bindings": (
+        instead("    trust", "    bindings: {db: alpha}\n    trust"),
+        ['5:5: key "bindings" has no effect: a Kubernetes model has one space'],
+    ),
+    "a placement": (
+        instead("    trust", "    to: [zone=a]\n    trust"),
+        ['5:5: key "to" has no effect: here, Kubernetes alone places pods'],
+    ),
+    "an endpoint of a charm from Charmhub": (
+        GOOD.replace("  store:", "  login: {charm: dex-auth, scale: 1}\n  store:"),
+        ["7:3: login:oidc-client (oidc-client) is required and not related: nothing here provides it"],
+    ),
+}
+"""What Juju takes, and what is said of it."""
+
+
+@pytest.mark.parametrize(("text", "expected"), TAKEN.values(), ids=TAKEN)
+def test_what_is_taken_with_a_warning(read, text: str, expected: list[str]):
+    bundle = read(text)
+    assert said(bundle) == []
+    found = [each for each in bundle.warnings if "scale" not in each.message]
+    assert shown(found) == [f"bundle.yaml:{each}" for each in expected]
+
+
+@pytest.mark.parametrize(
+    ("said", "scale"), [("", None), ("scale: 0", 0), ("scale: 2", 2), ("num_units: 3", 3)], ids=str
+)
+def test_without_a_scale_there_is_no_unit(read, said: str, scale: int | None):
+    bundle = read(instead("    trust", f"    {said}\n    trust"))
+    assert bundle.findings == []
+    assert bundle.applications["web"].scale == (scale or 0)
+    warned = '3:3: "web" has no scale: Juju deploys no unit of it' in shown(bundle.warnings)[0]
+    assert warned is (scale is None)
+
+
+def test_later_documents_of_a_file_are_overlays(read):
+    bundle = read(
+        f"{GOOD}---\napplications:\n  web:\n    scale: 3\n---\nrelations:\n- [store:site, web:site]\n"
+    )
+    assert said(bundle) == []
+    assert bundle.applications["web"].scale == 3
+    assert bundle.relations == [("web:db", "store:db"), ("store:site", "web:site")]
+
+
+def test_a_finding_in_a_later_document_has_its_line(read):
+    bundle = read(f"{GOOD}---\napplications:\n  web:\n    options: {{prot: 1}}\n")
+    assert said(bundle) == ['bundle.yaml:14:15: unknown option "prot"']
+
+
 def test_everything_is_said_at_once_in_the_order_of_the_file(read):
-    text = instead("    trust: true\n", "    num_units: 2\n    options: {port: x, prot: 1}\n")
+    text = instead("    trust: true\n", "    storage: {disk: x}\n    options: {port: x, prot: 1}\n")
     text = text.replace("store:db]", "store:bd]").replace("{image: nginx}", "{img: nginx}")
     assert [each.partition(": ")[0] for each in said(read(text))] == [
         "bundle.yaml:3:3",  # rights
-        "bundle.yaml:5:5",  # num_units
+        "bundle.yaml:5:15",  # storage
         "bundle.yaml:6:15",  # port
         "bundle.yaml:6:24",  # prot
         "bundle.yaml:7:5",  # image

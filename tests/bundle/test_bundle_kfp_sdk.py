@@ -1,7 +1,7 @@
 """What the real SDK compiles: KFP's Workflow of it is taken by our type, and its pods find nodes.
 
 The SDK runs in an environment of its own, which uv makes and keeps: it wants other versions than we do. No run is
-carried out; what becomes of a pipeline up to its pods is in `rehearsal.pipelines`, with its sources.
+carried out; what becomes of a pipeline up to its pods is in `rehearsal.players.argo`, with its sources.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import uv
 import yaml
 from kubeflow_platform import MODEL, Platform
 from kubeflow_users import Requests
+from pipeline_compiling import compiled
+from pipeline_templates import Settings
 
 from rehearsal.cluster.existing import Refused
 from rehearsal.patience import until
-from rehearsal.pipelines.compiling import compiled
-from rehearsal.pipelines.pods import Argo
-from rehearsal.pipelines.running import pods
-from rehearsal.pipelines.templates import Settings
+from rehearsal.players.argo.pods import Argo
+from rehearsal.players.argo.running import pods
 
 ROOT = Path(__file__).parents[2]
 PIPELINES = ROOT / "tests/conformance/kfp_pipelines.py"

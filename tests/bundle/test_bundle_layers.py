@@ -81,7 +81,28 @@ def test_a_room_that_imports_from_a_later_one(
     assert printed == f"{path.relative_to(tree)}:1: {room} imports {other}"
 
 
+@pytest.mark.parametrize(
+    ("room", "line", "other"),
+    [
+        ("model", "from rehearsal.juju.charm_process.worker import Parent", "charm_process"),
+        ("bundle", "from rehearsal.juju.charm_process import host", "charm_process"),
+        ("kubernetes", "from rehearsal.juju.controller.engine import Engine", "controller"),
+        ("controller", "import rehearsal.juju.commands.status", "commands"),
+        ("commands", "from rehearsal.juju import server", "server"),
+    ],
+)
+def test_a_wing_of_the_model_of_juju_that_imports_from_a_later_one(
+    tree: Path, room: str, line: str, other: str
+) -> None:
+    path = tree / "lib/rehearsal/src/rehearsal/juju" / room / "one.py"
+    path.parent.mkdir(exist_ok=True, parents=True)
+    path.write_text(f"{line}\n")
+    code, printed = check(tree)
+    assert code == 1
+    assert printed == f"{path.relative_to(tree)}:1: {room} imports {other}"
+
+
 def test_a_room_without_a_place(tree: Path) -> None:
     path = tree / "lib/kubeflow_charm/src/kubeflow_charm/attic.py"
     path.write_text("")
-    assert check(tree) == (1, f"{path.relative_to(tree)}: attic has no place in ROOMS of tests/layers.py")
+    assert check(tree) == (1, f"{path.relative_to(tree)}: attic has no place in ORDERED of tests/layers.py")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal.bundle import check
-from rehearsal.juju import charms
+from rehearsal.juju.bundle import check
+from rehearsal.juju.model import charms
 
 ROOT = Path(__file__).parents[2]
 OVERLAYS = sorted(ROOT.glob("overlays/*.yaml"))

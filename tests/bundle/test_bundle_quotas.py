@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from kubeflow_platform import MODEL, Platform
 from kubeflow_users import Requests, running
+from pipeline_compiling import compiled
+from pipeline_templates import Settings
 
 from rehearsal.cluster.existing import Refused
 from rehearsal.patience import until
-from rehearsal.pipelines.compiling import compiled
-from rehearsal.pipelines.templates import Settings
 
 NAME = "cyd"
 PROFILES = "/apis/kubeflow.org/v1/profiles"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal.bundle import document, merge
+from rehearsal import yaml_document as document
+from rehearsal.juju.bundle import merge
 
 BUNDLE = """\
 bundle: kubernetes
@@ -123,8 +124,8 @@ def test_what_is_wrong_in_bundle_and_overlay_is_said_of_both(merged, tmp_path: P
     found = merged("applications: {web: {scale: many, optinos: {}}}\n", "relation: []\n")
     assert sorted(said(found)) == [
         '1.yaml:1:22: "scale": expected a valid integer',
-        '1.yaml:1:35: unknown key "optinos"',
-        '2.yaml:1:1: unknown key "relation"',
+        '1.yaml:1:35: key "optinos" has no effect: Juju does not know it',
+        '2.yaml:1:1: key "relation" has no effect: Juju does not know it',
     ]
     assert found.applications["web"]["scale"] == 1
 
@@ -151,7 +152,7 @@ def test_a_file_that_is_not_there(tmp_path: Path):
     ],
 )
 def test_a_document_is_read_as_yaml(text: str, value: object):
-    read = document.parse(text, Path("x.yaml"))
+    (read,) = document.parse_all(text, Path("x.yaml"))
     assert read.findings == []
     assert read.value == value
 
@@ -169,6 +170,5 @@ def test_a_document_is_read_as_yaml(text: str, value: object):
     ],
 )
 def test_a_document_that_is_refused(text: str, expected: str):
-    assert [str(finding) for finding in document.parse(text, Path("x.yaml")).findings] == [
-        f"x.yaml:{expected}"
-    ]
+    (read,) = document.parse_all(text, Path("x.yaml"))
+    assert [str(finding) for finding in read.findings] == [f"x.yaml:{expected}"]

@@ -17,9 +17,9 @@ from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.existing import Refused
 from rehearsal.cluster.gate import Gate, Request
 from rehearsal.guardian import Guardian
-from rehearsal.juju import charms, secrets
-from rehearsal.juju.engine import Engine
-from rehearsal.juju.state import Endpoint, Hook, Life, Relation, Secret, SeenRelation, Settings
+from rehearsal.juju.controller.engine import Engine
+from rehearsal.juju.model import charms, secrets
+from rehearsal.juju.model.state import Endpoint, Hook, Life, Relation, Secret, SeenRelation, Settings
 from rehearsal.patience import PATIENCE, until
 
 ROOT = Path(__file__).parents[2]

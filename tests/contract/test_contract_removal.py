@@ -12,7 +12,7 @@ from bench import Bench
 
 from rehearsal.cluster.gate import Fault
 from rehearsal.cluster.request import Request
-from rehearsal.juju.state import Hook, Life
+from rehearsal.juju.model.state import Hook, Life
 from rehearsal.patience import until
 
 WEBHOOKS = {

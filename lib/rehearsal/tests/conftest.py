@@ -9,8 +9,8 @@ import pytest
 from juju_model import Juju
 
 from rehearsal.guardian import Guardian
-from rehearsal.juju.engine import Engine
-from rehearsal.juju.zygote import Zygote
+from rehearsal.juju.charm_process.zygote import Zygote
+from rehearsal.juju.controller.engine import Engine
 
 
 @pytest.fixture(scope="session")

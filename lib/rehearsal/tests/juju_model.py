@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rehearsal.juju import charms
-from rehearsal.juju.engine import Engine
-from rehearsal.juju.state import Application, LogLine, Model, Task, Unit
+from rehearsal.juju.controller.engine import Engine
+from rehearsal.juju.model import charms
+from rehearsal.juju.model.state import Application, LogLine, Model, Task, Unit
 from rehearsal.patience import PATIENCE
 
 CHARMS = Path(__file__).with_name("charms")

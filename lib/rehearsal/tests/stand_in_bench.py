@@ -15,7 +15,7 @@ import yaml
 from ops import testing
 
 from rehearsal.cluster.gate import Gate
-from rehearsal.juju import charms
+from rehearsal.juju.model import charms
 
 Bag = Mapping[str, str]
 

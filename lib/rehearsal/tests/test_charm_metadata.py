@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal.juju import charms
-from rehearsal.juju.charms import CharmError, OptionSpec
-from rehearsal.juju.errors import JujuError
+from rehearsal.juju.model import charms
+from rehearsal.juju.model.charms import CharmError, OptionSpec
+from rehearsal.juju.model.errors import JujuError
 
 WHOLE = """
 name: web
@@ -112,10 +112,6 @@ BAD = {
     "a bad name": ("name: Web_1", '1:1: name: "Web_1" is no name of a charm'),
     "endpoints in a list": ("name: web\nrequires: [db]", "2:1: requires: expected a mapping"),
     "an endpoint of nothing": ("name: web\nrequires: {db: }", "2:12: requires.db: expected a mapping"),
-    "a misspelt key": (
-        "name: web\nrequires: {db: {interface: sql, interfase: sql}}",
-        '2:33: requires.db: unknown key "interfase"',
-    ),
     "no interface": (
         "name: web\nrequires: {db: {limit: 1}}",
         "2:12: requires.db.interface: expected the interface's name",
@@ -180,6 +176,28 @@ BAD = {
         "name: web\ncontainers: {web: {resource: page}}\nresources: {page: {type: file, filename: x}}",
         '2:20: referenced resource "page" is not a oci-image',
     ),
+    "a mount of no storage": (
+        "name: web\ncontainers: {web: {mounts: [{storage: pages, location: /srv}]}}",
+        '2:29: container "web": storage "pages" not valid',
+    ),
+    "a user that Juju keeps": (
+        "name: web\ncontainers: {web: {uid: 1000}}",
+        '2:20: container "web" has invalid uid 1000: uid cannot be in reserved range 1000-9999',
+    ),
+    "a parameter of no type": (
+        "name: web\nactions: {probe: {params: {deep: {type: strin}}}}",
+        "2:19: invalid params schema for action schema probe: properties.deep.type: "
+        "'strin' is not valid under any of the given schemas",
+    ),
+    "assumptions in no list": ("name: web\nassumes: k8s-api", "2:1: assumes: expected a list"),
+    "an assumption that means nothing": (
+        "name: web\nassumes: [juju > 3]",
+        '2:1: assumes: malformed feature expression "juju > 3"',
+    ),
+    "assumptions in an unknown group": (
+        "name: web\nassumes: [{none-of: [juju]}]",
+        "2:1: assumes: expected any-of or all-of with a list",
+    ),
     "storage without a type": (
         "name: web\nstorage: {pages: {}}",
         '2:11: charm "web" storage "pages": type must be specified: filesystem or block',
@@ -197,6 +215,25 @@ def test_what_is_no_charm(tmp_path: Path, text: str, expected: str):
     with pytest.raises(CharmError) as refusal:
         charms.load(write(tmp_path, charmcraft=text))
     assert str(refusal.value) == f"{tmp_path}/charmcraft.yaml:{expected}"
+
+
+def test_keys_of_an_endpoint_that_juju_does_not_know_are_let_be(tmp_path: Path):
+    text = "name: web\nrequires: {db: {interface: sql, __schema_source: https://example.com, versions: [v1]}}"
+    assert charms.load(write(tmp_path, charmcraft=text)).endpoints["db"].interface == "sql"
+
+
+@pytest.mark.parametrize(
+    ("assumes", "trusted"),
+    [
+        ("[]", False),
+        ("[k8s-api]", True),
+        ("[{any-of: [k8s-api >= 1.25, juju]}]", True),
+        ("[juju >= 3]", False),
+    ],
+)
+def test_a_charm_that_assumes_the_kubernetes_api_needs_trust(tmp_path: Path, assumes: str, trusted: bool):
+    charm = charms.load(write(tmp_path, charmcraft=f"name: web\nassumes: {assumes}"))
+    assert charm.needs_trust is trusted
 
 
 def test_requirers_may_ask_for_what_juju_provides(tmp_path: Path):

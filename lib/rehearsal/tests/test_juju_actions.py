@@ -31,15 +31,25 @@ def test_an_action_ends(juju: Juju, words: str, status: str, message: str, writt
     juju.settle()
     task = juju.run("a/0", "say", words=words)
     assert (task.status, task.message) == (status, message)
+    printed = task.results.pop("stderr", "")
+    assert ("Uncaught ValueError in charm code: cannot\n" in printed) is (words == "raise")
     # Juju keeps text.
     assert task.results == {"said": words, "deep": {"number": "5"}}
-    assert task.log == ["thinking"]
+    assert [line for _, line in task.log] == ["thinking"]
     assert task.enqueued <= (task.started or task.enqueued) <= (task.completed or task.enqueued)
     (peers,) = juju.model.relations.values()
     bag = peers.application_data.get("a")
     assert (bag.data if bag else {}) == written
     # Whatever becomes of an action, the unit is not in error.
     assert juju.unit("a/0").failed is None
+
+
+def test_what_an_action_prints_is_among_its_results(juju: Juju) -> None:
+    juju.deploy(
+        "a", config={"script": "if name == 'say': print('out'); print('err', file=__import__('sys').stderr)"}
+    )
+    juju.settle()
+    assert juju.run("a/0", "say").results == {"stdout": "out\n", "stderr": "err\n"}
 
 
 def test_actions_run_one_after_the_other_and_between_hooks(juju: Juju) -> None:

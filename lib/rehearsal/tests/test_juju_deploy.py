@@ -9,7 +9,7 @@ import pytest
 from juju_model import Juju
 
 from rehearsal.guardian import Guardian
-from rehearsal.juju.engine import Engine
+from rehearsal.juju.controller.engine import Engine
 
 
 def test_hooks_at_deploy_come_in_jujus_order(juju: Juju) -> None:

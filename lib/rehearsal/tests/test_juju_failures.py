@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from juju_model import CHARMS, Juju
 
-from rehearsal.juju import host
-from rehearsal.juju.errors import JujuError
+from rehearsal.juju.charm_process import host
+from rehearsal.juju.model.errors import JujuError
 
 FAILING = """
 if name == "config-changed":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from juju_model import Juju
 
-from rehearsal.juju.errors import JujuError
+from rehearsal.juju.model.errors import JujuError
 
 # What can be read of the other side, told in every departed and broken.
 LOOKING = """

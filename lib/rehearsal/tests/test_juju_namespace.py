@@ -17,9 +17,9 @@ from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.existing import Refused
 from rehearsal.cluster.gate import Gate
 from rehearsal.guardian import Guardian
-from rehearsal.juju.engine import Engine
-from rehearsal.juju.errors import JujuError
-from rehearsal.juju.zygote import Zygote
+from rehearsal.juju.charm_process.zygote import Zygote
+from rehearsal.juju.controller.engine import Engine
+from rehearsal.juju.model.errors import JujuError
 
 _numbers = itertools.count(1)
 
@@ -127,6 +127,25 @@ def test_an_application_has_the_objects_that_juju_makes(juju: Juju, cluster: Con
     assert application.address == found["Service"]["spec"]["clusterIP"]
     pod = get(cluster, f"/api/v1/namespaces/{juju.model.name}/pods/app-0")
     assert unit.address == pod["status"]["podIP"]
+
+
+def test_the_workloads_image_is_that_of_the_resource_from_the_start(
+    juju: Juju, cluster: ControlPlane
+) -> None:
+    path = paths(juju.model.name, "app")["StatefulSet"]
+    juju.deploy("app", resources={"image": "registry.example/other:9"})
+    (_, work) = get(cluster, path)["spec"]["template"]["spec"]["containers"]
+    assert work["image"] == "registry.example/other:9"
+
+
+def test_opened_ports_are_those_of_the_service(juju: Juju, cluster: ControlPlane) -> None:
+    path = paths(juju.model.name, "app")["Service"]
+    juju.deploy("app", config={"script": "self.unit.set_ports(8080, ops.Port('udp', 53))"})
+    juju.settle()
+    ports = [(each["name"], each["port"], each["targetPort"]) for each in get(cluster, path)["spec"]["ports"]]
+    assert ports == [("juju-53-udp", 53, 53), ("juju-8080-tcp", 8080, 8080)]
+    juju.script("app", "self.unit.set_ports()")
+    assert [each["name"] for each in get(cluster, path)["spec"]["ports"]] == ["placeholder"]
 
 
 @pytest.mark.parametrize(

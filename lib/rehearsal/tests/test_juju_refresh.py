@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from juju_model import CHARMS, Juju
 
-from rehearsal.juju import charms, oci_images
-from rehearsal.juju.errors import JujuError
+from rehearsal.juju.charm_process import oci_images
+from rehearsal.juju.model import charms
+from rehearsal.juju.model.errors import JujuError
 
 COUNTING = """
 if name in ("stop", "start", "upgrade-charm", "say"):

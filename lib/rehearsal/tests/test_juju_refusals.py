@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from rehearsal.guardian import Guardian
-from rehearsal.juju import charms, endpoints
-from rehearsal.juju.engine import Engine
-from rehearsal.juju.errors import JujuError
-from rehearsal.juju.state import Application, Endpoint, Life, Model, Relation
+from rehearsal.juju.controller.engine import Engine
+from rehearsal.juju.model import charms, endpoints
+from rehearsal.juju.model.errors import JujuError
+from rehearsal.juju.model.state import Application, Endpoint, Life, Model, Relation
 
 PUPPET = charms.load(Path(__file__).with_name("charms") / "puppet")
 

@@ -8,9 +8,9 @@ import re
 import pytest
 from juju_model import Juju
 
-from rehearsal.juju import secrets
-from rehearsal.juju.errors import JujuError
-from rehearsal.juju.state import Secret, Settings, now
+from rehearsal.juju.model import secrets
+from rehearsal.juju.model.errors import JujuError
+from rehearsal.juju.model.state import Secret, Settings, now
 
 # The owner makes a secret at its install, tells its users of it, and does what its number says.
 OWNER = """

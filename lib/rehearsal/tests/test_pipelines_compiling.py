@@ -7,11 +7,11 @@ import json
 from typing import Any
 
 import pytest
+from pipeline_compiling import NoPipelineError, compiled
+from pipeline_templates import Settings
 
-from rehearsal.pipelines.compiling import NoPipelineError, compiled
-from rehearsal.pipelines.pods import Argo
-from rehearsal.pipelines.running import pods
-from rehearsal.pipelines.templates import Settings
+from rehearsal.players.argo.pods import Argo
+from rehearsal.players.argo.running import pods
 
 SETTINGS = Settings("kfp-driver:2", "kfp-launcher:2")
 SECCOMP = {"seccompProfile": {"type": "RuntimeDefault"}}

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from rehearsal.pipelines import expressions, merging
-from rehearsal.pipelines.pods import NODE_ID, Argo, node_id, pod_name
-from rehearsal.pipelines.running import Run, StepError, TryAgainError
+from rehearsal.players.argo import expressions, merging
+from rehearsal.players.argo.pods import NODE_ID, Argo, node_id, pod_name
+from rehearsal.players.argo.running import Run, StepError, TryAgainError
 
 Document = dict[str, Any]
 STEP: Document = {

@@ -15,8 +15,8 @@ from pathlib import Path
 from rehearsal.cluster import nodes
 from rehearsal.cluster.stages import Misbehaviour
 from rehearsal.errors import RehearsalError
-from rehearsal.juju.state import Model
-from rehearsal.juju.tabular import render_status
+from rehearsal.juju.commands.tabular import render_status
+from rehearsal.juju.model.state import Model
 from rehearsal.network.outside import Outside
 from rehearsal.progress import Progress
 from rehearsal.stage import Stage

@@ -19,7 +19,7 @@ from rehearsal.cluster.stages import Misbehaviour
 from rehearsal.errors import RehearsalError
 from rehearsal.guardian import Guardian
 from rehearsal.juju import client
-from rehearsal.juju.engine import Chooser, Engine, first_ready
+from rehearsal.juju.controller.engine import Chooser, Engine, first_ready
 from rehearsal.juju.server import Server
 from rehearsal.network.outside import Outside
 from rehearsal.network.proxy import Network

@@ -12,7 +12,7 @@ import jubilant
 import pytest
 
 from rehearsal.guardian import Guardian
-from rehearsal.juju.engine import Engine
+from rehearsal.juju.controller.engine import Engine
 from rehearsal.juju.server import Server, install
 from rehearsal.patience import PATIENCE
 

@@ -36,6 +36,31 @@ def test_one_option_is_shown_alone(juju: jubilant.Juju, web: str, run, key: str,
     assert run("config", "web", key).stdout == shown
 
 
+@pytest.mark.parametrize("value", ["80", "true", "2.0", "http://x: y", "a\nb", "", " x", "'q'"])
+def test_a_text_is_shown_as_it_is_so_that_scripts_can_use_it(
+    juju: jubilant.Juju, web: str, run, value: str
+) -> None:
+    juju.config("web", {"greeting": value})
+    assert run("config", "web", "greeting").stdout == f"{value}\n"
+
+
+@pytest.mark.parametrize(("value", "shown"), [(2.0, "2"), (0.25, "0.25"), (-3.0, "-3")])
+def test_a_number_is_shown_as_go_prints_it(
+    juju: jubilant.Juju, web: str, run, value: float, shown: str
+) -> None:
+    juju.config("web", {"ratio": value})
+    assert run("config", "web", "ratio").stdout == f"{shown}\n"
+
+
+def test_what_config_prints_is_taken_as_a_file(juju: jubilant.Juju, web: str, run, tmp_path: Path) -> None:
+    juju.config("web", {"greeting": "good day", "workers": 3})
+    file = tmp_path / "web.yaml"
+    assert run("config", "web", "-o", str(file)).stdout == ""
+    juju.config("web", reset=["greeting", "workers"])
+    assert run("config", "web", "--file", str(file)).returncode == 0
+    assert juju.config("web") == {"greeting": "good day", "workers": 3, "debug": False}
+
+
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [

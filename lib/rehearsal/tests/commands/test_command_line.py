@@ -15,8 +15,8 @@ import pytest
 from rehearsal.juju import client, commands
 from rehearsal.juju.commands.parsing import parse
 from rehearsal.juju.commands.registry import REGISTRY
-from rehearsal.juju.engine import Engine
-from rehearsal.juju.errors import JujuError
+from rehearsal.juju.controller.engine import Engine
+from rehearsal.juju.model.errors import JujuError
 from rehearsal.patience import PATIENCE, until
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rehearsal.juju.commands.query import compiled
-from rehearsal.juju.errors import JujuError
+from rehearsal.juju.model.errors import JujuError
 
 SCOPE = {
     "name": "web",

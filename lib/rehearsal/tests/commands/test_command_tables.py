@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from rehearsal.juju import charms, formats, status, tabular
-from rehearsal.juju.state import Application, Endpoint, Life, Model, Relation, Settings, Status, Unit
+from rehearsal.juju.commands import formats, tabular
+from rehearsal.juju.model import charms, status
+from rehearsal.juju.model.state import Application, Endpoint, Life, Model, Relation, Settings, Status, Unit
 
 SINCE = datetime.datetime(2026, 11, 23, 19, 10, 12, tzinfo=datetime.UTC)
 CHARMS = Path(__file__).with_name("charms")
@@ -166,20 +167,30 @@ def test_scale_says_how_many_are_there_of_how_many(model: Model) -> None:
     ("patterns", "shown"),
     [
         ([], ["store", "web"]),
-        (["w*"], ["store", "web"]),
-        (["store/0"], ["store", "web"]),
-        (["blocked"], ["store", "web"]),
+        (["w*"], ["web"]),
+        (["store/0"], ["store"]),
+        (["store/leader"], ["store"]),
+        (["web", "alone"], ["alone", "web"]),
         (["alone"], ["alone"]),
         (["alone/*"], ["alone"]),
         (["nobody"], []),
     ],
 )
-def test_selectors_show_what_they_mean_and_who_is_related_to_it(
-    model: Model, patterns: list[str], shown: list[str]
-) -> None:
-    if patterns and patterns[0].startswith("alone"):
+def test_selectors_show_what_they_mean(model: Model, patterns: list[str], shown: list[str]) -> None:
+    model.applications["store"].leader = "store/0"
+    if any(pattern.startswith("alone") for pattern in patterns):
         model.applications["alone"] = _application("alone")
     assert status.selected(model, patterns) == shown
+
+
+def test_a_selected_unit_is_shown_without_the_others() -> None:
+    model = Model("test")
+    model.applications["web"] = _application("web", units=3)
+    assert [unit.name for unit in status.units_shown(model.applications["web"], ["web/1"])] == ["web/1"]
+    shown = status.document(model, ["web/1"])["applications"]["web"]
+    assert [*shown["units"]] == ["web/1"]
+    assert "web/2" not in tabular.render_status(model, ["web/1"])
+    assert [*status.document(model, ["web"])["applications"]["web"]["units"]] == ["web/0", "web/1", "web/2"]
 
 
 def test_names_are_sorted_as_people_count() -> None:

@@ -24,8 +24,8 @@ from typing import Any
 
 from rehearsal.juju import client, commands
 from rehearsal.juju.commands.call import Call, Gone
-from rehearsal.juju.engine import Engine
-from rehearsal.juju.errors import JujuError
+from rehearsal.juju.controller.engine import Engine
+from rehearsal.juju.model.errors import JujuError
 
 logger = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from rehearsal.players import (
     profile,
     pvcviewer,
     tensorboard,
-    workflow,
 )
 from rehearsal.players.api import Api
+from rehearsal.players.argo import workflow
 from rehearsal.players.controller import Controller
 from rehearsal.players.jobset import jobsets
 from rehearsal.players.katib import controllers as katib

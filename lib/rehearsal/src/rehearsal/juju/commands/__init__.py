@@ -9,6 +9,7 @@ from rehearsal.juju.commands import (  # noqa: F401 (each registers its commands
     actions,
     applications,
     configuration,
+    constraining,
     controllers,
     deployment,
     describing,
@@ -29,7 +30,7 @@ from rehearsal.juju.commands import (  # noqa: F401 (each registers its commands
 from rehearsal.juju.commands.call import Call
 from rehearsal.juju.commands.parsing import USAGE, parse
 from rehearsal.juju.commands.registry import REGISTRY, Command
-from rehearsal.juju.errors import JujuError
+from rehearsal.juju.model.errors import JujuError
 
 
 def run(call: Call, program: str, argv: list[str]) -> int:

@@ -36,9 +36,6 @@ _REASONS = {
         "add-space bind list-spaces list-subnets move-to-space reload-spaces remove-space rename-space "
         "show-space spaces subnets"
     ),
-    "constraints have no effect here": (
-        "constraints model-constraints set-constraints set-model-constraints"
-    ),
 }
 
 WHY = {name: reason for reason, names in _REASONS.items() for name in names.split()}

@@ -10,12 +10,12 @@ import yaml
 
 from rehearsal.juju.commands import tasks
 from rehearsal.juju.commands.call import Call
+from rehearsal.juju.commands.formats import as_json, document
 from rehearsal.juju.commands.parsing import USAGE
 from rehearsal.juju.commands.registry import Word, command, flag, option, output
-from rehearsal.juju.errors import JujuError
-from rehearsal.juju.formats import as_json, document
-from rehearsal.juju.state import Task, Unit
-from rehearsal.juju.tabular import table
+from rehearsal.juju.commands.tabular import table
+from rehearsal.juju.model.errors import JujuError
+from rehearsal.juju.model.state import Task, Unit
 
 _WAIT = 60.0
 """Default of `--wait`, in seconds."""
@@ -124,14 +124,26 @@ def _checked(spec: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         "type": "object",
         "properties": spec.get("params") or {},
         "required": spec.get("required") or [],
-        "additionalProperties": spec.get("additionalProperties", False),
+        "additionalProperties": spec.get("additionalProperties", True),
     }
-    defaults = {key: each["default"] for key, each in schema["properties"].items() if "default" in each}
-    merged = defaults | given
+    merged = _with_defaults(schema, given)
     error = next(iter(jsonschema.Draft4Validator(schema).iter_errors(merged)), None)
     if error is not None:
         where = ".".join(["(root)", *map(str, error.absolute_path)])
         raise JujuError(f"validation failed: {where} : {_why(error)}")
+    return merged
+
+
+def _with_defaults(schema: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Return parameters with a schema's defaults, also of objects within (juju/gojsonschema, defaults.go)."""
+    merged = dict(given)
+    for key, spec in (schema.get("properties") or {}).items():
+        if "default" in spec:
+            merged.setdefault(key, spec["default"])
+        if spec.get("properties") and isinstance(merged.get(key, {}), dict):
+            inside = _with_defaults(spec, merged.get(key, {}))
+            if inside or key in merged:
+                merged[key] = inside
     return merged
 
 
@@ -188,5 +200,5 @@ def _schema(name: str, spec: dict[str, Any]) -> dict[str, Any]:
         "type": "object",
         "properties": spec.get("params") or {},
         "required": spec.get("required") or [],
-        "additionalProperties": spec.get("additionalProperties", False),
+        "additionalProperties": spec.get("additionalProperties", True),
     }

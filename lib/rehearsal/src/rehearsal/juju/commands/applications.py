@@ -5,8 +5,8 @@ from __future__ import annotations
 from rehearsal.juju.commands.call import Call
 from rehearsal.juju.commands.parsing import USAGE
 from rehearsal.juju.commands.registry import Word, command, flag, number, option
-from rehearsal.juju.errors import JujuError
-from rehearsal.juju.state import Application
+from rehearsal.juju.model.errors import JujuError
+from rehearsal.juju.model.state import Application
 
 APPLICATION = Word("name", "no application specified")
 

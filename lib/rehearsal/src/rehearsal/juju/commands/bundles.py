@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rehearsal.bundle import check
-from rehearsal.bundle.check import Bundle
-from rehearsal.juju.charms import Charm
+from rehearsal.juju.bundle import check
+from rehearsal.juju.bundle.check import Bundle
 from rehearsal.juju.commands import refreshing
 from rehearsal.juju.commands.call import Call
-from rehearsal.juju.errors import JujuError
-from rehearsal.juju.state import Application, Model
+from rehearsal.juju.model.charms import Charm
+from rehearsal.juju.model.errors import JujuError
+from rehearsal.juju.model.state import Application, Model
 
 _NO_TRUST = (
     "Bundle cannot be deployed without trusting applications with your cloud credentials.\n"
@@ -49,6 +49,8 @@ def deploy(call: Call, paths: list[Path]) -> None:
         steps = list(_steps(call, call.model, bundle))
     for line in _located(bundle):
         call.info(line)
+    for warning in bundle.warnings:
+        call.info(f"WARNING {warning}")
     if not steps:
         call.info("No changes to apply.")
         return
@@ -174,7 +176,7 @@ def _changes(call: Call, model: Model, bundle: Bundle, name: str) -> Iterator[St
             f"upgrade {name} from charm-hub using charm {application.charm.name} from channel {said.channel}",
             lambda: refreshing.replace_charm(call, application, bundle.charms[name], said.channel or ""),
         )
-    if "scale" in said.model_fields_set and said.scale != application.scale:
+    if (said.charm or "scale" in said.model_fields_set) and said.scale != application.scale:
         yield Step(
             f"scale {name} to {said.scale} units",
             lambda: engine.set_scale(model, application, said.scale),

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from rehearsal.juju import charms
-from rehearsal.juju.engine import Engine
-from rehearsal.juju.errors import JujuError
-from rehearsal.juju.state import Application, Life, Model, Unit
+from rehearsal.juju.controller.engine import Engine
+from rehearsal.juju.model import assumes, charms
+from rehearsal.juju.model.errors import JujuError
+from rehearsal.juju.model.state import Application, Life, Model, Unit
 
 _NO_MODEL = """No model in focus.
 
@@ -63,13 +63,25 @@ class Call:
     arguments: argparse.Namespace = field(default_factory=argparse.Namespace)
     _held: list[tuple[str, str]] = field(default_factory=list)
     _depth: int = 0
+    _written: bool = False
 
     # The answer
 
     def out(self, text: str) -> None:
-        """Print a text to standard output, unchanged."""
+        """Print a text to standard output, unchanged, or into the file of `-o`."""
+        if name := getattr(self.arguments, "output", ""):
+            self._write(name, text)
+            return
         self._held.append(("o", text))
         self._flush()
+
+    def _write(self, name: str, text: str) -> None:
+        try:
+            with self.path(name).open("a" if self._written else "w", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise JujuError(f"open {name}: {(error.strerror or '').lower()}") from None
+        self._written = True
 
     def info(self, line: str) -> None:
         """Print a line to standard error, as Juju does with its messages."""
@@ -196,8 +208,15 @@ class Call:
             raise JujuError(f'unit "{name}" not found') from None
 
     def charm(self, reference: str, base: Path | None = None) -> tuple[charms.Charm, str]:
-        """Return the charm that a reference names, and its origin."""
-        return charms.find(reference, base or self.cwd, self.replacements)
+        """Return the charm that a reference names, and its origin.
+
+        Raises:
+            JujuError: if there is none, or if it assumes what the model does not have, unless forced.
+        """
+        charm, origin = charms.find(reference, base or self.cwd, self.replacements)
+        if not getattr(self.arguments, "force", False):
+            assumes.check(charm.metadata, self.engine.features)
+        return charm, origin
 
     # Files
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import yaml
 
-from rehearsal.juju.charms import Charm
 from rehearsal.juju.commands.call import Call
+from rehearsal.juju.commands.formats import document, raw
 from rehearsal.juju.commands.parsing import USAGE, pairs
 from rehearsal.juju.commands.registry import Word, command, option, options, output
-from rehearsal.juju.errors import JujuError
-from rehearsal.juju.formats import as_yaml, document
-from rehearsal.juju.options import OptionSpec
-from rehearsal.juju.state import Application
+from rehearsal.juju.model.charms import Charm
+from rehearsal.juju.model.errors import JujuError
+from rehearsal.juju.model.options import OptionSpec
+from rehearsal.juju.model.state import Application
 
 TRUST = OptionSpec("trust", "boolean", False, "Does this application have access to trusted credentials")
 """The one option that every application has besides those of its charm."""
@@ -123,10 +123,20 @@ def from_file(call: Call, charm: Charm, application: str, name: str) -> dict[str
         said = yaml.safe_load(call.read(name))
     except yaml.YAMLError as error:
         raise JujuError(f"cannot parse settings data: {' '.join(str(error).split())}") from None
-    values = said.get(application) if isinstance(said, dict) else None
+    values = _settings(said, application) if isinstance(said, dict) else None
     if not isinstance(values, dict):
         raise JujuError(f'no settings found for "{application}"')
     return {key: _spec(charm, key).coerce(value) for key, value in values.items()}
+
+
+def _settings(said: dict[str, Any], application: str) -> Any:
+    """Return the options in a file: under the application's name, or as `juju config` itself prints them."""
+    if application in said or said.get("application") != application:
+        return said.get(application)
+    settings = said.get("settings")
+    if not isinstance(settings, dict) or not all(isinstance(each, dict) for each in settings.values()):
+        raise JujuError("unknown format for settings")
+    return {key: each["value"] for key, each in settings.items() if "value" in each}
 
 
 def _spec(charm: Charm, key: str) -> OptionSpec:
@@ -145,7 +155,7 @@ def _show(call: Call, application: Application, words: Sequence[str]) -> None:
     for section in ("settings", "application-config"):
         if words[0] in said[section]:
             value = said[section][words[0]].get("value")
-            call.out("\n" if value is None else as_yaml(value))
+            call.out("\n" if value is None else f"{raw(value)}\n")
             return
     raise JujuError(
         f'key "{words[0]}" not found in "{application.name}" application config or charm settings.'

@@ -5,12 +5,12 @@ from __future__ import annotations
 import platform
 
 from rehearsal.juju.commands.call import Call
+from rehearsal.juju.commands.formats import as_json, as_yaml, document
 from rehearsal.juju.commands.registry import Word, command, flag, output
-from rehearsal.juju.errors import JujuError
-from rehearsal.juju.formats import as_json, as_yaml, document
-from rehearsal.juju.status import CLOUD, CONTROLLER, CONTROLLER_UUID, REGION
-from rehearsal.juju.tabular import table
-from rehearsal.juju.worker import JUJU_VERSION
+from rehearsal.juju.commands.tabular import table
+from rehearsal.juju.model.errors import JujuError
+from rehearsal.juju.model.status import CLOUD, CONTROLLER, CONTROLLER_UUID, REGION
+from rehearsal.juju.model.version import JUJU_VERSION
 
 _ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 

@@ -6,13 +6,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from rehearsal.bundle.schema import APPLICATION_NAME
-from rehearsal.juju.charms import Charm
+from rehearsal.juju.bundle.schema import APPLICATION_NAME
 from rehearsal.juju.commands import bundles, configuration, resourcing
 from rehearsal.juju.commands.call import Call
 from rehearsal.juju.commands.parsing import USAGE
 from rehearsal.juju.commands.registry import Word, command, flag, number, option, options
-from rehearsal.juju.errors import JujuError
+from rehearsal.juju.model.charms import Charm
+from rehearsal.juju.model.errors import JujuError
 
 _NO_EFFECT = (
     option("--base", help="The base on which to deploy; no effect here"),

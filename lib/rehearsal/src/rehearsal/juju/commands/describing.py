@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from rehearsal.juju.commands.call import Call
+from rehearsal.juju.commands.formats import document
 from rehearsal.juju.commands.registry import Word, command, flag, option, output
-from rehearsal.juju.formats import document, natural
-from rehearsal.juju.state import Application, Relation, Unit
-from rehearsal.juju.status import base, bindings, charm_url
+from rehearsal.juju.model.names import natural
+from rehearsal.juju.model.state import Application, Relation, Unit
+from rehearsal.juju.model.status import base, bindings, charm_url
 
 
 @command(

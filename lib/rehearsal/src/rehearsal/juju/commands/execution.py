@@ -9,8 +9,8 @@ from rehearsal.juju.commands import tasks
 from rehearsal.juju.commands.call import Call
 from rehearsal.juju.commands.parsing import USAGE
 from rehearsal.juju.commands.registry import Word, command, flag, option, options, output
-from rehearsal.juju.errors import JujuError
-from rehearsal.juju.state import Task
+from rehearsal.juju.model.errors import JujuError
+from rehearsal.juju.model.state import Task
 
 _DISPATCH = re.compile(r"JUJU_DISPATCH_PATH=hooks/([\w-]+)\s+\S*dispatch")
 _WAIT = 300.0

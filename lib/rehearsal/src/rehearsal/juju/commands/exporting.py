@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from rehearsal.juju.commands.call import Call
+from rehearsal.juju.commands.formats import as_yaml
 from rehearsal.juju.commands.registry import command, flag, option
-from rehearsal.juju.errors import JujuError
-from rehearsal.juju.formats import as_yaml
-from rehearsal.juju.state import Application
+from rehearsal.juju.model.errors import JujuError
+from rehearsal.juju.model.state import Application
 
 
 @command(

@@ -33,7 +33,7 @@ def of(command: Command) -> str:
     parts = [
         f"Usage: juju {name} [options] {command.usage}".rstrip(),
         f"Summary:\n{command.summary}",
-        "Options:\n" + "\n".join(map(_option, sorted((*command.options, MODEL), key=lambda o: o.dest))),
+        "Options:\n" + "\n".join(map(_option, sorted((*command.all_options, MODEL), key=lambda o: o.dest))),
     ]
     details = "\n".join(line.strip() for line in (command.function.__doc__ or "").splitlines()[1:]).strip()
     if details:

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from rehearsal.juju.commands.call import Call
 from rehearsal.juju.commands.parsing import USAGE
 from rehearsal.juju.commands.registry import command, flag, number, option, options
-from rehearsal.juju.errors import JujuError
-from rehearsal.juju.state import LogLine, Model
+from rehearsal.juju.model.errors import JujuError
+from rehearsal.juju.model.state import LogLine, Model
 
 _LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR")
 _SHOWN = 10

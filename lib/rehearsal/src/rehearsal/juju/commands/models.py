@@ -8,14 +8,14 @@ import yaml
 
 from rehearsal.juju.commands import modelsettings
 from rehearsal.juju.commands.call import Call
+from rehearsal.juju.commands.formats import ago, document
 from rehearsal.juju.commands.parsing import USAGE, pairs
 from rehearsal.juju.commands.registry import Word, command, duration, flag, option, options, output
-from rehearsal.juju.errors import JujuError
-from rehearsal.juju.formats import ago, document
-from rehearsal.juju.state import Life, Model, now
-from rehearsal.juju.status import CLOUD, CONTROLLER, CONTROLLER_UUID, REGION
-from rehearsal.juju.tabular import table
-from rehearsal.juju.worker import JUJU_VERSION
+from rehearsal.juju.commands.tabular import table
+from rehearsal.juju.model.errors import JujuError
+from rehearsal.juju.model.state import Life, Model, now
+from rehearsal.juju.model.status import CLOUD, CONTROLLER, CONTROLLER_UUID, REGION
+from rehearsal.juju.model.version import JUJU_VERSION
 
 _NONE = """There are no models available. You can add models with
 "juju add-model", or you can ask an administrator or owner

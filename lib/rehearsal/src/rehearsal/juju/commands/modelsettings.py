@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from rehearsal.juju import durations
 from rehearsal.juju.commands.call import Call
+from rehearsal.juju.commands.formats import document
 from rehearsal.juju.commands.parsing import USAGE, pairs
 from rehearsal.juju.commands.registry import Word, command, option, options, output
-from rehearsal.juju.errors import JujuError
-from rehearsal.juju.formats import document
-from rehearsal.juju.state import Model
-from rehearsal.juju.tabular import table
+from rehearsal.juju.commands.tabular import table
+from rehearsal.juju.model import durations
+from rehearsal.juju.model.errors import JujuError
+from rehearsal.juju.model.state import Model
 
 DEFAULTS: dict[str, Any] = {
     "automatically-retry-hooks": True,
@@ -63,11 +63,8 @@ def model_config(call: Call) -> None:
     if resets or with_value:
         given = pairs(words)
         changes = {key: checked(key, value) for key, value in given.items()}
-        for key in resets:
-            model.config.pop(key, None)
         _warn(call, model, changes)
-        model.config |= changes
-        call.engine.poke()
+        call.engine.set_model_config(model, dict.fromkeys(resets) | changes)
     else:
         _show(call, model, words[0] if words else None)
 

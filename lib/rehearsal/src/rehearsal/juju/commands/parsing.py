@@ -6,7 +6,7 @@ import argparse
 from typing import NoReturn
 
 from rehearsal.juju.commands.registry import Command, Option, flag, option
-from rehearsal.juju.errors import JujuError
+from rehearsal.juju.model.errors import JujuError
 
 USAGE = 2
 """The exit status for a wrong command line."""
@@ -43,7 +43,7 @@ def parse(command: Command, argv: list[str]) -> argparse.Namespace:
     Raises:
         JujuError: with exit status 2, if the command does not take these words.
     """
-    every = (*command.options, MODEL, *_EVERYWHERE)
+    every = (*command.all_options, MODEL, *_EVERYWHERE)
     parser = _Parser(add_help=False, allow_abbrev=False, exit_on_error=False)
     for each in every:
         parser.add_argument(*each.names, **each.details)

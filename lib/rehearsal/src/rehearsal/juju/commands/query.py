@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rehearsal.juju.errors import JujuError
+from rehearsal.juju.model.errors import JujuError
 
 Scope = Mapping[str, Any]
 """The values of the names in a query; a collection is a mapping of names to scopes."""

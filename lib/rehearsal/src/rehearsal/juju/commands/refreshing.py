@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from rehearsal.juju.charms import Charm
 from rehearsal.juju.commands import configuration, resourcing
 from rehearsal.juju.commands.call import Call
 from rehearsal.juju.commands.parsing import USAGE
 from rehearsal.juju.commands.registry import Word, command, flag, number, option, options
-from rehearsal.juju.errors import JujuError
-from rehearsal.juju.state import Application
+from rehearsal.juju.model.charms import Charm
+from rehearsal.juju.model.errors import JujuError
+from rehearsal.juju.model.state import Application
 
 _EXCLUSIVE = (("switch", "revision"), ("path", "revision"), ("switch", "path"))
 

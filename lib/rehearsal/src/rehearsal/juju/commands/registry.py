@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from rehearsal.juju import durations
 from rehearsal.juju.commands.call import Call
-from rehearsal.juju.errors import JujuError
+from rehearsal.juju.model import durations
+from rehearsal.juju.model.errors import JujuError
 
 Function = Callable[[Call], int | None]
 """Runs a command; returns the exit status, or None for 0."""
@@ -77,10 +77,19 @@ class Command:
     locked: bool
 
     @property
+    def all_options(self) -> tuple[Option, ...]:
+        """Its own options, and `-o` if it has formats."""
+        formatted = any("--format" in each.names for each in self.options)
+        return (*self.options, OUTPUT) if formatted else self.options
+
+    @property
     def summary(self) -> str:
         """A one-line description."""
         return (self.function.__doc__ or "").strip().splitlines()[0]
 
+
+OUTPUT = Option(("-o", "--output"), "Specify an output file", {"default": ""})
+"""An option of each command with formats (juju/cmd, output.go)."""
 
 REGISTRY: dict[str, Command] = {}
 """All commands, by each of their names."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from rehearsal.juju import endpoints
 from rehearsal.juju.commands import absent
 from rehearsal.juju.commands.call import Call
 from rehearsal.juju.commands.parsing import USAGE
 from rehearsal.juju.commands.registry import Word, command, flag, option
-from rehearsal.juju.errors import JujuError
-from rehearsal.juju.state import Relation
+from rehearsal.juju.model import endpoints
+from rehearsal.juju.model.errors import JujuError
+from rehearsal.juju.model.state import Relation
 
 _TWO = "an integration must involve two applications"
 

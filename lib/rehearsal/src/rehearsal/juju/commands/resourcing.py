@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rehearsal.juju import oci_images
-from rehearsal.juju.charms import Charm
+from rehearsal.juju.charm_process import oci_images
 from rehearsal.juju.commands.call import Call
+from rehearsal.juju.commands.formats import document
 from rehearsal.juju.commands.parsing import USAGE, pairs
 from rehearsal.juju.commands.registry import Word, command, flag, output
-from rehearsal.juju.errors import JujuError
-from rehearsal.juju.formats import document
-from rehearsal.juju.state import Application
-from rehearsal.juju.tabular import table
+from rehearsal.juju.commands.tabular import table
+from rehearsal.juju.model.charms import Charm
+from rehearsal.juju.model.errors import JujuError
+from rehearsal.juju.model.state import Application
 
 _RISKS = ("stable", "candidate", "beta", "edge")
 

@@ -12,14 +12,14 @@ from typing import Any
 
 import yaml
 
-from rehearsal.juju import secrets
 from rehearsal.juju.commands.call import Call
+from rehearsal.juju.commands.formats import ago, document, moment
 from rehearsal.juju.commands.parsing import USAGE
 from rehearsal.juju.commands.registry import Word, command, flag, number, option, output
-from rehearsal.juju.errors import JujuError
-from rehearsal.juju.formats import ago, document, moment
-from rehearsal.juju.state import Model, Secret, now
-from rehearsal.juju.tabular import table
+from rehearsal.juju.commands.tabular import table
+from rehearsal.juju.model import secrets
+from rehearsal.juju.model.errors import JujuError
+from rehearsal.juju.model.state import Model, Secret, now
 
 _KEY = re.compile(r"[a-z](-?[a-z0-9]){2,}")
 _CONTENT = (

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from rehearsal.juju.commands.call import Call
+from rehearsal.juju.commands.formats import document
 from rehearsal.juju.commands.registry import Word, command, duration, flag, number, option, output
-from rehearsal.juju.formats import document
-from rehearsal.juju.status import document as status_document
-from rehearsal.juju.status import selected
-from rehearsal.juju.tabular import render_lines, render_status
+from rehearsal.juju.commands.tabular import render_lines, render_status
+from rehearsal.juju.model.status import document as status_document
+from rehearsal.juju.model.status import selected
 
 _CLEAR = "\033[H\033[2J"
 

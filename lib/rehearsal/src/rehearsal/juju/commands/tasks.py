@@ -5,16 +5,17 @@ Facts: juju/juju 3.6, cmd/juju/action/common.go, showtask.go and showoperation.g
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Callable
 from typing import Any
 
 from rehearsal.juju.commands.call import Call
+from rehearsal.juju.commands.formats import as_yaml, clock, document
 from rehearsal.juju.commands.parsing import USAGE
 from rehearsal.juju.commands.registry import Option, Word, command, duration, flag, option, output
-from rehearsal.juju.errors import JujuError
-from rehearsal.juju.formats import as_yaml, document, moment
-from rehearsal.juju.state import Task, Unit, now
+from rehearsal.juju.model.errors import JujuError
+from rehearsal.juju.model.state import Task, Unit, now
 
 WAITING: tuple[Option, ...] = (
     option("--wait", type=duration, default=None, help="Maximum wait time for a task to complete"),
@@ -57,6 +58,7 @@ class Operation:
 
     def __init__(self, call: Call, name: str):
         self._call = call
+        self._utc = bool(getattr(call.arguments, "utc", False))
         self._is_action = name != "juju-exec"
         self._errors: list[str] = []
         self._tasks: list[Task] = []
@@ -121,16 +123,27 @@ class Operation:
         end = now().timestamp() + seconds
         for task in self._tasks:
             say(f"Waiting for task {task.id}...\n")
-            left = max(0.0, end - now().timestamp())
-            if not self._call.wait(lambda task=task: over(task), left):
-                late = ", ".join(f"unit {each.unit}" for each in self._tasks if not over(each))
-                raise JujuError(f"timed out waiting for results from: {late}")
-            if len(self._tasks) == 1:
-                for line in task.log:
-                    self._call.info(line)
+            told = 0
+            while True:
+                left = max(0.0, end - now().timestamp())
+                ended = self._call.wait(lambda task=task, told=told: over(task) or len(task.log) > told, left)
+                if not ended:
+                    late = ", ".join(f"unit {each.unit}" for each in self._tasks if not over(each))
+                    raise JujuError(f"timed out waiting for results from: {late}")
+                is_over, lines = over(task), task.log[told:]
+                told += len(lines)
+                if len(self._tasks) == 1:
+                    for at, line in lines:
+                        self._call.info(f"{self._at(at)} {line}")
+                if is_over:
+                    break
+
+    def _at(self, at: datetime.datetime) -> str:
+        """Return the time of a line of progress."""
+        return at.astimezone(datetime.UTC if self._utc else None).strftime("%H:%M:%S")
 
     def _print(self) -> None:
-        said = {task.unit: described(task) for task in self._tasks}
+        said = {task.unit: described(task, utc=self._utc) for task in self._tasks}
         form = self._call.arguments.format
         if form != "plain":
             self._call.out(document(said, form))
@@ -150,7 +163,7 @@ class Operation:
             )
 
 
-def described(task: Task) -> dict[str, Any]:
+def described(task: Task, *, utc: bool = False) -> dict[str, Any]:
     """Return a task in Juju's format."""
     said: dict[str, Any] = {"id": str(task.id), "unit": task.unit, "status": task.status}
     if task.message:
@@ -158,9 +171,9 @@ def described(task: Task) -> dict[str, Any]:
     if over(task):
         said["results"] = {**task.results, "return-code": return_code(task)}
     if task.log:
-        said["log"] = list(task.log)
+        said["log"] = [f"{clock(at, utc=utc)} {line}" for at, line in task.log]
     times = {"enqueued": task.enqueued, "started": task.started, "completed": task.completed}
-    said["timing"] = {name: moment(at) for name, at in times.items() if at is not None}
+    said["timing"] = {name: clock(at, utc=utc) for name, at in times.items() if at is not None}
     return said
 
 
@@ -170,7 +183,12 @@ def plain(said: dict[str, dict[str, Any]]) -> str:
     if len(shown) > 1:
         return as_yaml(
             {
-                unit: {"id": task["id"], "output": shown[unit], "status": task["status"]}
+                unit: {
+                    "id": task["id"],
+                    "output": shown[unit],
+                    "status": task["status"],
+                    **({"message": task["message"]} if task.get("message") else {}),
+                }
                 for unit, task in said.items()
             }
         )
@@ -207,7 +225,7 @@ def show_task(call: Call) -> None:
     if number not in tasks:
         raise JujuError(f"task {number} not found")
     _wait(call, lambda: over(tasks[number]))
-    said, form = described(tasks[number]), call.arguments.format
+    said, form = described(tasks[number], utc=call.arguments.utc), call.arguments.format
     call.out(plain({said["unit"]: said}) if form == "plain" else document(said, form))
 
 
@@ -226,22 +244,22 @@ def show_operation(call: Call) -> None:
     if not tasks:
         raise JujuError(f"operation {number} not found")
     _wait(call, lambda: all(map(over, tasks)))
-    call.out(document(_operation(tasks), call.arguments.format))
+    call.out(document(_operation(tasks, utc=call.arguments.utc), call.arguments.format))
 
 
-def _operation(tasks: list[Task]) -> dict[str, Any]:
+def _operation(tasks: list[Task], *, utc: bool) -> dict[str, Any]:
     states = [task.status for task in tasks]
     worst = next(state for state in ("running", "pending", "failed", "completed") if state in states)
     first = tasks[0]
     shown = {}
     for task in tasks:
-        said = described(task)
+        said = described(task, utc=utc)
         shown[said.pop("id")] = {"host": said.pop("unit"), **said}
     return {
         "summary": f"{first.name} run on {','.join(_tag(task.unit) for task in tasks)}",
         "status": worst,
         "action": {"name": first.name, "parameters": first.parameters},
-        "timing": described(first)["timing"],
+        "timing": described(first, utc=utc)["timing"],
         "tasks": shown,
     }
 

@@ -10,12 +10,12 @@ from typing import Any
 
 from rehearsal.juju.commands import query
 from rehearsal.juju.commands.call import Call
+from rehearsal.juju.commands.formats import as_yaml
 from rehearsal.juju.commands.parsing import USAGE
 from rehearsal.juju.commands.registry import Word, command, duration, flag, option
-from rehearsal.juju.errors import JujuError
-from rehearsal.juju.formats import as_yaml
-from rehearsal.juju.state import Application, Life, Model, Unit
-from rehearsal.juju.status import application_status, charm_url
+from rehearsal.juju.model.errors import JujuError
+from rehearsal.juju.model.state import Application, Life, Model, Unit
+from rehearsal.juju.model.status import application_status, charm_url
 
 _DEFAULT = {
     "application": 'life=="alive" && status=="active"',

@@ -1,0 +1,1 @@
+"""The processes that run charms' code, and the hook tools that they find there."""

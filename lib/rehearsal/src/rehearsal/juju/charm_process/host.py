@@ -1,0 +1,224 @@
+"""The engine's side of the processes that run a charm's code."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rehearsal.juju.charm_process.channel import receive, send
+from rehearsal.juju.charm_process.worker import STDERR, STDOUT
+from rehearsal.juju.charm_process.zygote import Branch, Zygote
+from rehearsal.juju.model.charms import Charm
+
+HOOK_WITHIN = 600.0
+"""Seconds after which the engine kills a hook."""
+
+_KEPT = {"HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TZ", "USER"}
+"""The variables of the rehearsal's environment that hooks see; Juju's agent has a bare environment, too."""
+
+
+class Host:
+    """Runs the hooks of one application, for one version of its charm.
+
+    Args:
+        folder: the folder of the application and version, for scratch and logs.
+        zygote: the process that forks its worker.
+        charm: the charm.
+        environment: variables of every hook besides Juju's own: KUBECONFIG, PATH.
+    """
+
+    def __init__(self, folder: Path, zygote: Zygote, charm: Charm, environment: Mapping[str, str]):
+        self._folder = folder
+        self._zygote = zygote
+        self._charm = charm
+        self._environment = environment
+        self._worker: Branch | None = None
+        self._pods: dict[str, Branch] = {}
+        self._stopped = False
+        self._lock = threading.Lock()
+        self.on_pid: Callable[[int], None] = lambda _: None
+        """Gets the process id of each hook that begins, so that tests can kill it."""
+
+    def start(self) -> None:
+        """Start the worker; it imports the charm while Juju makes the pod."""
+        self._worker = self._start_worker()
+
+    def _start_worker(self) -> Branch:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return self._zygote.worker(
+            {
+                "charm": str(self._charm.path),
+                "environment": {**os.environ, **self._environment},
+                "log": str(self._folder / "worker.log"),
+            }
+        )
+
+    def stop(self) -> None:
+        """End the pods, the processes that their hooks left running, and the worker."""
+        with self._lock:
+            self._stopped = True
+            ending = [*self._pods.values(), self._worker]
+            self._pods, self._worker = {}, None
+        for each in ending:
+            if each is not None:
+                each.end()
+
+    def end_unit(self, unit: str) -> None:
+        """End a unit's pod, and delete its files."""
+        with self._lock:
+            pod = self._pods.pop(unit, None)
+        if pod is not None:
+            pod.end()
+        shutil.rmtree(self._scratch(unit), ignore_errors=True)
+
+    def run(self, request: dict[str, Any], heard: Callable[[str, Any], None]) -> dict[str, Any]:
+        """Run one hook.
+
+        Args:
+            request: the hook's input (`request.py`).
+            heard: gets what the hook says while it runs (`backend.py`).
+
+        Returns:
+            The worker's result (`hooks.py`); `reason` if the hook failed, such as `exit status 1`; and always
+            `log`, a list of level, source and message.
+        """
+        scratch = self._scratch(request["unit"])
+        output = scratch / "output"
+        try:
+            root = self._charm_root(scratch)
+            shutil.rmtree(output, ignore_errors=True)
+            output.mkdir()
+            request |= {
+                "charm_root": str(root),
+                "environment": self._hook_environment(scratch, request),
+                "output": str(output),
+            }
+            result = self._ask(request, heard)
+        except (EOFError, OSError) as error:
+            result = {"ok": False, "traceback": "", "reason": str(error) or "the unit's pod is gone"}
+        if request["task"] and result.get("action"):
+            result["action"]["results"] |= _printed(output)
+        result["log"] = _log(output, request["hook"].name)
+        return result
+
+    def _ask(self, request: dict[str, Any], heard: Callable[[str, Any], None]) -> dict[str, Any]:
+        with self._connect(request["unit"]) as channel:
+            send(channel, request)
+            _, pid = receive(channel)
+            self.on_pid(pid)
+            deadline = time.monotonic() + HOOK_WITHIN
+            result: dict[str, Any] = {"ok": False, "traceback": ""}
+            kind: str = ""
+            said: Any = None
+            try:
+                while kind != "ended":
+                    channel.settimeout(max(deadline - time.monotonic(), 0.001))
+                    kind, said = receive(channel)
+                    if kind == "said":
+                        heard(*said)
+                    elif kind == "result":
+                        result = said
+            except TimeoutError:
+                # Nobody has waited for this child yet, so the process id is still its own.
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                raise OSError(f"no end within {HOOK_WITHIN:.0f} seconds") from None
+        if not result["ok"]:
+            result["reason"] = _reason(result.get("code") or said)
+        return result
+
+    def _connect(self, unit: str) -> socket.socket:
+        """Return a connection to the unit's pod; make the pod if it is missing or gone."""
+        for last in (False, True):
+            try:
+                return self._pod(unit).connect()
+            except OSError as error:
+                if last or self._stopped:
+                    raise OSError(f"{error}: see {self._folder}/worker.log") from None
+        raise AssertionError("unreachable")
+
+    def _pod(self, unit: str) -> Branch:
+        with self._lock:
+            if self._stopped:
+                raise OSError("the application is gone")
+            if unit not in self._pods or self._pods[unit].ended:
+                if unit in self._pods:
+                    self._pods.pop(unit).end()
+                path, worker = self._zygote.new_path(), self._living_worker()
+                self._pods[unit] = Branch(path, worker.connect(), str(path))
+            return self._pods[unit]
+
+    def _living_worker(self) -> Branch:
+        if self._worker is not None and self._worker.ended:
+            self._worker.end()
+            self._worker = None
+        self._worker = self._worker or self._start_worker()
+        return self._worker
+
+    def _scratch(self, unit: str) -> Path:
+        return self._folder / unit.replace("/", "-")
+
+    def _charm_root(self, scratch: Path) -> Path:
+        """Return a unit's own charm folder: links to the source, and generated files.
+
+        ops keeps its state there, so units must not share it.
+        """
+        root = scratch / "charm"
+        if root.exists():
+            return root
+        root.mkdir(parents=True)
+        (scratch / "tmp").mkdir(exist_ok=True)
+        generated = {"metadata.yaml", "config.yaml", "actions.yaml", "charmcraft.yaml", "dispatch"}
+        for entry in self._charm.path.iterdir():
+            if entry.name not in generated and not entry.name.startswith("."):
+                (root / entry.name).symlink_to(entry)
+        said = dict(self._charm.metadata)
+        parts = {"config.yaml": said.pop("config", None), "actions.yaml": said.pop("actions", None)}
+        for name, document in ({"metadata.yaml": said} | parts).items():
+            if document:
+                (root / name).write_text(yaml.safe_dump(document))
+        (root / "dispatch").write_text("#!/bin/sh\n# juju-exec knows what to do with this path.\n")
+        return root
+
+    def _hook_environment(self, scratch: Path, request: dict[str, Any]) -> dict[str, str]:
+        kept = {key: value for key, value in os.environ.items() if key in _KEPT or key.startswith("LC_")}
+        own = {"TMPDIR": str(scratch / "tmp"), "REHEARSAL_MODEL": request["model"]["name"]}
+        return kept | dict(self._environment) | own
+
+
+def _reason(code: int) -> str:
+    """Describe how a process ended, in the words of Juju's agent (Go's os.ProcessState)."""
+    if code < 0:
+        name = {signal.SIGKILL: "killed", signal.SIGTERM: "terminated", signal.SIGSEGV: "segmentation fault"}
+        return f"signal: {name.get(signal.Signals(-code), signal.Signals(-code).name)}"
+    return f"exit status {code}"
+
+
+def _printed(output: Path) -> dict[str, str]:
+    """Return what an action printed, which is among its results (runner/runner.go, updateActionResults)."""
+    printed = {name: (output / name).read_text(errors="replace") for name in (STDOUT, STDERR)}
+    return {name: text for name, text in printed.items() if text}
+
+
+def _log(output: Path, hook: str) -> list[tuple[str, str, str]]:
+    """Return a hook's log and output, at Juju's levels (runner/runner.go)."""
+    lines: list[tuple[str, str, str]] = []
+    if (output / "log").exists():
+        said = map(json.loads, (output / "log").read_text().splitlines())
+        lines += [(level, "juju-log", message) for level, message in said]
+    for name, level in ((STDOUT, "DEBUG"), (STDERR, "WARNING")):
+        if (output / name).exists():
+            printed = (output / name).read_text(errors="replace").splitlines()
+            lines += [(level, hook, line) for line in printed]
+    return lines

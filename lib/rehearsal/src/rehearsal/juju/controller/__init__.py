@@ -1,0 +1,1 @@
+"""What drives a model: which hook comes next, what a hook leaves, and what happens by itself."""

@@ -1,0 +1,159 @@
+"""Charms: their metadata, and the charm that a name or a path refers to.
+
+A charm is a source folder; nothing is unpacked. `rehearsal.juju.model.metadata` checks its files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rehearsal.juju.model import assumes, metadata
+from rehearsal.juju.model.errors import JujuError
+from rehearsal.juju.model.metadata import CharmError
+from rehearsal.juju.model.options import OptionSpec
+
+__all__ = ["Charm", "CharmError", "EndpointSpec", "OptionSpec", "ResourceSpec", "find", "load"]
+
+STAND_INS = Path(__file__).parents[2] / "stand_ins"
+
+
+@dataclass(frozen=True)
+class EndpointSpec:
+    """An endpoint of a charm."""
+
+    name: str
+    role: str
+    interface: str
+    limit: int | None
+    optional: bool
+
+
+@dataclass(frozen=True)
+class ResourceSpec:
+    """A resource: an image or a file."""
+
+    name: str
+    type: str
+    filename: str
+    upstream_source: str
+
+
+@dataclass(frozen=True)
+class Charm:
+    """A charm's checked metadata, and its source folder."""
+
+    name: str
+    path: Path
+    metadata: Mapping[str, Any]
+
+    @property
+    def stand_in(self) -> bool:
+        """Whether the charm is a stand-in for one on Charmhub."""
+        return STAND_INS in self.path.parents
+
+    @cached_property
+    def endpoints(self) -> dict[str, EndpointSpec]:
+        """The endpoints by name, without `juju-info`."""
+        found = {}
+        for role in metadata.ROLES:
+            for name, said in (self.metadata.get(role) or {}).items():
+                found[name] = EndpointSpec(
+                    name, role, said["interface"], said.get("limit"), bool(said.get("optional"))
+                )
+        return found
+
+    @cached_property
+    def options(self) -> dict[str, OptionSpec]:
+        """The options by name."""
+        said = (self.metadata.get("config") or {}).get("options") or {}
+        return {
+            name: OptionSpec(name, o["type"], o.get("default"), str(o.get("description", "")).strip())
+            for name, o in said.items()
+        }
+
+    @cached_property
+    def actions(self) -> dict[str, dict[str, Any]]:
+        """The actions of the metadata, by name."""
+        said = self.metadata.get("actions") or {}
+        return {name: action or {} for name, action in said.items()}
+
+    @cached_property
+    def resources(self) -> dict[str, ResourceSpec]:
+        """The resources by name."""
+        said = self.metadata.get("resources") or {}
+        return {
+            name: ResourceSpec(name, r["type"], r.get("filename", ""), r.get("upstream-source", ""))
+            for name, r in said.items()
+        }
+
+    @property
+    def storage(self) -> list[str]:
+        """The names of the storage that the charm declares."""
+        return list(self.metadata.get("storage") or {})
+
+    @property
+    def needs_trust(self) -> bool:
+        """Whether the charm needs rights on the cluster, that is, assumes `k8s-api`.
+
+        To Juju, `k8s-api` only means "a Kubernetes model"; by our convention, the charm also uses the API.
+        """
+        return assumes.K8S_API in assumes.mentioned(self.metadata.get("assumes"))
+
+    @property
+    def containers(self) -> list[str]:
+        """The names of the workload containers in the charm's own pod."""
+        return list(self.metadata.get("containers") or {})
+
+    def defaults(self) -> dict[str, Any]:
+        """Return the options that have a default, with their defaults."""
+        return {name: option.default for name, option in self.options.items() if option.default is not None}
+
+
+def load(path: Path) -> Charm:
+    """Return the charm in the source folder `path`.
+
+    Raises:
+        CharmError: if Juju would refuse the charm; one sentence with file and place.
+    """
+    said = metadata.read(path)
+    return Charm(said["name"], path.resolve(), said)
+
+
+def find(reference: str, base: Path, replacements: Mapping[str, Path] | None = None) -> tuple[Charm, str]:
+    """Return the charm that a reference names, and its origin: `local` or `charmhub`.
+
+    Args:
+        reference: a path, or the name of a Charmhub charm. A path is a source folder (`./charms/profiles`)
+            or a packed charm in one: then the folder runs, and the packed file need not exist.
+        base: the folder that paths are relative to.
+        replacements: source folders that replace Charmhub charms, by name.
+
+    Raises:
+        JujuError: if there is no such charm.
+    """
+    if reference.startswith((".", "/")):
+        return _local(reference, base), "local"
+    name = reference.removeprefix("ch:")
+    folder = (replacements or {}).get(name, STAND_INS / name)
+    if not name or not folder.is_dir():
+        raise JujuError(
+            f'cannot resolve charm or bundle "{name}": charm or bundle not found: '
+            f"no stand-in plays it here; --charm {name}=DIR runs its source"
+        )
+    return load(folder), "charmhub"
+
+
+def _local(reference: str, base: Path) -> Charm:
+    path = (base / reference).resolve()
+    packed = path.suffix == ".charm"
+    folder = path.parent if packed else path
+    if not folder.is_dir():
+        raise JujuError(f'no charm was found at "{reference}"')
+    charm = load(folder)
+    if packed and path.name.partition("_")[0] != charm.name:
+        raise CharmError(f'no charm was found at "{reference}": the charm in {folder} is "{charm.name}"')
+    return charm

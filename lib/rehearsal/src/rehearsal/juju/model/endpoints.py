@@ -1,0 +1,97 @@
+"""Find the two endpoints that `juju integrate` names; refuse in Juju's own words.
+
+Facts: juju/juju, state/state.go (InferEndpoints) and its errors.
+"""
+
+from __future__ import annotations
+
+from rehearsal.juju.model.errors import JujuError
+from rehearsal.juju.model.state import Application, Endpoint, Life, Model, Relation
+
+_COUNTERPART = {"provides": "requires", "requires": "provides"}
+
+
+def infer(model: Model, first: str, second: str) -> tuple[list[Endpoint], str]:
+    """Return the two endpoints named as `application[:endpoint]`, and their interface.
+
+    Raises:
+        JujuError: if an application or endpoint does not exist, nothing fits, or more than one pair does.
+    """
+    pairs = [
+        (a, b, interface)
+        for a, interface in _candidates(model, first)
+        for b, other in _candidates(model, second)
+        # Only peer relations relate an application to itself.
+        if interface == other and _COUNTERPART.get(a.role) == b.role and a.application != b.application
+    ]
+    if not pairs:
+        raise JujuError("no relations found")
+    if len(pairs) > 1:
+        options = "; ".join(sorted(f'"{key([a, b])}"' for a, b, _ in pairs))
+        raise JujuError(f'ambiguous relation: "{first} {second}" could refer to {options}')
+    a, b, interface = pairs[0]
+    return [a, b], interface
+
+
+def check(model: Model, ends: list[Endpoint]) -> None:
+    """Raise JujuError if an application is not alive, the relation exists, or an endpoint is at its limit."""
+    name = key(ends)
+    for end in ends:
+        if model.applications[end.application].life is not Life.ALIVE:
+            raise JujuError(f'cannot add relation "{name}": application "{end.application}" is not alive')
+    for relation in model.relations.values():
+        if relation.key == name:
+            raise JujuError(f'cannot add relation "{name}": relation {name} already exists')
+    for end in ends:
+        limit = model.applications[end.application].charm.endpoints[end.name].limit
+        present = [r for r in model.relations_of(end.application) if str(r.end(end.application)) == str(end)]
+        if limit is not None and len(present) >= limit:
+            raise JujuError(
+                f'cannot add relation "{name}": establishing a new relation for {end} '
+                f"would exceed its maximum relation limit of {limit} (quota limit exceeded)"
+            )
+
+
+def find(model: Model, first: str, second: str) -> Relation:
+    """Return the relation between two endpoints; raises JujuError if there is none."""
+    found = [
+        relation
+        for relation in model.relations.values()
+        if not relation.is_peer
+        and (_matches(relation, (first, second)) or _matches(relation, (second, first)))
+    ]
+    if not found:
+        raise JujuError(f'relation "{first} {second}" not found')
+    if len(found) > 1:
+        options = "; ".join(sorted(f'"{relation.key}"' for relation in found))
+        raise JujuError(f'ambiguous relation: "{first} {second}" could refer to {options}')
+    return found[0]
+
+
+def key(ends: list[Endpoint]) -> str:
+    """Return `requirer:endpoint provider:endpoint`."""
+    return Relation(0, "", ends).key
+
+
+def _matches(relation: Relation, names: tuple[str, str]) -> bool:
+    return all(
+        name in (end.application, str(end)) for name, end in zip(names, relation.endpoints, strict=True)
+    )
+
+
+def _candidates(model: Model, name: str) -> list[tuple[Endpoint, str]]:
+    application, _, endpoint = name.partition(":")
+    charm = _application(model, application).charm
+    if endpoint and endpoint not in charm.endpoints:
+        raise JujuError(f'application "{application}" has no "{endpoint}" relation')
+    return [
+        (Endpoint(application, spec.name, spec.role), spec.interface)
+        for spec in charm.endpoints.values()
+        if spec.role != "peers" and endpoint in ("", spec.name)
+    ]
+
+
+def _application(model: Model, name: str) -> Application:
+    if name not in model.applications:
+        raise JujuError(f'application "{name}" not found')
+    return model.applications[name]

@@ -1,0 +1,3 @@
+"""The version of Juju that is modelled."""
+
+JUJU_VERSION = "3.6.9"

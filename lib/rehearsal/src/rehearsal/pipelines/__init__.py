@@ -1,1 +1,0 @@
-"""Turn a pipeline into its Kubernetes objects, as KFP and Argo do: a Workflow and its pods."""

@@ -1,0 +1,1 @@
+"""Argo: what a Workflow becomes, node by node and pod by pod."""
