@@ -51,6 +51,8 @@ class Backend(mocking._MockModelBackend):
         self.read: dict[str, tuple[int, str | None]] = {}
         """Secrets that the hook read: id to the revision that it tracks from now on, and the label."""
         self.removed_revisions: list[tuple[str, int]] = []
+        self.kept: dict[str, str] = dict(request["kept"])
+        """What the unit keeps with Juju (`state-set`)."""
 
     def juju_log(self, level: str, message: str) -> None:
         """Log at once, so that a failing hook's messages are kept."""

@@ -1,14 +1,13 @@
-"""Run one hook of a charm as `ops.main` does, with ops-scenario's hook tools instead of Juju's.
+"""Run one hook of a charm, with ops-scenario's hook tools instead of Juju's.
 
-The worker's process imports the charm; a copy of that process runs one hook and ends.
+A copy of the worker's process runs one hook and ends. `importing.py` has the fast way, in which the worker
+has imported the charm.
 """
 
 from __future__ import annotations
 
-import importlib
-import inspect
+import abc
 import os
-import re
 import secrets
 import sys
 import traceback
@@ -17,48 +16,33 @@ from pathlib import Path
 from typing import Any
 
 import ops
-import ops.storage
-import yaml
-from ops import _main, testing
+from ops import testing
 
-from rehearsal.juju.charm_process import translation
+from rehearsal.juju.charm_process import dispatching, translation
 from rehearsal.juju.charm_process.backend import LOG, Backend
 from rehearsal.juju.model.state import Hook
 from rehearsal.juju.model.version import JUJU_VERSION
 
-_OURS = str(Path(__file__).parents[2])
-_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
-
-class _Storage(ops.storage.SQLiteStorage):
-    """StoredState and deferred events, stored in the pod as in Juju."""
-
-    def _setup(self) -> None:
-        # The data need not survive a crash of the machine; this saves a third of a hook's time.
-        self._db.execute("PRAGMA synchronous=OFF")
-        super()._setup()
-
-
-class Hooks:
-    """A charm, imported once.
+class Hooks(abc.ABC):
+    """A charm whose hooks run, one after the other, each in a process of its own.
 
     Args:
-        folder: the charm's source folder.
-        metadata: its metadata, with `config` and `actions` in it.
+        metadata: the charm's metadata, with `config` and `actions` in it.
     """
 
-    def __init__(self, folder: Path, metadata: dict[str, Any]):
+    def __init__(self, metadata: dict[str, Any]):
         self._meta = {key: value for key, value in metadata.items() if key not in ("config", "actions")}
         self._config = metadata.get("config") or {"options": {}}
         self._actions = metadata.get("actions") or {}
-        # ops would read this from the charm's folder for every hook.
-        self._charm_meta = ops.CharmMeta.from_yaml(*map(_dumped, (self._meta, self._actions, self._config)))
-        self._charm: type[ops.CharmBase] | None = None
-        self._failure = ""
-        try:
-            self._charm = import_charm(folder)
-        except BaseException as error:  # each hook reports what the charm's code raises
-            self._failure = _told(error)
+
+    @abc.abstractmethod
+    def _carry_out(self, request: dict[str, Any], backend: Backend) -> None:
+        """Run the charm's code; may raise anything."""
+
+    def _explained(self, error: BaseException) -> str:
+        """Return what the log says of what the charm's code raised."""
+        return "".join(traceback.format_exception(error))
 
     def run(self, request: dict[str, Any], output: Path, say: Callable[[str, Any], None]) -> dict[str, Any]:
         """Run one hook in this process.
@@ -73,21 +57,16 @@ class Hooks:
             also its results, its log and its failure.
         """
         result: dict[str, Any] = {"ok": True, "code": 0, "traceback": "", "action": None}
-        if self._charm is None:
-            return result | {"ok": False, "code": 1, "traceback": self._failure}
         os.environ.update(_environment(request))
         after = translation.given(request)
         with (output / LOG).open("a") as log:
             context, backend = self._tools(request, after, log, say)
             try:
-                self._dispatch(self._charm, backend)
+                self._carry_out(request, backend)
             except SystemExit as leave:
                 result["code"] = leave.code if isinstance(leave.code, int) else int(leave.code is not None)
             except BaseException as error:  # the charm may raise anything
-                result |= {"code": 1, "traceback": "Uncaught exception while in charm code:\n" + _told(error)}
-                if request["task"]:  # ops/log.py, setup_root_logging
-                    print(f"Uncaught {type(error).__name__} in charm code: {error}", file=sys.stderr)
-                    print("Use `juju debug-log` to see the full traceback.", file=sys.stderr)
+                result |= {"code": 1, "traceback": self._explained(error)}
             result["ok"] = not result["code"]
             if request["task"]:
                 result["action"] = {
@@ -100,7 +79,7 @@ class Hooks:
         self, request: dict[str, Any], state: testing.State, log: Any, say: Callable[[str, Any], None]
     ) -> tuple[testing.Context[Any], Backend]:
         context = testing.Context(
-            self._charm or ops.CharmBase,
+            ops.CharmBase,
             meta=self._meta,
             config=self._config,
             actions=self._actions,
@@ -110,52 +89,12 @@ class Hooks:
         )
         return context, Backend(request, state, context, ops.JujuContext.from_environ(), log, say)
 
-    def _dispatch(self, charm: type[ops.CharmBase], backend: Backend) -> None:
-        """Run the charm as `ops.main` does."""
-        meta = self._charm_meta
 
-        class Main(_main._Manager):
-            def _load_charm_meta(self) -> ops.CharmMeta:
-                return meta
+class DispatchedHooks(Hooks):
+    """A charm whose own dispatch runs its hooks."""
 
-            def _make_storage(self, dispatcher: Any) -> ops.storage.SQLiteStorage:
-                return _Storage(self._charm_root / self._charm_state_path)
-
-        try:
-            Main(charm, backend, juju_context=backend._juju_context).run()
-        except _main._Abort as abort:
-            sys.exit(abort.exit_code)
-
-
-def import_charm(folder: Path) -> type[ops.CharmBase]:
-    """Import the charm of a source folder and return its class.
-
-    `src` and `lib` come first on the path, as in a charm's `dispatch`. The class is the one that
-    `src/charm.py` gives to `ops.main`.
-
-    Raises:
-        ImportError: if there is none. Exceptions of the charm's own import also pass through.
-    """
-    sys.path[:0] = [str(folder / "src"), str(folder / "lib")]
-    module = importlib.import_module("charm")
-    given = re.findall(r"\bmain\(\s*(\w+)", Path(str(module.__file__)).read_text())
-    for name in reversed(given):
-        found = getattr(module, name, None)
-        if inspect.isclass(found) and issubclass(found, ops.CharmBase):
-            return found
-    raise ImportError("src/charm.py gives no charm class to ops.main")
-
-
-def _dumped(document: dict[str, Any]) -> str:
-    return yaml.dump(document, Dumper=_Dumper)
-
-
-def _told(error: BaseException) -> str:
-    """Return the traceback, starting at the charm's (or ops') own code."""
-    trace = error.__traceback__
-    while trace and trace.tb_next and trace.tb_frame.f_code.co_filename.startswith((_OURS, "<frozen")):
-        trace = trace.tb_next
-    return "".join(traceback.format_exception(type(error), error, trace))
+    def _carry_out(self, request: dict[str, Any], backend: Backend) -> None:
+        sys.exit(dispatching.carry_out(backend, request))
 
 
 def _environment(request: dict[str, Any]) -> dict[str, str]:

@@ -36,13 +36,22 @@ class Host:
         zygote: the process that forks its worker.
         charm: the charm.
         environment: variables of every hook besides Juju's own: KUBECONFIG, PATH.
+        tools: the folder with the hook tools, for a charm whose own dispatch runs its hooks.
     """
 
-    def __init__(self, folder: Path, zygote: Zygote, charm: Charm, environment: Mapping[str, str]):
+    def __init__(
+        self,
+        folder: Path,
+        zygote: Zygote,
+        charm: Charm,
+        environment: Mapping[str, str],
+        tools: Path | None = None,
+    ):
         self._folder = folder
         self._zygote = zygote
         self._charm = charm
         self._environment = environment
+        self._tools = tools
         self._worker: Branch | None = None
         self._pods: dict[str, Branch] = {}
         self._stopped = False
@@ -59,6 +68,8 @@ class Host:
         return self._zygote.worker(
             {
                 "charm": str(self._charm.path),
+                "dispatched": self._charm.dispatched,
+                "metadata": dict(self._charm.metadata),
                 "environment": {**os.environ, **self._environment},
                 "log": str(self._folder / "worker.log"),
             }
@@ -103,6 +114,8 @@ class Host:
                 "charm_root": str(root),
                 "environment": self._hook_environment(scratch, request),
                 "output": str(output),
+                "socket": str(self._zygote.new_path()),
+                "tools": str(self._tools or ""),
             }
             result = self._ask(request, heard)
         except (EOFError, OSError) as error:
@@ -179,7 +192,9 @@ class Host:
             return root
         root.mkdir(parents=True)
         (scratch / "tmp").mkdir(exist_ok=True)
-        generated = {"metadata.yaml", "config.yaml", "actions.yaml", "charmcraft.yaml", "dispatch"}
+        generated = {"metadata.yaml", "config.yaml", "actions.yaml", "charmcraft.yaml"}
+        if not self._charm.dispatched:
+            generated.add("dispatch")
         for entry in self._charm.path.iterdir():
             if entry.name not in generated and not entry.name.startswith("."):
                 (root / entry.name).symlink_to(entry)
@@ -188,7 +203,8 @@ class Host:
         for name, document in ({"metadata.yaml": said} | parts).items():
             if document:
                 (root / name).write_text(yaml.safe_dump(document))
-        (root / "dispatch").write_text("#!/bin/sh\n# juju-exec knows what to do with this path.\n")
+        if not self._charm.dispatched:
+            (root / "dispatch").write_text("#!/bin/sh\n# juju-exec knows what to do with this path.\n")
         return root
 
     def _hook_environment(self, scratch: Path, request: dict[str, Any]) -> dict[str, str]:

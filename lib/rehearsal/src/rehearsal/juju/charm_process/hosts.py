@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from rehearsal.juju.charm_process import oci_images
+from rehearsal.juju.charm_process import hook_tools, oci_images
 from rehearsal.juju.charm_process.host import Host
 from rehearsal.juju.charm_process.zygote import Zygote
 from rehearsal.juju.model.state import Application, Model, Unit
@@ -43,6 +43,7 @@ class Hosts:
             self._zygote,
             application.charm,
             environment,
+            hook_tools.folder(self._folder) if application.charm.dispatched else None,
         )
         self._hosts[model.name, application.name, version] = host
         host.start()

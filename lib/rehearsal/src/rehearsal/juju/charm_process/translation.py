@@ -47,6 +47,7 @@ def left(request: dict[str, Any], after: testing.State, backend: Backend) -> dic
             for relation in after.relations
         },
         "secrets": _secrets_left(request, after, backend),
+        "kept": backend.kept,
         "ports": sorted(f"{port.port}/{port.protocol}" for port in after.opened_ports),
     }
 

@@ -143,15 +143,17 @@ def _redirect(output: Path, error: Path) -> None:
 
 def _worker(channel: socket.socket) -> None:
     """Run as the worker of one application, for one version of its charm."""
-    from rehearsal.juju.charm_process import hooks
-    from rehearsal.juju.model import charms
+    from rehearsal.juju.charm_process import hooks, importing
 
     asked = receive(channel)
     os.environ.clear()
     os.environ.update(asked["environment"])
     _redirect(Path(asked["log"]), Path(asked["log"]))
-    folder = Path(asked["charm"])
-    ready = hooks.Hooks(folder, dict(charms.load(folder).metadata))
+    os.chdir(asked["charm"])
+    if asked["dispatched"]:
+        ready: Hooks = hooks.DispatchedHooks(asked["metadata"])
+    else:
+        ready = importing.ImportedHooks(Path(asked["charm"]), asked["metadata"])
     gc.collect()
     gc.freeze()  # keeps the memory shared with the children
     Parent(listen(Path(asked["socket"])), lambda each: _pod(ready, each), lifeline=channel).serve()
@@ -183,8 +185,7 @@ def _hook(hooks: Hooks, channel: socket.socket) -> None:
 
 def main(path: Path) -> None:
     """Run as the process that forks the workers, with ops and its testing framework imported."""
-    from rehearsal.juju.charm_process import hooks  # noqa: F401 (imported for the children)
-    from rehearsal.juju.model import charms  # noqa: F401 (imported for the children)
+    from rehearsal.juju.charm_process import importing  # noqa: F401 (imported for the children)
 
     gc.collect()
     gc.freeze()

@@ -104,7 +104,7 @@ def succeeded(model: Model, unit: Unit, hook: Hook, result: dict[str, Any], inte
             bag = relation.application_data.setdefault(application.name, Settings())
             bag.replace(written["application"])
     commit_secrets(model, unit, result["secrets"])
-    unit.ports = result["ports"]
+    unit.ports, unit.kept = result["ports"], result["kept"]
     _done(model, unit, hook, interval)
     if hook.task is not None:
         _finish_task(model, unit, hook.task, result["action"])

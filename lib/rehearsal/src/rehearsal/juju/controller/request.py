@@ -33,6 +33,7 @@ def build(model: Model, unit: Unit, hook: Hook) -> dict[str, Any]:
         "workload_version": unit.workload_version,
         "ports": list(unit.ports),
         "address": unit.address,
+        "kept": dict(unit.kept),
     }
 
 

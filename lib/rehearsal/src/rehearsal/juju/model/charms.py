@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rehearsal.juju.model import assumes, metadata
+from rehearsal.juju.model import packed as packed_charms
 from rehearsal.juju.model.errors import JujuError
 from rehearsal.juju.model.metadata import CharmError
 from rehearsal.juju.model.options import OptionSpec
@@ -44,11 +45,20 @@ class ResourceSpec:
 
 @dataclass(frozen=True)
 class Charm:
-    """A charm's checked metadata, and its source folder."""
+    """A charm's checked metadata, and its folder.
+
+    Attributes:
+        name: of the charm.
+        path: its source folder, or that of its unpacked file.
+        metadata: of its files, with `config` and `actions` in it.
+        dispatched: whether its own `dispatch` runs its hooks, each as a process of its own, instead of a copy
+            of a process that has imported it.
+    """
 
     name: str
     path: Path
     metadata: Mapping[str, Any]
+    dispatched: bool = False
 
     @property
     def stand_in(self) -> bool:
@@ -113,30 +123,38 @@ class Charm:
         return {name: option.default for name, option in self.options.items() if option.default is not None}
 
 
-def load(path: Path) -> Charm:
-    """Return the charm in the source folder `path`.
+def load(path: Path, *, dispatched: bool = False) -> Charm:
+    """Return the charm in the folder `path`.
 
     Raises:
         CharmError: if Juju would refuse the charm; one sentence with file and place.
     """
     said = metadata.read(path)
-    return Charm(said["name"], path.resolve(), said)
+    return Charm(said["name"], path.resolve(), said, dispatched)
 
 
-def find(reference: str, base: Path, replacements: Mapping[str, Path] | None = None) -> tuple[Charm, str]:
+def find(
+    reference: str,
+    base: Path,
+    replacements: Mapping[str, Path] | None = None,
+    *,
+    packed: bool = False,
+) -> tuple[Charm, str]:
     """Return the charm that a reference names, and its origin: `local` or `charmhub`.
 
     Args:
         reference: a path, or the name of a Charmhub charm. A path is a source folder (`./charms/profiles`)
-            or a packed charm in one: then the folder runs, and the packed file need not exist.
+            or a packed charm in one: then the folder runs, and the packed file need not exist. A packed charm
+            in a folder that is no charm's source runs itself.
         base: the folder that paths are relative to.
         replacements: source folders that replace Charmhub charms, by name.
+        packed: whether packed charms that exist run, instead of the sources in their folders.
 
     Raises:
         JujuError: if there is no such charm.
     """
     if reference.startswith((".", "/")):
-        return _local(reference, base), "local"
+        return _local(reference, base, packed=packed), "local"
     name = reference.removeprefix("ch:")
     folder = (replacements or {}).get(name, STAND_INS / name)
     if not name or not folder.is_dir():
@@ -144,16 +162,24 @@ def find(reference: str, base: Path, replacements: Mapping[str, Path] | None = N
             f'cannot resolve charm or bundle "{name}": charm or bundle not found: '
             f"no stand-in plays it here; --charm {name}=DIR runs its source"
         )
-    return load(folder), "charmhub"
+    return load(folder, dispatched=_runs_itself(folder)), "charmhub"
 
 
-def _local(reference: str, base: Path) -> Charm:
+def _runs_itself(folder: Path) -> bool:
+    """Return whether a charm brings what runs its hooks: a `dispatch`, or hooks that are programs."""
+    return any((folder / name).exists() for name in ("dispatch", "hooks"))
+
+
+def _local(reference: str, base: Path, *, packed: bool) -> Charm:
     path = (base / reference).resolve()
-    packed = path.suffix == ".charm"
-    folder = path.parent if packed else path
+    is_packed = path.suffix == ".charm"
+    folder = path.parent if is_packed else path
+    sources = any((folder / name).exists() for name in ("charmcraft.yaml", "metadata.yaml"))
+    if is_packed and path.is_file() and (packed or not sources):
+        return load(packed_charms.unpacked(path), dispatched=True)
     if not folder.is_dir():
         raise JujuError(f'no charm was found at "{reference}"')
-    charm = load(folder)
-    if packed and path.name.partition("_")[0] != charm.name:
+    charm = load(folder, dispatched=_runs_itself(folder))
+    if is_packed and path.name.partition("_")[0] != charm.name:
         raise CharmError(f'no charm was found at "{reference}": the charm in {folder} is "{charm.name}"')
     return charm

@@ -233,6 +233,8 @@ class Unit:
     address: str = ""
     ports: list[str] = field(default_factory=list)
     """Opened ports, such as `8080/tcp`."""
+    kept: dict[str, str] = field(default_factory=dict)
+    """What its charm keeps with Juju (`state-set`)."""
     failed: Hook | None = None
     """The hook that failed, while the unit is in error."""
     running: Hook | None = None

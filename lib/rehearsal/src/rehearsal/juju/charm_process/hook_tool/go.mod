@@ -1,0 +1,3 @@
+module rehearsal/hook-tool
+
+go 1.21

@@ -1,0 +1,252 @@
+"""Charms whose own dispatch runs their hooks, with the hook tools as programs: here one in plain shell."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+from juju_model import CHARMS, Juju
+
+from rehearsal.juju.model import charms
+from rehearsal.juju.model.errors import JujuError
+
+SHELL = CHARMS / "shell"
+
+
+def deploy(juju: Juju, name: str, script: str = "", **options: object) -> None:
+    """Deploy the charm in shell."""
+    with juju.engine.lock:
+        charm, _ = charms.find(str(SHELL), Path("/"))
+        assert charm.dispatched
+        juju.engine.add_application(juju.model, name, charm, config={"script": script}, **options)  # type: ignore[arg-type]
+
+
+def said(juju: Juju, unit: str) -> list[str]:
+    """Return what a unit's script has said by `juju-log`, besides its events."""
+    return [
+        line.message
+        for line in juju.lines(unit)
+        if line.module.endswith(".juju-log") and not line.message.startswith("event ")
+    ]
+
+
+def test_hooks_come_in_jujus_order(juju: Juju) -> None:
+    deploy(juju, "a")
+    juju.settle()
+    assert juju.events("a/0") == [
+        "install",
+        "cluster-relation-created",
+        "leader-elected",
+        "config-changed",
+        "start",
+    ]
+
+
+def test_the_environment_is_that_of_a_hook(juju: Juju, tmp_path: Path) -> None:
+    deploy(juju, "a", f'[ "$name" = start ] && env > {tmp_path}/env; pwd > {tmp_path}/folder')
+    juju.settle()
+    found = dict(line.split("=", 1) for line in (tmp_path / "env").read_text().splitlines() if "=" in line)
+    assert found["JUJU_UNIT_NAME"] == "a/0"
+    assert (found["JUJU_MODEL_NAME"], found["JUJU_HOOK_NAME"]) == (juju.model.name, "start")
+    folder = (tmp_path / "folder").read_text().strip()
+    assert found["JUJU_CHARM_DIR"] == found["CHARM_DIR"] == folder
+    assert (Path(folder) / "dispatch").exists()
+
+
+def test_two_applications_speak_with_each_other(juju: Juju) -> None:
+    writing = """
+      case $name in
+      db-relation-created) relation-set --app name=ada; relation-set host=here empty=;;
+      web-relation-changed)
+        juju-log "$JUJU_REMOTE_UNIT|$(relation-ids web)|$(relation-list)|$(relation-list --app)"
+        juju-log "$(relation-get -r "$JUJU_RELATION_ID" --app - "$JUJU_REMOTE_APP" --format=json)"
+        juju-log "$(relation-get host a/0)"
+      esac"""
+    deploy(juju, "a", writing)
+    deploy(juju, "b", writing)
+    number = juju.integrate("a:db", "b:web")
+    juju.settle()
+    lines = said(juju, "b/0")
+    assert f"a/0|web:{number}|a/0|a" in lines
+    assert '{"name":"ada"}' in lines
+    assert "here" in lines
+
+
+def test_statuses_ports_and_version_reach_the_model(juju: Juju) -> None:
+    deploy(
+        juju,
+        "a",
+        "status-set active -- fine; status-set --application=true active all; application-version-set 1.2; "
+        'open-port 8080/tcp; open-port 53/udp; close-port 53/udp; juju-log -l WARNING "$(opened-ports) $(status-get)"',
+    )
+    juju.settle()
+    unit, application = juju.unit("a/0"), juju.model.applications["a"]
+    assert (unit.workload.current, unit.workload.message) == ("active", "fine")
+    assert application.status.message == "all"
+    assert (unit.workload_version, unit.ports) == ("1.2", ["8080/tcp"])
+    assert said(juju, "a/0")[-1] == "8080/tcp active"
+
+
+def test_secrets_are_added_granted_read_and_removed(juju: Juju) -> None:
+    owner = """
+      case $name in
+      db-relation-created)
+        id=$(secret-add --label mine --description d user=ada "pass#file=$(pwd)/metadata.yaml")
+        secret-grant "$id" -r "$JUJU_RELATION_ID"; relation-set --app secret="$id";;
+      config-changed)
+        [ "$(config-get size)" = 4 ] && secret-set "$(secret-ids)" user=bob;
+        juju-log "$(secret-info-get --label mine --format json)";;
+      esac"""
+    reader = """
+      case $name in
+      web-relation-changed) juju-log "$(secret-get "$(relation-get --app secret "$JUJU_REMOTE_APP")" user)";;
+      secret-changed) juju-log "$(secret-get "$JUJU_SECRET_ID" --peek user) $(secret-get "$JUJU_SECRET_ID" --refresh user)";;
+      esac"""
+    deploy(juju, "a", owner)
+    deploy(juju, "b", reader)
+    juju.integrate("a:db", "b:web")
+    juju.settle()
+    assert "ada" in said(juju, "b/0")
+    (secret,) = juju.model.secrets.values()
+    assert secret.revisions[1]["pass"].startswith("name: shell")
+    juju.config("a", size=4)
+    juju.settle()
+    assert "bob bob" in said(juju, "b/0")
+    (info,) = json.loads(said(juju, "a/0")[-1]).values()
+    assert (info["revision"], info["label"]) == (2, "mine")
+
+
+def test_an_action_gets_sets_logs_fails_and_prints(juju: Juju) -> None:
+    deploy(
+        juju,
+        "a",
+        'if [ "$name" = say ]; then action-log "on it"; echo out; action-set said="$(action-get words)" '
+        'a.b="$(action-get deep.inner)"; [ "$(action-get words)" = no ] && action-fail "rather not"; fi; true',
+    )
+    juju.settle()
+    task = juju.run("a/0", "say", words="yes", deep={"inner": 7})
+    assert (task.status, task.results) == ("completed", {"said": "yes", "a": {"b": "7"}, "stdout": "out\n"})
+    assert [line for _, line in task.log] == ["on it"]
+    task = juju.run("a/0", "say", words="no")
+    assert (task.status, task.message) == ("failed", "rather not")
+
+
+def test_what_a_unit_keeps_with_juju_is_there_in_the_next_hook(juju: Juju) -> None:
+    deploy(
+        juju,
+        "a",
+        '[ $name = install ] && state-set k=v other=x; [ $name = start ] && juju-log "$(state-get k)"; true',
+    )
+    juju.settle()
+    assert said(juju, "a/0")[-1] == "v"
+    assert juju.unit("a/0").kept == {"k": "v", "other": "x"}
+
+
+def test_resources_leadership_network_and_goal_are_told(juju: Juju, tmp_path: Path) -> None:
+    (tmp_path / "page.txt").write_text("hello")
+    script = (
+        '[ $name = start ] && juju-log "$(cat "$(resource-get page)") $(is-leader) $(network-get db --ingress-address) '
+        '$(goal-state --format=json | cut -c1-16)"; true'
+    )
+    deploy(juju, "a", script, resources={"page": str(tmp_path / "page.txt")})
+    juju.settle()
+    assert said(juju, "a/0")[-1] == f'hello True {juju.unit("a/0").address} {{"units":{{"a/0":'
+
+
+FAILURES = {
+    "a status": ("exit 3", "exit status 3"),
+    "a tool that refuses": ("set -e; relation-get -r db:99 - b/0", "exit status 2"),
+    "a tool that does not exist": ("set -e; no-such-tool", "exit status 127"),
+    "killed": ("kill -9 $$", "signal: killed"),
+}
+
+
+@pytest.mark.parametrize(("script", "reason"), FAILURES.values(), ids=FAILURES)
+def test_a_hook_that_fails_is_an_error_and_leaves_nothing(juju: Juju, script: str, reason: str) -> None:
+    deploy(juju, "a", f"[ $name = start ] && open-port 80/tcp && {{ {script}; }}; true")
+    juju.fail_now("a/0")
+    unit = juju.unit("a/0")
+    assert unit.failed is not None
+    assert unit.failed.name == "start"
+    assert unit.ports == []
+    assert any(reason in line.message for line in juju.lines("a/0"))
+
+
+def test_what_a_tool_refuses_is_on_standard_error(juju: Juju) -> None:
+    deploy(
+        juju,
+        "a",
+        '[ $name = start ] && relation-ids --nope 2>/dev/null || juju-log "$? $(relation-ids --nope 2>&1)"',
+    )
+    juju.settle()
+    assert "2 ERROR option provided but not defined: --nope" in said(juju, "a/0")
+
+
+def test_a_charm_with_programs_for_some_hooks_only(juju: Juju, tmp_path: Path) -> None:
+    folder = tmp_path / "old"
+    (folder / "hooks").mkdir(parents=True)
+    (folder / "metadata.yaml").write_text("name: old\nsummary: s\ndescription: d\n")
+    hook = folder / "hooks" / "start"
+    hook.write_text("#!/bin/sh\njuju-log event start\nstatus-set active\n")
+    hook.chmod(0o755)
+    with juju.engine.lock:
+        juju.engine.add_application(juju.model, "old", charms.find(str(folder), Path("/"))[0])
+    juju.settle()
+    assert juju.events("old/0") == ["start"]
+    assert juju.unit("old/0").workload.current == "active"
+    assert juju.ran("old/0")[:1] == ["install"]
+
+
+def test_a_dispatch_that_nobody_may_run_is_an_error(juju: Juju, tmp_path: Path) -> None:
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    (folder / "metadata.yaml").write_text("name: closed\nsummary: s\ndescription: d\n")
+    (folder / "dispatch").write_text("#!/bin/sh\n")
+    with juju.engine.lock:
+        juju.engine.add_application(juju.model, "closed", charms.find(str(folder), Path("/"))[0])
+    juju.fail_now("closed/0")
+    assert "cannot run dispatch: Permission denied" in said(juju, "closed/0")
+
+
+def packed(path: Path, **more: str) -> Path:
+    """Write the charm in shell as a packed charm."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("metadata.yaml", "config.yaml", "actions.yaml", "dispatch"):
+            archive.write(SHELL / name, name)
+        for name, text in more.items():
+            archive.writestr(name.replace("__", "/"), text)
+    return path
+
+
+def test_a_packed_charm_runs_by_itself(juju: Juju, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = packed(tmp_path / "shell_amd64.charm")
+    charm, origin = charms.find(str(path), Path("/"))
+    assert (charm.name, charm.dispatched, origin) == ("shell", True, "local")
+    assert os.access(charm.path / "dispatch", os.X_OK)
+    assert charms.find(str(path), Path("/"))[0].path == charm.path
+    monkeypatch.undo()
+    with juju.engine.lock:
+        juju.engine.add_application(juju.model, "a", charm)
+    juju.settle()
+    assert "start" in juju.events("a/0")
+
+
+@pytest.mark.parametrize("name", ["..__evil", "a__..__..__evil", "__evil"])
+def test_a_packed_charm_that_would_write_elsewhere_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = packed(tmp_path / "shell_amd64.charm", **{name: "x"})
+    with pytest.raises(JujuError, match="holds a path outside of it"):
+        charms.find(str(path), Path("/"))
+    assert not (tmp_path / "evil").exists()
+
+
+def test_a_packed_charm_that_is_no_zip_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x_amd64.charm").write_text("no zip")
+    with pytest.raises(JujuError, match="is no zip file: File is not a zip file"):
+        charms.find("./x_amd64.charm", tmp_path)
