@@ -96,7 +96,7 @@ def gateway(config: KServeOptions, application: str, endpoint: Requires) -> Gate
         Problem: if models run on Knative and none is related, or if its data is missing or wrong.
     """
     if config.serverless and not endpoint.relations:
-        what = f"deployment-mode={config.deployment_mode.lower()} needs Knative"
+        what = f"deployment-mode={config.deployment_mode} needs Knative"
         cure = f"juju integrate {application}:{endpoint.name} knative-serving"
         raise Problem(blocked(what, cure).status, missing=endpoint.name)
     return endpoint.find()

@@ -50,11 +50,11 @@ _HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]"
 _BUCKET = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
 
 
-def _mode(value: str) -> Mode:
-    found = MODES.get(value.strip().lower())
-    if found is None:
+def _mode(value: str) -> str:
+    word = value.strip().lower()
+    if word not in MODES:
         raise ValueError(f"{value[:40]!r} is none of {', '.join(MODES)}")
-    return found
+    return word
 
 
 def _domain(value: str) -> str:
@@ -177,7 +177,7 @@ _CUSTOM = {
 class KServeOptions(GatewayConfig, GpuConfig):
     """The options of the charm."""
 
-    deployment_mode: Annotated[Mode, pydantic.BeforeValidator(_mode)]
+    deployment_mode: Annotated[str, pydantic.AfterValidator(_mode)]
     domain_name: Annotated[DnsName, pydantic.AfterValidator(_domain)]
     http_proxy: Proxy
     https_proxy: Proxy
@@ -194,9 +194,14 @@ class KServeOptions(GatewayConfig, GpuConfig):
     grafana_prefix: Annotated[str, pydantic.Field(pattern=r"^/[!-~]*$", max_length=255)]
 
     @property
+    def mode(self) -> Mode:
+        """How models run unless an InferenceService says otherwise."""
+        return MODES[self.deployment_mode]
+
+    @property
     def serverless(self) -> bool:
         """Whether models run on Knative unless an InferenceService says otherwise."""
-        return self.deployment_mode == "Knative"
+        return self.mode == "Knative"
 
     @property
     def webhook_services(self) -> list[str]:

@@ -58,7 +58,7 @@ def sections(
             "maxLatency": "5000",
         },
         "credentials": _credentials(),
-        "deploy": {"defaultDeploymentMode": config.deployment_mode},
+        "deploy": {"defaultDeploymentMode": config.mode},
         "explainers": {"art": _explainer(images["art-explainer"])},
         "inferenceService": {
             "resource": {"cpuLimit": "1", "memoryLimit": "2Gi", "cpuRequest": "1", "memoryRequest": "2Gi"}

@@ -131,6 +131,35 @@ def test_a_name_that_is_too_long_with_its_profiles_is_refused_with_the_address(
     )
 
 
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("mode", "length", "too_long"),
+    [
+        ("", 51, False),
+        ("Standard", 51, False),
+        ("Standard", 52, True),
+        ("RawDeployment", 52, True),
+        ("Knative", 52, False),
+        # Plain Deployments are usual here, and no webhook notes that at graphs.
+        ("", 52, True),
+    ],
+    ids=str,
+)
+def test_a_graph_whose_address_would_be_too_long_is_refused(cluster, mode, length, too_long):
+    nodes = {"root": {"routerType": "Sequence", "steps": [{"serviceName": "a"}]}}
+    about = {"name": "g" * length, "namespace": PROFILE, "annotations": {MODE: mode} if mode else {}}
+    made = {
+        "apiVersion": "serving.kserve.io/v1alpha1",
+        "kind": "InferenceGraph",
+        "metadata": about,
+        "spec": {"nodes": nodes},
+    }
+    said = f"the address begins with {made['metadata']['name']}-{PROFILE}, which has more than 63 characters"
+    long = made | {"metadata": about | {"name": "g" * 63, "annotations": {MODE: "Standard"}}}
+    until(lambda: "metadata.name: the address" in refusal(cluster, long), "the policy in force")
+    assert (said in refusal(cluster, made)) is bool(refusal(cluster, made)) is too_long
+
+
 TOO_LONG = service("a" * 53, SERVICES[0]["spec"]["predictor"], annotations={MODE: "Standard"})
 
 

@@ -206,11 +206,12 @@ def test_the_controller_starts_again_when_what_it_reads_once_changes(kserve, off
 # Knative
 
 
-def test_without_knative_serverless_is_blocked_with_the_cure(kserve):
-    found = status(kserve, {"deployment-mode": "serverless"})
+@pytest.mark.parametrize("word", ["serverless", "knative"])
+def test_without_knative_serverless_is_blocked_with_the_cure(kserve, word):
+    found = status(kserve, {"deployment-mode": word})
     assert isinstance(found, testing.BlockedStatus)
     assert found.message == (
-        "deployment-mode=knative needs Knative: juju integrate kserve:local-gateway knative-serving"
+        f"deployment-mode={word} needs Knative: juju integrate kserve:local-gateway knative-serving"
     )
 
 

@@ -395,6 +395,9 @@ def test_policies_for_gpus_are_objects_of_the_application_where_the_api_server_h
 
 def test_names_are_checked_unless_somebody_else_says_what_addresses_are(kserve):
     module = importlib.import_module("serving_names")
-    assert len(module.checks(kserve.config())) == 2
+    assert len(module.checks(kserve.config())) == 4
+    for mode, usual in (("serverless", False), ("standard", True)):
+        (condition,) = module.checks(kserve.config({"deployment-mode": mode}))[2]["spec"]["matchConditions"]
+        assert condition["expression"].startswith("!(has(object.metadata.annotations)") is usual
     own = '{"ingress": {"domainTemplate": "{{ .Name }}.{{ .Namespace }}.{{ .IngressDomain }}"}}'
     assert module.checks(kserve.config({"inferenceservice-config": own})) == []

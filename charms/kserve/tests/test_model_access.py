@@ -102,6 +102,24 @@ def test_a_model_behind_the_activator_answers_whom_its_profile_lets_in(
     assert reaches(source, headers) is reached
 
 
+def test_hundreds_of_profiles_share_policies_of_a_size_that_istio_takes(
+    kserve: Any, offline: dict[str, Any]
+) -> None:
+    names = [f"team-{number}" for number in range(250)]
+    offline["profiles"] = names
+    made = kserve.render(local=(LOCAL,))
+    policies = [
+        made[f"AuthorizationPolicy/kserve-activator{end}"]["spec"]["rules"] for end in ("", "-2", "-3")
+    ]
+    assert "AuthorizationPolicy/kserve-activator-4" not in made
+    assert [len(rules) for rules in policies] == [402, 400, 200]
+    outsiders = [rule for rules in policies for rule in rules if "notNamespaces" in str(rule["from"])]
+    assert len(outsiders) == 2
+    assert {*names} <= {*outsiders[0]["from"][0]["source"]["notNamespaces"]}
+    own = [rule["from"][0]["source"].get("namespaces") for rules in policies for rule in rules]
+    assert [own.count([name]) for name in names] == [2] * 250
+
+
 def test_a_profile_that_names_nobody_is_shut_to_the_gateway(kserve: Any, offline: dict[str, Any]) -> None:
     strangers = copy.deepcopy(PROFILES)
     for each in strangers:

@@ -192,6 +192,8 @@ ROLES: dict[str, list[tuple[str, list[str], list[str]]]] = {
         ),
         ("serving.kserve.io", ["llminferenceservices/finalizers"], ["update"]),
         ("serving.kserve.io", ["llminferenceservices/status"], ["get", "patch", "update"]),
+        ("inference.networking.x-k8s.io", ["inferencepools"], READS),
+        ("rbac.authorization.k8s.io", ["roles", "rolebindings"], [*MAKES, "delete", "patch"]),
     ],
     # What Knative's release 1.15 gives the account `controller`, as far as it is used.
     "knative-serving-controller": [

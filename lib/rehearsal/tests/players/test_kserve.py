@@ -124,7 +124,10 @@ def test_a_model_becomes_a_deployment_a_service_an_autoscaler_and_an_ingress(kse
     service = bench.get(kinds.SERVICE, "iris-predictor")["spec"]
     assert service["selector"] == {"app": "isvc.iris-predictor"}
     assert [(each["port"], each["targetPort"]) for each in service["ports"]] == [(80, 8080)]
-    scaler = bench.get(kinds.AUTOSCALER, "iris-predictor")["spec"]
+    autoscaler = bench.get(kinds.AUTOSCALER, "iris-predictor")
+    assert autoscaler["metadata"]["labels"]["app"] == "isvc.iris-predictor"
+    scaler = autoscaler["spec"]
+    assert scaler["behavior"]["scaleUp"]["selectPolicy"] == "Max"
     assert (scaler["minReplicas"], scaler["maxReplicas"]) == (1, 1)
     assert scaler["metrics"][0]["resource"]["target"] == {"type": "Utilization", "averageUtilization": 80}
 
@@ -272,6 +275,28 @@ def test_a_custom_predictor_needs_no_runtime(kserve: KServe):
     assert (port["port"], port["targetPort"], port["appProtocol"]) == (80, 9000, "kubernetes.io/h2c")
 
 
+def test_an_explainer_is_told_of_the_model_first(kserve: KServe):
+    kserve.deploy(config(explainers={"art": {"image": "art", "defaultImageVersion": "1"}}))
+    art = {"type": "SquareAttack", "config": {"nb": "1"}, "args": ["--own"]}
+    kserve.serve({"predictor": {"model": model()}, "explainer": {"art": art}})
+    pod = kserve.bench.get(kinds.DEPLOYMENT, "iris-explainer")["spec"]["template"]["spec"]
+    assert pod["containers"][0]["args"] == [
+        *("--model_name", "iris", "--http_port", "8080"),
+        *("--predictor_host", f"iris-predictor.{kserve.bench.namespace}"),
+        *("--adversary_type", "SquareAttack", "--nb", "1", "--own"),
+    ]
+
+
+def test_an_autoscaler_of_keda_that_is_not_there_is_told(kserve: KServe):
+    kserve.deploy()
+    kserve.serve(annotations={"serving.kserve.io/autoscalerClass": "keda"})
+    kserve.bench.get(kinds.SERVICE, "iris-predictor")
+    until(lambda: kserve.status().get("deploymentMode"), kserve.status)
+    assert kserve.status()["modelStatus"] == {"transitionStatus": ""}
+    assert "conditions" not in kserve.status()
+    assert kserve.bench.find(kinds.INGRESS, "iris") is None
+
+
 def test_it_stops_and_goes_on(kserve: KServe):
     kserve.deploy()
     kserve.serve()
@@ -348,6 +373,7 @@ def test_several_nodes_share_the_gpus(kserve: KServe):
     bench = kserve.bench
     workers = bench.get(kinds.DEPLOYMENT, "iris-predictor-worker")["spec"]
     assert workers["replicas"] == 5
+    assert "prometheus.kserve.io/port" not in workers["template"]["metadata"].get("annotations", {})
     assert workers["strategy"]["rollingUpdate"] == {"maxUnavailable": "0%", "maxSurge": "100%"}
     (container,) = workers["template"]["spec"]["containers"]
     assert container["resources"]["limits"] == {"nvidia.com/gpu": "1"}

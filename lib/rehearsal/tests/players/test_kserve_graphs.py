@@ -43,6 +43,9 @@ def test_a_graph_is_a_router_that_knows_its_steps(kserve: KServe):
     assert container["env"] == [{"name": "PROPAGATE_HEADERS", "value": "Authorization"}]
     flag, text = container["args"]
     assert flag == "--graph-json"
+    assert text.startswith('{"nodes":{"root":')
+    assert text.endswith('"resources":{},"nodeSelector":{"kubernetes.io/os":"linux"}}')
+    assert container["readinessProbe"]["initialDelaySeconds"] == 5
     first, second = json.loads(text)["nodes"]["root"]["steps"]
     assert first["serviceUrl"] == (
         f"http://iris-predictor.{bench.namespace}.svc.cluster.local/v1/models/iris:predict"

@@ -87,6 +87,7 @@ def test_a_model_becomes_a_knative_service_behind_the_gateways(serverless: Serve
     assert annotations["autoscaling.knative.dev/min-scale"] == "0"
     assert annotations["autoscaling.knative.dev/max-scale"] == "3"
     assert annotations["autoscaling.knative.dev/target"] == "5"
+    assert annotations["autoscaling.knative.dev/class"] == "kpa.autoscaling.knative.dev"
     assert annotations["internal.serving.kserve.io/storage-initializer-sourceuri"] == "s3://models/iris"
     deployment = bench.get(kinds.DEPLOYMENT, "iris-predictor-00001-deployment")
     pod = deployment["spec"]["template"]

@@ -101,7 +101,23 @@ def test_a_model_becomes_a_deployment_and_a_service(bench: Bench):
     assert service["selector"].items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
     wait(bench, "Ready", "True")
     assert "url" not in status(bench)
+    assert {"HTTPRoutesReady": "True", "InferencePoolReady": "True"}.items() <= states(status(bench)).items()
     bench.assert_settled()
+
+
+def test_the_sidecar_that_routes_to_prefill_may_see_pods_and_pools(bench: Bench):
+    deploy(bench)
+    bench.create(kinds.SECRET, {"metadata": {"name": "key"}})
+    bench.create(kinds.SERVICE_ACCOUNT, {"metadata": {"name": "own"}, "secrets": [{"name": "key"}]})
+    sidecar = {"name": "llm-d-routing-sidecar", "image": "sidecar:1", "restartPolicy": "Always"}
+    template = {"serviceAccountName": "own", "initContainers": [sidecar]}
+    bench.make(kinds.LLM_SERVICE, "chat", {"model": MODEL, "prefill": {"replicas": 1}, "template": template})
+    pod = bench.get(kinds.DEPLOYMENT, "chat-kserve")["spec"]["template"]["spec"]
+    assert pod["serviceAccountName"] == "chat-kserve"
+    assert bench.get(kinds.SERVICE_ACCOUNT, "chat-kserve")["secrets"] == [{"name": "key"}]
+    rules = bench.get(kinds.ROLE, "chat-kserve-role")["rules"]
+    assert [each["resources"] for each in rules] == [["pods"], ["inferencepools"]]
+    assert bench.get(kinds.ROLE_BINDING, "chat-kserve-rb")["roleRef"]["name"] == "chat-kserve-role"
 
 
 def test_its_route_leads_to_its_service(bench: Bench):

@@ -48,9 +48,8 @@ class LivingSet:
         said = {"status": state, "reason": reason, "message": message}
         self._set(status, {"type": kind, **said}, now)
         if state == "False":
-            if kind in self.parts:
+            if kind in self.parts:  # the last one that is false gives its reason
                 self._set(status, {"type": self.sum, **said}, now)
-            self._sum_up(status, kind, now)
         elif any((find(status, part) or {}).get("status") == "False" for part in self.parts):
             if (find(status, self.sum) or {}).get("status") != "False":
                 self.put(status, self.sum, "False", now, reason, message)

@@ -2,28 +2,35 @@
 
 The operator is a program in the pod of knative-operator; here no such program runs. So what it makes is there
 as soon as the charm that asks for it is active, while the real charms are active before the operator begins;
-and an object that somebody else asks it for, or changes, changes nothing.
+and an object that somebody else asks it for, or changes, changes nothing. An operator asks a busy API server
+again, and waits for a namespace that is being removed; so do these hooks, for a while.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import datetime
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import httpx2
 import ops
+import tenacity
 
 from rehearsal import documents
+from rehearsal.cluster.existing import Refused
 from rehearsal.patience import until
 from rehearsal.stand_ins import knative
 from rehearsal.stand_ins.manifests import Manifest
 from rehearsal.stand_ins.objects import CRD, Kind, KubernetesStandIn, Objects
-from rehearsal.stand_ins.stopping import waiting
+from rehearsal.stand_ins.stopping import Stop, waiting
 
 FIRST_WAIT = 20.0
 """Seconds that the start hook waits for definitions of other charms: nothing tells of their arrival."""
+
+AGAIN_WITHIN = 90.0
+"""Seconds for which an operator's work is tried again in one hook."""
 
 
 def asking(kind: str) -> Kind:
@@ -46,8 +53,26 @@ class OperatedStandIn(KubernetesStandIn):
         """Return what the operator is asked for; raise `Stop` if an option makes no sense."""
         raise NotImplementedError
 
-    def install_component(self, made: Sequence[Manifest], asked: knative.Asked) -> None:
+    def operate(self, work: Callable[[], None]) -> None:
+        """Do an operator's work, and again while the API server is busy or a namespace is being removed.
+
+        Raises:
+            Stop: if it cannot be done, or not within `AGAIN_WITHIN` seconds.
+        """
+        again = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_may_pass),
+            stop=tenacity.stop_after_delay(AGAIN_WITHIN),
+            wait=tenacity.wait_fixed(1),
+            reraise=True,
+        )
+        try:
+            again(work)
+        except (httpx2.HTTPError, Refused) as error:
+            raise waiting(f"Knative's operator: {error}") from error
+
+    def install_component(self, release: Sequence[Manifest], asked: knative.Asked) -> None:
         """Keep the object for the operator, and all that the operator makes for it."""
+        made = copy.deepcopy(list(release))  # what is applied is labelled and marked
         with self._places() as places:
             namespaces = [each for each in made if each["kind"] == "Namespace"]
             places[""].keep(knative.KINDS["Namespace"], namespaces)
@@ -147,6 +172,13 @@ class OperatedStandIn(KubernetesStandIn):
         if live.get("status", {}).get("conditions") != conditions:
             with contextlib.suppress(httpx2.HTTPStatusError):  # it is only told, and told again
                 place.tell(self.kind, self.app.name, status)
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Return whether what stopped an operator passes by itself."""
+    if isinstance(error, Stop):
+        return "is being removed" in error.status.message
+    return isinstance(error, (httpx2.HTTPError, Refused))
 
 
 def _condition(name: str, message: str, before: Manifest | None, now: str) -> Manifest:

@@ -137,8 +137,9 @@ def other(api: Api, settings: Settings, isvc: Object, component: str) -> Part:
     _annotate(spec, annotations)
     pod = {key: copy.deepcopy(value) for key, value in spec.items() if key in POD_FIELDS}
     if art := spec.get("art"):
-        pod["containers"] = [_art(settings, art), *(pod.get("containers") or [])[1:]]
-    _arguments(pod["containers"][0], isvc, spec)
+        pod["containers"] = [_art(settings, isvc, spec, art), *(pod.get("containers") or [])[1:]]
+    else:
+        _arguments(pod["containers"][0], isvc, spec)
     return Part(
         component,
         f"{name}-{component}",
@@ -306,20 +307,35 @@ def _arguments(main: Object, isvc: Object, spec: Object) -> None:
     main["args"] = args
 
 
-def _art(settings: Settings, art: Object) -> Object:
-    """Return the container of the robustness toolbox."""
+def _art(settings: Settings, isvc: Object, spec: Object, art: Object) -> Object:
+    """Return the container of the robustness toolbox; what it is told of the model comes first."""
     said = settings.section("explainers").get("art") or {}
     version = art.get("runtimeVersion") or said.get("defaultImageVersion", "")
     config = [
         word for name, value in sorted((art.get("config") or {}).items()) for word in (f"--{name}", value)
     ]
     given = {name: copy.deepcopy(value) for name, value in art.items() if name in CONTAINER_FIELDS}
-    kind = ["--adversary_type", art.get("type", "")]
+    metadata, args = isvc["metadata"], given.get("args") or []
+    wanted: list[tuple[str, Any]] = [
+        ("--model_name", metadata["name"]),
+        ("--http_port", str(naming.HTTP_PORT)),
+        ("--predictor_host", f"{metadata['name']}-predictor.{metadata['namespace']}"),
+        ("--workers", spec.get("containerConcurrency")),
+    ]
+    told = [
+        word
+        for name, value in wanted
+        if value is not None and not any(each.partition("=")[0] == name for each in args)
+        for word in (name, str(value))
+    ]
+    if art.get("storageUri"):
+        told += ["--storage_uri", naming.MODELS]
+    told += ["--adversary_type", art.get("type", "")]
     return {
         **given,
         "name": naming.CONTAINER,
         "image": given.get("image") or f"{said.get('image', '')}:{version}",
-        "args": [*(given.get("args") or []), *kind, *config],
+        "args": [*told, *config, *args],
     }
 
 

@@ -29,6 +29,15 @@ _SAFE = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
 }
+_OF_GRAPH = (
+    *("nodes", "resources", "affinity", "timeout", "routerTimeouts", "minReplicas", "maxReplicas"),
+    *("scaleTarget", "scaleMetric", "tolerations", "nodeSelector", "nodeName", "serviceAccountName"),
+)
+_OF_STEP = (
+    *("name", "nodeName", "serviceName", "serviceUrl", "data", "mapPredictionsToInstances"),
+    *("weight", "condition", "dependency"),
+)
+"""Fields in the order in which KServe writes them (pkg/apis/serving/v1alpha1/inference_graph.go)."""
 _OF_POD = ("affinity", "tolerations", "nodeSelector", "nodeName", "serviceAccountName")
 
 
@@ -91,7 +100,6 @@ class Graphs:
                 status["url"] = told["url"]
         if not stopped:
             self._set(status, "Stopped", "False")
-        status["deploymentMode"] = mode
         if status != (live.get("status") or {}):
             self._api.replace_status(kinds.INFERENCE_GRAPH, live, status)
         return None
@@ -152,13 +160,20 @@ def _part(said: Settings, graph: Object, mode: str) -> Part:
     metadata, spec, router = graph["metadata"], graph["spec"], said.section("router")
     name = metadata["name"]
     container: Object = {
-        "name": name,
         "image": router.get("image", ""),
-        "args": ["--graph-json", json.dumps(spec, separators=(",", ":"))],
+        "args": ["--graph-json", _written(spec)],
         "resources": spec.get("resources") or _resources(router),
-        "readinessProbe": {"httpGet": {"path": "/readyz", "port": naming.HTTP_PORT, "scheme": "HTTP"}},
+        "readinessProbe": {
+            "httpGet": {"path": "/readyz", "port": naming.HTTP_PORT, "scheme": "HTTP"},
+            "initialDelaySeconds": 5,
+            "periodSeconds": 5,
+            "timeoutSeconds": 2,
+            "failureThreshold": 3,
+        },
         "securityContext": copy.deepcopy(_SAFE),
     }
+    if mode == naming.STANDARD:
+        container["name"] = name
     if router.get("imagePullPolicy"):
         container["imagePullPolicy"] = router["imagePullPolicy"]
     if "propagate" in (router.get("headers") or {}):
@@ -185,6 +200,20 @@ def _part(said: Settings, graph: Object, mode: str) -> Part:
         extension,
         kind=kinds.INFERENCE_GRAPH,
     )
+
+
+def _written(spec: Object) -> str:
+    """Return a graph for its router, in the order of KServe's fields."""
+    said = {"resources": {}, **spec}
+    said["nodes"] = {
+        name: {**node, "steps": [_ordered(step, _OF_STEP) for step in node.get("steps") or ()]}
+        for name, node in spec["nodes"].items()
+    }
+    return json.dumps(_ordered(said, _OF_GRAPH), separators=(",", ":"))
+
+
+def _ordered(item: Object, names: tuple[str, ...]) -> Object:
+    return {name: item[name] for name in names if name in item}
 
 
 def _resources(router: Object) -> Object:

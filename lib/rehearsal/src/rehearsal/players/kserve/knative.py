@@ -49,6 +49,7 @@ def scaling(extension: Object, annotations: dict[str, str]) -> None:
     most = extension.get("maxReplicas") or 0
     if most:
         annotations[f"{AUTOSCALING}/max-scale"] = str(most)
+    annotations.setdefault(f"{AUTOSCALING}/class", f"kpa.{AUTOSCALING}")
 
 
 def _service(settings: Settings, isvc: Object, part: Part, before: Object) -> Object:
@@ -57,7 +58,9 @@ def _service(settings: Settings, isvc: Object, part: Part, before: Object) -> Ob
     own = {name: annotations.pop(name) for name in _OF_SERVICE if name in annotations}
     spec: Object = copy.deepcopy(part.pod)
     if "timeout" in part.extension:
-        spec["timeoutSeconds"] = spec["responseStartTimeoutSeconds"] = part.extension["timeout"]
+        spec["timeoutSeconds"] = part.extension["timeout"]
+        if part.kind is kinds.INFERENCE_SERVICE:
+            spec["responseStartTimeoutSeconds"] = part.extension["timeout"]
     if "containerConcurrency" in part.extension:
         spec["containerConcurrency"] = part.extension["containerConcurrency"]
     template = {
@@ -66,6 +69,8 @@ def _service(settings: Settings, isvc: Object, part: Part, before: Object) -> Ob
     }
     about = standard.metadata(isvc, part)
     about["annotations"] = own
+    if part.kind is kinds.INFERENCE_GRAPH:
+        about["labels"] = dict(isvc["metadata"].get("labels") or {})
     traffic = _traffic(part, annotations, before.get("latestRolledoutRevision", ""))
     return {"metadata": about, "spec": {"template": template, "traffic": traffic}}
 

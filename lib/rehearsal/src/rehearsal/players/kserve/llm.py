@@ -5,13 +5,14 @@ presets of the namespace come before those of KServe's own; a service without a 
 and has no URL; one with a route is never ready where there is no Gateway API; an account of its own must be
 there first; `prefill` that comes or goes later asks for another selector of a Deployment, which Kubernetes
 refuses. Workloads of several nodes, which are LeaderWorkerSets, and the scheduler with its pool are not
-played: a service that asks for one of them says so. The sidecar that routes to `prefill` has no account.
+played: a service that asks for one of them says so.
 """
 
 from __future__ import annotations
 
 import base64
 import copy
+import datetime
 import os
 
 from rehearsal.network.playing import Answer, Visit
@@ -23,7 +24,7 @@ from rehearsal.players.knative.conventions import child_name
 from rehearsal.players.kserve import gotemplates, settings, storage
 from rehearsal.players.kserve.settings import Settings
 from rehearsal.players.living import LivingSet, clear
-from rehearsal.players.program import Program
+from rehearsal.players.program import Program, timestamp
 from rehearsal.players.recording import Recorder
 
 IMAGE = "llmisvc-controller"
@@ -36,11 +37,14 @@ PRESETS = tuple(
 
 _FLAGS = {"metrics-addr": ":8443", "webhook-port": "9443", "health-probe-addr": ":8081"}
 _SWITCHES = ("leader-elect", "metrics-secure", "enable-http2")
+_SIDECAR = "llm-d-routing-sidecar"
 _PART_OF = {"app.kubernetes.io/part-of": "llminferenceservice"}
 _WORKLOADS = ("MainWorkloadReady", "PrefillWorkloadReady")
 _ROUTERS = ("HTTPRoutesReady", "SchedulerWorkloadReady")
 _NO_ROUTES = 'no matches for kind "HTTPRoute" in version "gateway.networking.k8s.io/v1"'
 _AGAIN = 5.0
+_CERTIFIED = datetime.timedelta(days=8 * 365)
+"""How long a service's certificate is used; it has ten years (workload_tls_self_signed.go)."""
 
 
 class Unplayed(Exception):
@@ -177,8 +181,12 @@ class _Services:
             message = "workers of several nodes are not played: there is no LeaderWorkerSet"
             CONDITIONS.put(status, "MainWorkloadReady", "False", now, "NotPlayed", message)
             raise Unplayed(message)
+        expires = timestamp(self._world.clock() + _CERTIFIED)
         certificate = {
-            "metadata": self._about(item, "-kserve-self-signed-certs", "workload"),
+            "metadata": {
+                **self._about(item, "-kserve-self-signed-certs", "workload"),
+                "annotations": {"certificates.kserve.io/expiration": expires},
+            },
             "type": "kubernetes.io/tls",
             "data": {each: base64.b64encode(os.urandom(24)).decode() for each in ("tls.crt", "tls.key")},
         }
@@ -216,6 +224,8 @@ class _Services:
         about["labels"] |= {"kserve.io/component": "workload", "llm-d.ai/role": role}
         pod = copy.deepcopy(workload.get("template") or {})
         self._check_account(about["namespace"], pod, role, status, now)
+        if role != "prefill":
+            self._equip_sidecar(item, pod)
         storage.load(self._api, said, item, pod, spec["model"]["uri"], self._namespace)
         wanted: Object = {
             "metadata": about,
@@ -235,6 +245,47 @@ class _Services:
         else:
             message = available.get("message", "")
             CONDITIONS.put(status, condition, "False", now, available.get("reason", ""), message)
+
+    def _equip_sidecar(self, item: Object, pod: Object) -> None:
+        """Give the sidecar that routes to `prefill` an account that may see the pods and their pool."""
+        namespace, name = kinds.key(item)
+        made = [
+            (kinds.SERVICE_ACCOUNT, "-kserve"),
+            (kinds.ROLE, "-kserve-role"),
+            (kinds.ROLE_BINDING, "-kserve-rb"),
+        ]
+        if not any(each["name"] == _SIDECAR for each in pod.get("initContainers") or ()):
+            return
+        (_, account), (_, role), _ = ((kind, child_name(name, suffix)) for kind, suffix in made)
+        like = pod.get("serviceAccountName")
+        theirs = self._api.read(kinds.SERVICE_ACCOUNT, (namespace, like)) if like else None
+        given = {
+            key: value
+            for key, value in (theirs or {}).items()
+            if key in ("secrets", "imagePullSecrets", "automountServiceAccountToken")
+        }
+        reading = ["get", "list", "watch"]
+        subjects = [{"kind": "ServiceAccount", "name": account, "namespace": namespace}]
+        bodies: list[Object] = [
+            given,
+            {
+                "rules": [
+                    {"apiGroups": [""], "resources": ["pods"], "verbs": reading},
+                    {
+                        "apiGroups": ["inference.networking.x-k8s.io"],
+                        "resources": ["inferencepools"],
+                        "verbs": reading,
+                    },
+                ]
+            },
+            {
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role},
+                "subjects": subjects,
+            },
+        ]
+        for (kind, suffix), body in zip(made, bodies, strict=True):
+            self._api.ensure(kind, {"metadata": self._about(item, suffix, "workload"), **body})
+        pod["serviceAccountName"] = account
 
     def _check_account(self, namespace: str, pod: Object, role: str, status: Object, now: str) -> None:
         """Raise LookupError if the pods' account is missing: it is looked up before anything is made."""
@@ -260,6 +311,7 @@ class _Services:
             CONDITIONS.put(status, "SchedulerWorkloadReady", "False", now, "NotPlayed", message)
         else:
             clear(status, ["SchedulerWorkloadReady"])
+            CONDITIONS.put(status, "InferencePoolReady", "True", now)
         http = (router.get("route") or {}).get("http") or {}
         if "spec" in http and not self._routes:
             namespace, name = kinds.key(item)
@@ -271,7 +323,7 @@ class _Services:
         if "spec" not in http:
             if self._routes:
                 self._remove(item, kinds.HTTP_ROUTE, "-kserve-route")
-            clear(status, ["HTTPRoutesReady"])
+            CONDITIONS.put(status, "HTTPRoutesReady", "True", now)
             status.pop("url", None)
             return
         wanted = copy.deepcopy(http["spec"])

@@ -73,7 +73,8 @@ def spread(settings: Settings, isvc: Object, runtime: Runtime, part: Part) -> No
     _equip(head, of_head)
     _equip(worker, of_worker)
     part.labels["isvc.generation"] = generation
-    own = {name: value for name, value in part.annotations.items()}
+    of_runtime = settings.annotations(runtime.spec.get("annotations"))
+    own = {name: value for name, value in part.annotations.items() if of_runtime.get(name) != value}
     part.worker = Part(
         "predictor",
         f"{name}-predictor-worker",

@@ -12,6 +12,8 @@ import contextlib
 import copy
 from collections.abc import Sequence
 
+import httpx2
+
 from rehearsal.players import conditions, kinds
 from rehearsal.players.controller import Controller
 from rehearsal.players.kinds import Key, Kind, Object
@@ -166,6 +168,9 @@ class Services:
             self._say(isvc, "InternalError", str(error), warning=True)
             self._write(live, status, mode)
             return _AGAIN
+        except httpx2.HTTPStatusError:
+            self._write(live, isvc["status"], mode)
+            raise
         state.CONDITIONS.put(status, "Stopped", "True" if naming.stopped(isvc) else "False", now)
         if mode == naming.KNATIVE and not naming.stopped(isvc):
             state.cross(status, [each for each in naming.COMPONENTS if each in isvc["spec"]], now)
@@ -254,6 +259,7 @@ class Services:
 
     def _write(self, live: Object, status: Object, mode: str) -> None:
         status["deploymentMode"] = mode
+        status.setdefault("modelStatus", {}).setdefault("transitionStatus", "")
         before = live.get("status") or {}
         if status == before:
             return

@@ -27,7 +27,8 @@ def keep(api: Api, settings: Settings, isvc: Object, part: Part) -> list[Object]
     """Make what a component needs, or have it changed; return its Deployments as they are.
 
     Raises:
-        ValueError: if the inference service asks for an autoscaler that there is not.
+        ValueError: if the inference service asks for an autoscaler that there is not, or for KEDA's, which is
+            not played.
     """
     parts = [part, *([part.worker] if part.worker else [])]
     wanted = [_deployment(settings, isvc, each) for each in parts]
@@ -163,7 +164,9 @@ def _service(settings: Settings, isvc: Object, part: Part) -> Object:
     spec: Object = {"selector": {"app": _label(part)}, "ports": ports}
     if settings.section("service").get("serviceClusterIPNone"):
         spec["clusterIP"] = "None"
-    return {"metadata": metadata(isvc, part), "spec": spec}
+    about = metadata(isvc, part)
+    about["labels"]["app"] = _label(part)
+    return {"metadata": about, "spec": spec}
 
 
 def _head(isvc: Object, part: Part) -> Object:
@@ -171,7 +174,7 @@ def _head(isvc: Object, part: Part) -> Object:
     about = metadata(isvc, part)
     generation = str(isvc["metadata"].get("generation", 1))
     about["name"] = f"{part.name.removesuffix('-predictor')}-head-{generation}"
-    about["labels"][_HEAD] = "head"
+    about["labels"] |= {_HEAD: "head", "app": _label(part)}
     spec = {
         "selector": {"app": _label(part), "isvc.generation": generation},
         "clusterIP": "None",
@@ -213,8 +216,11 @@ def _autoscaler(isvc: Object, part: Part) -> Object | None:
         "minReplicas": least,
         "maxReplicas": max(part.extension.get("maxReplicas") or 0, least),
         "metrics": _metrics(part.extension),
+        "behavior": {},
     }
-    return {"metadata": metadata(isvc, part), "spec": spec}
+    about = metadata(isvc, part)
+    about["labels"]["app"] = _label(part)
+    return {"metadata": about, "spec": spec}
 
 
 def _metrics(extension: Object) -> list[Object]:
@@ -241,10 +247,15 @@ def _metrics(extension: Object) -> list[Object]:
 
 
 def _scale(api: Api, isvc: Object, part: Part, scaler: Object | None) -> None:
+    if part.annotations.get(naming.AUTOSCALER) == "keda":
+        raise ValueError(
+            f"fails to reconcile {part.component}: failed to get existing KEDA autoscaler: no kind is "
+            'registered for the type v1alpha1.ScaledObject in scheme "pkg/runtime/scheme.go:111"'
+        )
     live = api.get(kinds.AUTOSCALER, (isvc["metadata"]["namespace"], part.name))
     if scaler is not None and part.worker is None:
         api.keep(kinds.AUTOSCALER, scaler, live, _copy_autoscaler)
-    elif live is not None and owned(isvc, live) and part.annotations.get(naming.AUTOSCALER) != "keda":
+    elif live is not None and owned(isvc, live):
         api.delete(kinds.AUTOSCALER, kinds.key(live))
 
 

@@ -157,7 +157,6 @@ def _condition(deployments: Sequence[Object], kind: str) -> Object:
         "type": kind,
         "status": state,
         "message": ", ".join(messages),
-        "reason": there[0].get("reason", ""),
     }
 
 

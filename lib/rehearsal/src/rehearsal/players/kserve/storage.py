@@ -228,7 +228,8 @@ def _carry(said: Object, spec: Object, uri: str, names: tuple[str, ...]) -> None
         each = components.container(spec["containers"], name)
         if each is None:
             continue
-        each["env"] = [*(each.get("env") or []), {"name": "MODEL_INIT_MODE", "value": "async"}]
+        if not any(variable["name"] == "MODEL_INIT_MODE" for variable in each.get("env") or ()):
+            each["env"] = [*(each.get("env") or []), {"name": "MODEL_INIT_MODE", "value": "async"}]
         components.mount(each, VOLUME, False, path="/mnt")
         if said.get("uidModelcar") is not None:
             each["securityContext"] = {"runAsUser": said["uidModelcar"]}
@@ -247,7 +248,17 @@ def _carry(said: Object, spec: Object, uri: str, names: tuple[str, ...]) -> None
     }
     if said.get("uidModelcar") is not None:
         car["securityContext"] = {"runAsUser": said["uidModelcar"]}
-    first = {"name": "modelcar-init", **copy.deepcopy(shared), "args": ["sh", "-c", "[ -d /models ]"]}
+    words = (
+        f"echo 'Pre-fetching modelcar {image}: ' && [ -d /models ] && [ \"$$(ls -A /models)\" ] && "
+        "echo 'OK ... Prefetched and valid (/models exists)' || (echo 'NOK ... Prefetched but modelcar is "
+        "invalid (/models does not exist or is empty)' && exit 1)"
+    )
+    first = {
+        "name": "modelcar-init",
+        **copy.deepcopy(shared),
+        "args": ["sh", "-c", words],
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
     spec["containers"].append(car)
     spec["initContainers"] = [*(spec.get("initContainers") or []), first]
     spec["shareProcessNamespace"] = True

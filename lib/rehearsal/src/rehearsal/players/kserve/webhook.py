@@ -110,6 +110,9 @@ def _containers(said: Settings, spec: Object, component: str) -> None:
     main = spec["art"] if "art" in spec else spec["containers"][0]
     if component != "predictor" or len(spec["containers"]) == 1 or not main.get("name"):
         main["name"] = naming.CONTAINER
+    if "art" in spec:
+        usual = (said.section("explainers").get("art") or {}).get("defaultImageVersion", "")
+        main.setdefault("runtimeVersion", usual)
     resources = main.setdefault("resources", {})
     for part, amounts in said.resources().items():
         resources[part] = {**amounts, **(resources.get(part) or {})}

@@ -50,9 +50,14 @@ class KnativeEventing(operated.OperatedStandIn):
         """Keep eventing installed."""
         asked = self.asked()
         self.wait_for_definitions()
-        install(self.objects, "Knative's", lambda: knative.definitions("knative-eventing"), LAST)
         documents = [each for each in crds.manifests("knative-eventing") if each["kind"] not in WEBHOOKS]
-        self.install_component(knative.release(documents, asked), asked)
+        made = knative.release(documents, asked)
+
+        def work() -> None:
+            install(self.objects, "Knative's", lambda: knative.definitions("knative-eventing"), LAST)
+            self.install_component(made, asked)
+
+        self.operate(work)
 
     def asked(self) -> knative.Asked:
         """Return what the options ask for."""

@@ -71,9 +71,14 @@ class KnativeServing(operated.OperatedStandIn):
         """Keep serving installed."""
         asked = self.asked()
         self.wait_for_definitions()
-        install(self.objects, "Knative's", lambda: knative.definitions("knative-serving"), LAST)
         documents = [*crds.manifests("knative-serving"), *crds.manifests("knative-ingress")]
-        self.install_component(knative.release(documents, asked), asked)
+        made = knative.release(documents, asked)
+
+        def work() -> None:
+            install(self.objects, "Knative's", lambda: knative.definitions("knative-serving"), LAST)
+            self.install_component(made, asked)
+
+        self.operate(work)
 
     def asked(self) -> knative.Asked:
         """Return what the options ask for."""
