@@ -23,7 +23,7 @@ from rehearsal.juju.charm_process.tools import Tools
 
 
 def carry_out(backend: Backend, request: Mapping[str, Any]) -> int:
-    """Run a hook with the charm's own dispatch; return its exit status, or the signal that ended it, below zero.
+    """Run a hook with the charm's own dispatch; return its exit status, below zero if a signal ended it.
 
     Args:
         backend: answers the hook tools.

@@ -192,20 +192,25 @@ class Host:
             return root
         root.mkdir(parents=True)
         (scratch / "tmp").mkdir(exist_ok=True)
-        generated = {"metadata.yaml", "config.yaml", "actions.yaml", "charmcraft.yaml"}
+        whole = self._charm.dispatched and (self._charm.path / "metadata.yaml").exists()
+        generated = set() if whole else {"metadata.yaml", "config.yaml", "actions.yaml", "charmcraft.yaml"}
         if not self._charm.dispatched:
             generated.add("dispatch")
+            (root / "dispatch").write_text("#!/bin/sh\n# juju-exec knows what to do with this path.\n")
         for entry in self._charm.path.iterdir():
             if entry.name not in generated and not entry.name.startswith("."):
                 (root / entry.name).symlink_to(entry)
+        if not whole:
+            self._write_metadata(root)
+        return root
+
+    def _write_metadata(self, root: Path) -> None:
+        """Write the files that charmcraft makes of `charmcraft.yaml`."""
         said = dict(self._charm.metadata)
         parts = {"config.yaml": said.pop("config", None), "actions.yaml": said.pop("actions", None)}
         for name, document in ({"metadata.yaml": said} | parts).items():
             if document:
                 (root / name).write_text(yaml.safe_dump(document))
-        if not self._charm.dispatched:
-            (root / "dispatch").write_text("#!/bin/sh\n# juju-exec knows what to do with this path.\n")
-        return root
 
     def _hook_environment(self, scratch: Path, request: dict[str, Any]) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if key in _KEPT or key.startswith("LC_")}

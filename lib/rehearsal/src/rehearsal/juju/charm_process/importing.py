@@ -31,6 +31,10 @@ class _Storage(ops.storage.SQLiteStorage):
         super()._setup()
 
 
+class _NotImported(Exception):
+    """The charm could not be imported; the text is the traceback of that."""
+
+
 class ImportedHooks(Hooks):
     """A charm, imported once.
 
@@ -44,16 +48,16 @@ class ImportedHooks(Hooks):
         # ops would read this from the charm's folder for every hook.
         self._charm_meta = ops.CharmMeta.from_yaml(*map(_dumped, (self._meta, self._actions, self._config)))
         self._charm: type[ops.CharmBase] | None = None
-        self._failure: BaseException | None = None
+        self._failure = ""
         try:
             self._charm = import_charm(folder)
         except BaseException as error:  # each hook reports what the charm's code raises
-            self._failure = error
+            self._failure = _told(error)
 
     def _carry_out(self, request: dict[str, Any], backend: Backend) -> None:
         """Run the charm as `ops.main` does."""
         if self._charm is None:
-            raise self._failure or ImportError("there is no charm")
+            raise _NotImported(self._failure)
         try:
             self._run(self._charm, backend)
         except Exception as error:
@@ -63,12 +67,10 @@ class ImportedHooks(Hooks):
             raise
 
     def _explained(self, error: BaseException) -> str:
-        """Return the traceback, starting at the charm's (or ops') own code."""
-        trace = error.__traceback__
-        while trace and trace.tb_next and trace.tb_frame.f_code.co_filename.startswith((_OURS, "<frozen")):
-            trace = trace.tb_next
-        told = "".join(traceback.format_exception(type(error), error, trace))
-        return told if error is self._failure else f"Uncaught exception while in charm code:\n{told}"
+        """Return what the log says of what the charm's code raised."""
+        if isinstance(error, _NotImported):
+            return str(error)
+        return f"Uncaught exception while in charm code:\n{_told(error)}"
 
     def _run(self, charm: type[ops.CharmBase], backend: Backend) -> None:
         meta = self._charm_meta
@@ -107,3 +109,11 @@ def import_charm(folder: Path) -> type[ops.CharmBase]:
 
 def _dumped(document: dict[str, Any]) -> str:
     return yaml.dump(document, Dumper=_Dumper)
+
+
+def _told(error: BaseException) -> str:
+    """Return the traceback, starting at the charm's (or ops') own code."""
+    trace = error.__traceback__
+    while trace and trace.tb_next and trace.tb_frame.f_code.co_filename.startswith((_OURS, "<frozen")):
+        trace = trace.tb_next
+    return "".join(traceback.format_exception(type(error), error, trace))

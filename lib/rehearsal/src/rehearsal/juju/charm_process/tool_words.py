@@ -125,9 +125,7 @@ def printed(said: Any, form: str) -> str:
         raise ToolError(f'invalid value "{form}" for option --format: unknown format "{form}"', 2)
     if said is None or said == "":
         return ""
-    if isinstance(said, str):
-        return f"{said}\n"
-    if isinstance(said, bool):
+    if isinstance(said, (str, bool, int, float)):
         return f"{said}\n"
     if isinstance(said, list) and all(isinstance(each, str) for each in said):
         return "".join(f"{each}\n" for each in said)

@@ -297,7 +297,7 @@ class Tools:
 
     def _secret_get(self, line: Line) -> Any:
         content = self._backend.secret_get(
-            id=line.word(0) or None,
+            id=_uri(line.word(0)),
             label=line.get("label") or None,
             refresh=bool(line.get("refresh")),
             peek=bool(line.get("peek")),
@@ -305,7 +305,7 @@ class Tools:
         return content.get(line.word(1)) if line.word(1) else content
 
     def _secret_info_get(self, line: Line) -> Any:
-        info = self._backend.secret_info_get(id=line.word(0) or None, label=line.get("label") or None)
+        info = self._backend.secret_info_get(id=_uri(line.word(0)), label=line.get("label") or None)
         said = {
             "revision": info.revision,
             "label": info.label or "",
@@ -334,7 +334,7 @@ class Tools:
         return _NOTHING
 
     def _id(self, line: Line) -> str:
-        return line.word(0, "missing secret URI")
+        return _uri(line.word(0, "missing secret URI")) or ""
 
     # What a unit keeps with Juju
 
@@ -367,6 +367,13 @@ class Tools:
         if not isinstance(said, dict | None):
             raise ToolError("expected a mapping of keys to values")
         return {str(key): "" if value is None else str(value) for key, value in (said or {}).items()}
+
+
+def _uri(said: str) -> str | None:
+    """Return a secret's URI of its bare identifier, too; None if none is said."""
+    if not said:
+        return None
+    return said if said.startswith("secret:") else f"secret:{said}"
 
 
 def _moment(said: str) -> datetime.datetime:
