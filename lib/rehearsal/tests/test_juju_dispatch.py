@@ -250,3 +250,60 @@ def test_a_packed_charm_that_is_no_zip_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x_amd64.charm").write_text("no zip")
     with pytest.raises(JujuError, match="is no zip file: File is not a zip file"):
         charms.find("./x_amd64.charm", tmp_path)
+
+
+def python_charm(folder: Path, requirements: str, imports: str) -> Path:
+    """Write a charm in Python that stands by itself."""
+    (folder / "src").mkdir(parents=True)
+    (folder / "metadata.yaml").write_text("name: alone\nsummary: s\ndescription: d\n")
+    (folder / "requirements.txt").write_text(requirements)
+    (folder / "src" / "charm.py").write_text(f"""\
+import logging, os
+import ops
+import {imports}
+
+MODEL = os.environ["JUJU_MODEL_NAME"]
+HERE = open("metadata.yaml").read()
+
+
+class Alone(ops.CharmBase):
+    def __init__(self, framework):
+        super().__init__(framework)
+        framework.observe(self.on.start, self._start)
+
+    def _start(self, event):
+        logging.getLogger("alone").info("ops %s in %s", ops.version.version, MODEL)
+        self.unit.status = ops.ActiveStatus("alone")
+
+
+ops.main(Alone)
+""")
+    return folder
+
+
+def test_a_charm_in_python_has_its_own_packages_and_version_of_ops(juju: Juju, tmp_path: Path) -> None:
+    folder = python_charm(tmp_path / "alone", "ops==2.23.1\ntoml==0.10.2\n", "toml")
+    with juju.engine.lock:
+        charm, _ = charms.find(str(folder), Path("/"))
+        juju.engine.add_application(juju.model, "alone", charm)
+    juju.settle()
+    assert juju.unit("alone/0").workload.message == "alone"
+    assert f"ops 2.23.1 in {juju.model.name}" in said(juju, "alone/0")
+
+
+def test_a_dependency_that_was_forgotten_is_missing(juju: Juju, tmp_path: Path) -> None:
+    """The rehearsal itself has jubilant's tests and lightkube; a unit would not."""
+    folder = python_charm(tmp_path / "alone", "ops==2.23.1\ntoml==0.10.2\n", "lightkube")
+    with juju.engine.lock:
+        juju.engine.add_application(juju.model, "alone", charms.find(str(folder), Path("/"))[0])
+    juju.fail_now("alone/0")
+    assert "ModuleNotFoundError: No module named 'lightkube'" in [
+        each.message for each in juju.lines("alone/0")
+    ]
+
+
+def test_requirements_that_nobody_has_are_told_in_one_sentence(tmp_path: Path) -> None:
+    folder = python_charm(tmp_path / "alone", "no-such-package-at-all==9\n", "os")
+    with pytest.raises(JujuError, match=r"what .*requirements.txt names could not be installed: ") as refusal:
+        charms.find(str(folder), Path("/"))
+    assert "\n" not in str(refusal.value)

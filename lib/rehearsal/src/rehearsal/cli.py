@@ -16,6 +16,7 @@ from rehearsal.cluster import nodes
 from rehearsal.cluster.stages import Misbehaviour
 from rehearsal.errors import RehearsalError
 from rehearsal.juju.commands.tabular import render_status
+from rehearsal.juju.model.charms import Finder
 from rehearsal.juju.model.state import Model
 from rehearsal.network.outside import Outside
 from rehearsal.progress import Progress
@@ -58,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--keep", action="store_true", help="stay up, with a shell in which juju and kubectl work")
     add("--env-file", type=Path, help="stay up until Ctrl-C, and write there what to source")
     add("--charm", action="append", default=[], metavar="NAME=DIR", help="run DIR in the place of NAME")
+    add("--packed", action="store_true", help="run packed charms, by their own dispatch, where they exist")
     add("--kubeconfig", type=Path, help="use this cluster instead of a local control plane")
     add("--nodes", type=Path, default=nodes.DEFAULT, help="a file of nodes for the local one")
     add("--misbehave", action="append", default=[], metavar="POD=WAY",
@@ -79,18 +81,19 @@ def _rehearse(arguments: argparse.Namespace, progress: Progress) -> int:
         if not sign or not Path(folder).is_dir():
             raise RehearsalError(f"--charm takes NAME=DIR, and DIR must be a folder: {word}")
         replacements[name] = Path(folder).resolve()
+    finder = Finder(replacements, arguments.packed)
     progress.phase("control plane")
     stage = Stage(
         kubeconfig=arguments.kubeconfig,
         node_file=arguments.nodes,
         misbehaviours=tuple(map(Misbehaviour.parse, arguments.misbehave)),
-        replacements=replacements,
+        finder=finder,
         audit_log=arguments.audit_log,
         outside=tuple(map(Outside.parse, arguments.outside)),
         on_phase=progress.tell,
     )
     with stage:
-        active = _deploy(stage, arguments, progress)
+        active = _deploy(stage, arguments, progress, finder)
         progress.end()
         model = stage.engine.models[arguments.model]
         with stage.engine.lock:
@@ -105,7 +108,7 @@ def _rehearse(arguments: argparse.Namespace, progress: Progress) -> int:
     return 0 if active else 1
 
 
-def _deploy(stage: Stage, arguments: argparse.Namespace, progress: Progress) -> bool:
+def _deploy(stage: Stage, arguments: argparse.Namespace, progress: Progress, finder: Finder) -> bool:
     """Deploy with the commands that a user would type; return whether every unit became active in time."""
     progress.phase("juju deploy")
     overlays = [part for path in arguments.overlay for part in ("--overlay", path)]
@@ -113,6 +116,8 @@ def _deploy(stage: Stage, arguments: argparse.Namespace, progress: Progress) -> 
     bundle = arguments.bundle.resolve()
     said = stage.juju("deploy", bundle, *overlays, "--trust")
     progress.console.print(said.strip(), soft_wrap=True)
+    if unused := sorted(finder.replacements.keys() - finder.used):
+        raise RehearsalError(f"--charm {unused[0]}: nothing in the bundle runs a charm of this name")
     progress.phase("all active")
     model = stage.engine.models[arguments.model]
     deadline = time.monotonic() + arguments.timeout

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rehearsal.cluster import nodes
@@ -20,6 +20,7 @@ from rehearsal.errors import RehearsalError
 from rehearsal.guardian import Guardian
 from rehearsal.juju import client
 from rehearsal.juju.controller.engine import Chooser, Engine, first_ready
+from rehearsal.juju.model.charms import Finder
 from rehearsal.juju.server import Server
 from rehearsal.network.outside import Outside
 from rehearsal.network.proxy import Network
@@ -35,7 +36,7 @@ class Stage:
         kubeconfig: of a cluster to use instead of a local control plane.
         node_file: the nodes of the local control plane.
         misbehaviours: pods that do not come up.
-        replacements: folders that run in place of Charmhub charms.
+        finder: finds charms.
         chooser: chooses the hook that runs next.
         kernels: what notebook servers answer when asked whether they are idle.
         clock: the time that programs in pods see.
@@ -50,7 +51,7 @@ class Stage:
         kubeconfig: Path | None = None,
         node_file: Path = nodes.DEFAULT,
         misbehaviours: tuple[Misbehaviour, ...] = (),
-        replacements: Mapping[str, Path] | None = None,
+        finder: Finder | None = None,
         chooser: Chooser = first_ready,
         kernels: Kernels = unreachable,
         clock: Clock = now,
@@ -78,7 +79,7 @@ class Stage:
                 on_phase=on_phase,
             )
         self._network: Network | None = None
-        self._replacements = dict(replacements or {})
+        self._finder = finder or Finder()
         self._chooser = chooser
         self._kernels, self._clock = kernels, clock
         self._outside = tuple(outside)
@@ -103,7 +104,7 @@ class Stage:
                 environment={"REHEARSAL_SOCKET": str(self._socket)},
                 chooser=self._chooser,
             )
-            self.server = Server(self.engine, self._socket, self._replacements)
+            self.server = Server(self.engine, self._socket, self._finder)
             self.engine.start()
             if isinstance(self.cluster, ControlPlane):
                 self.players = Players(

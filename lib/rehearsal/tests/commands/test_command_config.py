@@ -50,6 +50,7 @@ def test_a_number_is_shown_as_go_prints_it(
 ) -> None:
     juju.config("web", {"ratio": value})
     assert run("config", "web", "ratio").stdout == f"{shown}\n"
+    juju.config("web", reset="ratio")
 
 
 def test_what_config_prints_is_taken_as_a_file(juju: jubilant.Juju, web: str, run, tmp_path: Path) -> None:
@@ -59,6 +60,7 @@ def test_what_config_prints_is_taken_as_a_file(juju: jubilant.Juju, web: str, ru
     juju.config("web", reset=["greeting", "workers"])
     assert run("config", "web", "--file", str(file)).returncode == 0
     assert juju.config("web") == {"greeting": "good day", "workers": 3, "debug": False}
+    juju.config("web", reset=["greeting", "workers"])
 
 
 @pytest.mark.parametrize(
@@ -94,7 +96,7 @@ def test_a_value_may_come_from_a_file(juju: jubilant.Juju, web: str, run, tmp_pa
     (tmp_path / "greeting.txt").write_text("good\nday\n")
     assert run("config", "web", "greeting=@greeting.txt", cwd=tmp_path).returncode == 0
     assert juju.config("web")["greeting"] == "good\nday\n"
-    assert run("config", "web", "greeting").stdout == "|\n  good\n  day\n"
+    assert run("config", "web", "greeting").stdout == "good\nday\n\n"
     juju.config("web", reset="greeting")
 
 

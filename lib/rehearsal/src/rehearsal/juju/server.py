@@ -18,13 +18,14 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from rehearsal.juju import client, commands
 from rehearsal.juju.commands.call import Call, Gone
 from rehearsal.juju.controller.engine import Engine
+from rehearsal.juju.model.charms import Finder
 from rehearsal.juju.model.errors import JujuError
 
 logger = logging.getLogger(__name__)
@@ -52,15 +53,15 @@ class Server:
     Args:
         engine: holds the models.
         path: the path of the socket.
-        replacements: source folders that replace Charmhub charms, by name.
+        finder: finds charms; by default those of this folder, and stand-ins for those of Charmhub.
 
     Raises:
         OSError: if it cannot make the socket.
     """
 
-    def __init__(self, engine: Engine, path: Path, replacements: Mapping[str, Path] | None = None):
+    def __init__(self, engine: Engine, path: Path, finder: Finder | None = None):
         self._engine = engine
-        self._replacements = dict(replacements or {})
+        self._finder = finder or Finder()
         self._clients: set[Client] = set()
         self._lock = threading.Lock()
         self.path = path
@@ -101,7 +102,7 @@ class Server:
                 environment=request["environment"],
                 client=caller,
                 terminal=request["terminal"],
-                replacements=self._replacements,
+                finder=self._finder,
             )
             caller.send("x", bytes([self._run(call, request)]))
         except Gone:

@@ -27,8 +27,8 @@ def carry_out(backend: Backend, request: Mapping[str, Any]) -> int:
 
     Args:
         backend: answers the hook tools.
-        request: the hook's request (`request.py`); `charm_root` is the charm's folder, `tools` that with the
-            hook tools, `socket` a path for their questions.
+        request: the hook's request (`request.py`); `charm_root` is the charm's folder, `tools` comes first on
+            PATH and has the hook tools, `socket` is a path for their questions.
     """
     root = Path(request["charm_root"])
     environment = dict(os.environ) | {

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -24,6 +26,10 @@ from rehearsal.juju.model.charms import Charm
 HOOK_WITHIN = 600.0
 """Seconds after which the engine kills a hook."""
 
+_DISPATCH = """#!/bin/sh
+# As charmcraft makes it of a charm in Python.
+JUJU_DISPATCH_PATH="${JUJU_DISPATCH_PATH:-$0}" PYTHONPATH=lib:src exec python3 ./src/charm.py
+"""
 _KEPT = {"HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TZ", "USER"}
 """The variables of the rehearsal's environment that hooks see; Juju's agent has a bare environment, too."""
 
@@ -115,7 +121,7 @@ class Host:
                 "environment": self._hook_environment(scratch, request),
                 "output": str(output),
                 "socket": str(self._zygote.new_path()),
-                "tools": str(self._tools or ""),
+                "tools": f"{self._tools}{os.pathsep}{scratch / 'bin'}",
             }
             result = self._ask(request, heard)
         except (EOFError, OSError) as error:
@@ -197,11 +203,17 @@ class Host:
         if not self._charm.dispatched:
             generated.add("dispatch")
             (root / "dispatch").write_text("#!/bin/sh\n# juju-exec knows what to do with this path.\n")
+        elif self._charm.python and not (self._charm.path / "dispatch").exists():
+            _write_program(root / "dispatch", _DISPATCH)
         for entry in self._charm.path.iterdir():
             if entry.name not in generated and not entry.name.startswith("."):
                 (root / entry.name).symlink_to(entry)
         if not whole:
             self._write_metadata(root)
+        if python := self._charm.python or _packed_for(self._charm.path):
+            (scratch / "bin").mkdir(exist_ok=True)
+            # A link would not find the packages of its environment.
+            _write_program(scratch / "bin" / "python3", f'#!/bin/sh\nexec {shlex.quote(str(python))} "$@"\n')
         return root
 
     def _write_metadata(self, root: Path) -> None:
@@ -216,6 +228,18 @@ class Host:
         kept = {key: value for key, value in os.environ.items() if key in _KEPT or key.startswith("LC_")}
         own = {"TMPDIR": str(scratch / "tmp"), "REHEARSAL_MODEL": request["model"]["name"]}
         return kept | dict(self._environment) | own
+
+
+def _packed_for(folder: Path) -> str | None:
+    """Return the Python that a packed charm carries packages for, if it is on this machine."""
+    versions = [path.name for path in folder.glob("venv/lib/python3.*")]
+    own = f"python3.{sys.version_info.minor}"
+    return next((sys.executable if name == own else shutil.which(name) for name in versions), None)
+
+
+def _write_program(path: Path, text: str) -> None:
+    path.write_text(text)
+    path.chmod(0o755)
 
 
 def _reason(code: int) -> str:

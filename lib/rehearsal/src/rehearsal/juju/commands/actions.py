@@ -136,10 +136,9 @@ def _checked(spec: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
 
 def _with_defaults(schema: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """Return parameters with a schema's defaults, also of objects within (juju/gojsonschema, defaults.go)."""
-    merged = dict(given)
-    for key, spec in (schema.get("properties") or {}).items():
-        if "default" in spec:
-            merged.setdefault(key, spec["default"])
+    properties = schema.get("properties") or {}
+    merged = {key: spec["default"] for key, spec in properties.items() if "default" in spec} | given
+    for key, spec in properties.items():
         if spec.get("properties") and isinstance(merged.get(key, {}), dict):
             inside = _with_defaults(spec, merged.get(key, {}))
             if inside or key in merged:

@@ -50,7 +50,7 @@ class Call:
         environment: the user's environment variables that Juju reads.
         client: the user's terminal.
         terminal: whether standard output is a terminal.
-        replacements: source folders that replace Charmhub charms, by name.
+        finder: finds charms.
         arguments: the parsed command line.
     """
 
@@ -59,7 +59,7 @@ class Call:
     environment: Mapping[str, str]
     client: Client
     terminal: bool
-    replacements: Mapping[str, Path]
+    finder: charms.Finder
     arguments: argparse.Namespace = field(default_factory=argparse.Namespace)
     _held: list[tuple[str, str]] = field(default_factory=list)
     _depth: int = 0
@@ -213,7 +213,7 @@ class Call:
         Raises:
             JujuError: if there is none, or if it assumes what the model does not have, unless forced.
         """
-        charm, origin = charms.find(reference, base or self.cwd, self.replacements)
+        charm, origin = self.finder.find(reference, base or self.cwd)
         if not getattr(self.arguments, "force", False):
             assumes.check(charm.metadata, self.engine.features)
         return charm, origin

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
+from rehearsal.juju.model import charms
 from rehearsal.juju.model.names import natural
 from rehearsal.juju.model.state import Application, Life, Model, Relation, Status, Unit, now
 from rehearsal.juju.model.version import JUJU_VERSION
@@ -132,12 +133,8 @@ def charm_url(application: Application) -> str:
 
 
 def base(application: Application) -> dict[str, str]:
-    """Return the base that a charm's metadata names, the newest one; without any, Ubuntu 24.04."""
-    said = application.charm.metadata
-    platforms = said.get("platforms") or {}
-    named = str(said.get("base") or next((name for name in platforms if "@" in str(name)), "ubuntu@24.04"))
-    name, _, channel = named.partition(":")[0].partition("@")
-    return {"name": name, "channel": channel}
+    """Return the base of an application's charm."""
+    return charms.base(application.charm.metadata)
 
 
 def _application(
