@@ -7,7 +7,9 @@ in a process of its own. So its log must reach the model at once, and secrets ha
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import ops
@@ -91,6 +93,21 @@ class Backend(mocking._MockModelBackend):
         if own and relation_id not in self._peers and not self.is_leader():
             raise ops.ModelError("ERROR permission denied")
         return super().relation_get(relation_id, member_name, is_app, relation_name=relation_name)
+
+    def get_pebble(self, socket_path: str) -> ops.pebble.Client:
+        """Return Pebble in a container, whose files are those that earlier hooks have left.
+
+        ops-scenario begins each hook with an empty container.
+        """
+        root = self._context._get_container_root(Path(socket_path).parent.name)
+        kept = root.with_name(f"{root.name}.kept")
+        if root.exists():
+            root.rename(kept)
+        client = super().get_pebble(socket_path)
+        if kept.exists():
+            shutil.rmtree(root)
+            kept.rename(root)
+        return client
 
     def secret_add(self, content: dict[str, str], **details: Any) -> str:
         """Add a secret under an identifier that looks like Juju's."""

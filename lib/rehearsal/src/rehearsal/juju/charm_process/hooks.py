@@ -87,6 +87,7 @@ class Hooks(abc.ABC):
             unit_id=int(request["unit"].split("/")[1]),
             juju_version=JUJU_VERSION,
         )
+        context._tmp_path = Path(request["files"])  # type: ignore[misc]
         return context, Backend(request, state, context, ops.JujuContext.from_environ(), log, say)
 
 

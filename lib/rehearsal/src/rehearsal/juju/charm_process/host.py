@@ -121,6 +121,7 @@ class Host:
                 "environment": self._hook_environment(scratch, request),
                 "output": str(output),
                 "socket": str(self._zygote.new_path()),
+                "files": str(scratch / "files"),
                 "tools": f"{self._tools}{os.pathsep}{scratch / 'bin'}",
             }
             result = self._ask(request, heard)

@@ -6,7 +6,7 @@ import datetime
 from typing import Any
 
 import ops
-from ops import testing
+from ops import pebble, testing
 
 from rehearsal.juju.charm_process.backend import Backend
 
@@ -21,9 +21,9 @@ def given(request: dict[str, Any]) -> testing.State:
         config=request["config"],
         relations=[_relation(said) for said in request["relations"]],
         secrets=[_secret(said) for said in request["secrets"]],
-        networks=[_network(name, request["address"]) for name in request["endpoints"]],
+        networks=[_network(name, request["address"]) for name in ("juju-info", *request["endpoints"])],
         resources=[testing.Resource(name=name, path=path) for name, path in request["resources"].items()],
-        containers=[testing.Container(name, can_connect=True) for name in request["containers"]],
+        containers=[_container(name, said) for name, said in request["containers"].items()],
         model=testing.Model(name=request["model"]["name"], uuid=request["model"]["uuid"], type="kubernetes"),
         planned_units=request["planned_units"],
         opened_ports=[_PORTS[protocol](int(number)) for number, protocol in ports],
@@ -48,6 +48,7 @@ def left(request: dict[str, Any], after: testing.State, backend: Backend) -> dic
         },
         "secrets": _secrets_left(request, after, backend),
         "kept": backend.kept,
+        "workloads": {each.name: _workload(each) for each in after.containers},
         "ports": sorted(f"{port.port}/{port.protocol}" for port in after.opened_ports),
     }
 
@@ -76,6 +77,25 @@ def _network(endpoint: str, address: str) -> testing.Network:
         ingress_addresses=[address],
         egress_subnets=[f"{address}/32"],
     )
+
+
+def _container(name: str, said: dict[str, Any]) -> testing.Container:
+    return testing.Container(
+        name,
+        can_connect=said["ready"],
+        layers={label: pebble.Layer(layer) for label, layer in said["layers"].items()},
+        service_statuses={
+            service: pebble.ServiceStatus(state) for service, state in said["services"].items()
+        },
+    )
+
+
+def _workload(container: testing.Container) -> dict[str, Any]:
+    """Return what Pebble knows in a container after a hook."""
+    return {
+        "layers": {label: layer.to_dict() for label, layer in container.layers.items()},
+        "services": {name: state.value for name, state in container.service_statuses.items()},
+    }
 
 
 def _relation(said: dict[str, Any]) -> Any:

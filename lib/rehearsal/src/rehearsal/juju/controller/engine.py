@@ -235,6 +235,7 @@ class Engine(Operations):
                 self.log(model, entity, level, f"{where}.{source}", message)
         for line in result["traceback"].splitlines():
             self.log(model, entity, "ERROR", f"{where}.juju-log", line)
+        unit.workloads = result.get("workloads", unit.workloads)  # Pebble takes nothing back
         operation, reason = "juju.worker.uniter.operation", result.get("reason", "")
         if result["ok"]:
             reason = commit.refusal(model, unit, result)

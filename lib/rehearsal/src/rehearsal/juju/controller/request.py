@@ -26,7 +26,16 @@ def build(model: Model, unit: Unit, hook: Hook) -> dict[str, Any]:
         "withheld": [s.id for s in model.secrets.values() if not s.owner and not readable(s, unit)],
         "resources": dict(application.resources),
         "planned_units": planned_units(application),
-        "containers": application.charm.containers,
+        "containers": {
+            name: {
+                # "Make no assumptions at all about the moment" (Juju's reference, pebble-ready).
+                "ready": name in unit.seen.pebble_ready or hook.container == name,
+                "layers": {},
+                "services": {},
+                **unit.workloads.get(name, {}),
+            }
+            for name in application.charm.containers
+        },
         "endpoints": list(application.charm.endpoints),
         "unit_status": (unit.charm_status.current, unit.charm_status.message),
         "application_status": (application.status.current, application.status.message),

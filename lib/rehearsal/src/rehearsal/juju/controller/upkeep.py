@@ -79,6 +79,7 @@ class Upkeep:
         seen = unit.seen
         seen.started, seen.stopped, seen.queued, seen.config_version = False, False, "", None
         seen.pebble_ready.clear()
+        unit.workloads = {}
         if unit.failed is not None:
             unit.retry_at = 0.0
         elif seen.installed:

@@ -233,6 +233,9 @@ class Unit:
     address: str = ""
     ports: list[str] = field(default_factory=list)
     """Opened ports, such as `8080/tcp`."""
+    workloads: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What Pebble knows in each workload container, as long as the pod lives: its `layers` by label, and the
+    states of its `services`."""
     kept: dict[str, str] = field(default_factory=dict)
     """What its charm keeps with Juju (`state-set`)."""
     failed: Hook | None = None
