@@ -26,6 +26,8 @@ from rehearsal.juju.model.charms import Charm
 HOOK_WITHIN = 600.0
 """Seconds after which the engine kills a hook."""
 
+_IN_POD = Path(__file__).with_name("in_pod")
+"""What the Python of a charm with its own dispatch imports first."""
 _DISPATCH = """#!/bin/sh
 # As charmcraft makes it of a charm in Python.
 JUJU_DISPATCH_PATH="${JUJU_DISPATCH_PATH:-$0}" PYTHONPATH=lib:src exec python3 ./src/charm.py
@@ -214,7 +216,9 @@ class Host:
         if python := self._charm.python or _packed_for(self._charm.path):
             (scratch / "bin").mkdir(exist_ok=True)
             # A link would not find the packages of its environment.
-            _write_program(scratch / "bin" / "python3", f'#!/bin/sh\nexec {shlex.quote(str(python))} "$@"\n')
+            path = f"{shlex.quote(str(_IN_POD))}${{PYTHONPATH:+:$PYTHONPATH}}"
+            text = f'#!/bin/sh\nPYTHONPATH={path} exec {shlex.quote(str(python))} "$@"\n'
+            _write_program(scratch / "bin" / "python3", text)
         return root
 
     def _write_metadata(self, root: Path) -> None:

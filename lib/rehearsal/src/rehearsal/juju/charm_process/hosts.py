@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,19 @@ from rehearsal.juju.charm_process import hook_tools, oci_images
 from rehearsal.juju.charm_process.host import Host
 from rehearsal.juju.charm_process.zygote import Zygote
 from rehearsal.juju.model.state import Application, Model, Unit
+
+
+def service_account(kubeconfig: Path) -> dict[str, str]:
+    """Return the variables by which a process in a pod finds the API server, as a kubeconfig names it."""
+    if not kubeconfig.exists():  # a model without a cluster
+        return {}
+    server = yaml.safe_load(kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
+    url = urllib.parse.urlsplit(server)
+    return {
+        "KUBERNETES_SERVICE_HOST": url.hostname or "",
+        "KUBERNETES_SERVICE_PORT": str(url.port or 443),
+        "REHEARSAL_SERVICE_ACCOUNT": str(kubeconfig.with_name("serviceaccount")),
+    }
 
 
 class Hosts:
@@ -34,7 +48,10 @@ class Hosts:
 
     def start(self, model: Model, application: Application) -> None:
         """Start a host for the present charm; units stay in the old host until they are renewed."""
-        environment = dict(self._environment) | {"KUBECONFIG": str(self.kubeconfig(model, application))}
+        kubeconfig = self.kubeconfig(model, application)
+        environment = dict(self._environment) | {"KUBECONFIG": str(kubeconfig)}
+        if application.charm.dispatched:
+            environment |= service_account(kubeconfig)
         if self._path is not None:
             environment["PATH"] = f"{self._path}{os.pathsep}{os.environ['PATH']}"
         version = application.charm_version

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -146,10 +147,25 @@ class Namespace(NoNamespace):
             "spec": {"expirationSeconds": _FOREVER},
         }
         answer = json.loads(self._cluster.request("POST", path, json.dumps(asked).encode()))
-        document = self._cluster.kubeconfig(answer["status"]["token"], model.name, server=self._server)
+        # Programs that a hook starts, such as kubectl, send no token without TLS, which the gate has not.
+        token, server = answer["status"]["token"], None if application.charm.dispatched else self._server
+        document = self._cluster.kubeconfig(token, model.name, server=server)
         kubeconfig.parent.mkdir(parents=True, exist_ok=True)
         kubeconfig.touch(mode=0o600)
         kubeconfig.write_text(yaml.safe_dump(document))
+        self._write_account(kubeconfig.with_name("serviceaccount"), document, model)
+
+    def _write_account(self, folder: Path, document: dict[str, Any], model: Model) -> None:
+        """Write what a pod finds of its service account."""
+        folder.mkdir(mode=0o700, exist_ok=True)
+        authority = document["clusters"][0]["cluster"].get("certificate-authority-data", "")
+        files = {
+            "token": document["users"][0]["user"]["token"].encode(),
+            "namespace": model.name.encode(),
+            "ca.crt": base64.b64decode(authority),
+        }
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
 
     def scale(self, model: Model, application: Application, scale: int) -> None:
         """Set the number of pods, and run the charm's present version in them."""
