@@ -45,8 +45,11 @@ def test_show_unit_shows_a_part(juju: jubilant.Juju, web: str, store: str, run, 
         (["integrate", "web:db", "store:front"], 1, "no relations found"),
         (["integrate", "web", "store"], 1, 'ambiguous relation: "web store" could refer to '
          '"store:front web:site"; "web:db store:db"; "web:db store:second"'),
-        (["integrate", "web:db", "admin/other.db"], 1, "cannot integrate web:db and admin/other.db: "
-         "cross-model relations are not rehearsed yet: relate applications of one model"),
+        (["integrate", "web:db", "admin/other.db"], 1, "model rehearsal:admin/other not found"),
+        (["integrate", "web:db", "test.db"], 1, 'application offer "admin/test.db" not found'),
+        (["integrate", "a.b", "c.d"], 2, "providing more than one remote endpoints not supported"),
+        (["integrate", "web:db", "store", "--via", "10.0.0.0/8"], 2,
+         "the --via option can only be used when relating to offers in a different model"),
         (["remove-relation", "web:db", "store:db"], 1, 'relation "web:db store:db" not found'),
         (["remove-relation", "99"], 1, 'relation "99" not found'),
         (["remove-relation", "web"], 2, 'relation ID "web" not valid'),

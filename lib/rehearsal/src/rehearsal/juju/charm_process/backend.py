@@ -53,6 +53,7 @@ class Backend(mocking._MockModelBackend):
         self.read: dict[str, tuple[int, str | None]] = {}
         """Secrets that the hook read: id to the revision that it tracks from now on, and the label."""
         self.removed_revisions: list[tuple[str, int]] = []
+        self._model = request["model"]["uuid"]
         self.kept: dict[str, str] = dict(request["kept"])
         """What the unit keeps with Juju (`state-set`)."""
 
@@ -112,11 +113,18 @@ class Backend(mocking._MockModelBackend):
     def secret_add(self, content: dict[str, str], **details: Any) -> str:
         """Add a secret under an identifier that looks like Juju's."""
         _check_size(content)
-        secret = self._get_secret(super().secret_add(content, **details))
-        object.__setattr__(secret, "id", f"secret:{new_id()}")
+        secret = super()._get_secret(super().secret_add(content, **details))
+        object.__setattr__(secret, "id", f"secret://{self._model}/{new_id()}")
         # Build the set again: a secret's hash is that of its identifier.
         self._state._update_secrets(frozenset(list(self._state.secrets)))
         return secret.id
+
+    def _get_secret(self, id: str | None = None, label: str | None = None) -> Any:
+        """Find a secret by a URI with or without a model; without one, it is of this model."""
+        if id:
+            model, _, bare = id.removeprefix("secret:").removeprefix("//").rpartition("/")
+            id = f"secret://{model or self._model}/{bare}"
+        return super()._get_secret(id, label)
 
     def secret_get(
         self,

@@ -138,11 +138,11 @@ def _details(request: dict[str, Any], hook: Hook, *, action: bool) -> dict[str, 
             }
         case "secret":
             # The secret may have been revoked since the hook's first try.
-            labels = (said["label"] for said in request["secrets"] if said["id"] == hook.secret)
+            found = next((said for said in request["secrets"] if said["id"] == hook.secret), None)
             revision = {} if hook.revision is None else {"JUJU_SECRET_REVISION": str(hook.revision)}
             return {
-                "JUJU_SECRET_ID": f"secret:{hook.secret}",
-                "JUJU_SECRET_LABEL": next(labels, None) or "",
+                "JUJU_SECRET_ID": found["uri"] if found and found["abroad"] else f"secret:{hook.secret}",
+                "JUJU_SECRET_LABEL": (found and found["label"]) or "",
             } | revision
         case "workload":
             return {"JUJU_WORKLOAD_NAME": hook.container}

@@ -315,7 +315,7 @@ class Tools:
         }
         if info.expires:
             said["expiry"] = info.expires.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return {info.id.removeprefix("secret:"): said}
+        return {info.id.rpartition("/")[2]: said}
 
     def _secret_ids(self, line: Line) -> Any:
         return [each["id"] for each in self._request["secrets"] if each["owner"]]

@@ -121,7 +121,7 @@ def _secret(said: dict[str, Any]) -> testing.Secret:
     secret = testing.Secret(
         content,
         latest_content=newest,
-        id=f"secret:{said['id']}",
+        id=said["uri"],
         owner=said["owner"],
         label=said["label"],
         description=said["description"],
@@ -172,5 +172,5 @@ def _moment(at: datetime.datetime | None) -> datetime.datetime | None:
     return at.astimezone(datetime.UTC) if at is not None else None
 
 
-def _bare(id: str) -> str:
-    return id.removeprefix("secret:")
+def _bare(uri: str) -> str:
+    return uri.rpartition("/")[2].removeprefix("secret:")

@@ -21,9 +21,14 @@ _REASONS = {
     "there is no container behind a unit; juju exec, juju run and kubectl are there": (
         "debug-code debug-hook debug-hooks scp ssh"
     ),
-    "cross-model relations are not rehearsed yet: relate applications of one model": (
-        "consume find-offers list-offers offer offers remove-offer remove-saas show-offer"
+    "secrets are kept by the controller alone": (
+        "add-secret-backend list-secret-backends model-secret-backend remove-secret-backend secret-backends "
+        "show-secret-backend update-secret-backend"
     ),
+    "nobody else uses a rehearsal": "disable-command disabled-commands enable-command list-disabled-commands",
+    "there is no dashboard and no firewall": "dashboard firewall-rules set-firewall-rule",
+    "a charm's base comes with its folder or archive; refresh to another one": "set-application-base",
+    "it is on https://documentation.ubuntu.com/juju": "documentation help-action-commands help-hook-commands",
     "Charmhub is not asked: stand-ins play its charms, and --charm NAME=DIR runs one from its source": (
         "charm-resources download find info"
     ),

@@ -136,7 +136,11 @@ def remove_application(call: Call) -> int:
             if name not in call.model.applications:
                 call.info(f'ERROR removing application {name} failed: application "{name}" not found')
             elif not arguments.dry_run:
-                call.engine.remove_application(call.model, call.application(name), force=arguments.force)
+                try:
+                    call.engine.remove_application(call.model, call.application(name), force=arguments.force)
+                except JujuError as error:
+                    call.info(f"ERROR removing application {name} failed: {error}")
+                    there.remove(name)
     return int(len(there) < len(arguments.names))
 
 

@@ -16,7 +16,7 @@ from rehearsal.juju.commands import refreshing
 from rehearsal.juju.commands.call import Call
 from rehearsal.juju.model.charms import Charm
 from rehearsal.juju.model.errors import JujuError
-from rehearsal.juju.model.state import Application, Model
+from rehearsal.juju.model.state import Application, Endpoint, Model
 
 _NO_TRUST = (
     "Bundle cannot be deployed without trusting applications with your cloud credentials.\n"
@@ -45,7 +45,7 @@ def deploy(call: Call, paths: list[Path]) -> None:
     """
     with call.locked():
         call.model_alive()
-        bundle = _checked(call, call.model, paths)
+        bundle = checked(call, call.model, paths)
         steps = list(_steps(call, call.model, bundle))
     for line in _located(bundle):
         call.info(line)
@@ -65,9 +65,10 @@ def deploy(call: Call, paths: list[Path]) -> None:
         call.info("Deploy of bundle completed.")
 
 
-def _checked(call: Call, model: Model, paths: list[Path]) -> Bundle:
+def checked(call: Call, model: Model, paths: list[Path]) -> Bundle:
+    """Return a bundle with its overlays that can be deployed to a model; raises JujuError with all errors."""
     present = {name: each.charm for name, each in model.applications.items()}
-    related = [_ends(relation.endpoints) for relation in model.relations.values() if not relation.is_peer]
+    related = [ends(relation.endpoints) for relation in model.relations.values() if not relation.is_peer]
     bundle = check.read(paths, call.charm, present, related)
     if bundle.findings:
         found = "\n".join(map(str, bundle.findings))
@@ -88,7 +89,8 @@ def _checked(call: Call, model: Model, paths: list[Path]) -> Bundle:
     return bundle
 
 
-def _ends(endpoints: list) -> tuple[str, str]:
+def ends(endpoints: list[Endpoint]) -> tuple[str, str]:
+    """Return both ends of a relation, `application:endpoint` each."""
     return str(endpoints[0]), str(endpoints[1])
 
 
@@ -108,7 +110,7 @@ def _steps(call: Call, model: Model, bundle: Bundle) -> Iterator[Step]:
             yield from _changes(call, model, bundle, name)
         else:
             yield from _deployment(call, model, bundle, name, uploaded)
-    there = {frozenset(_ends(each.endpoints)) for each in model.relations.values() if not each.is_peer}
+    there = {frozenset(ends(each.endpoints)) for each in model.relations.values() if not each.is_peer}
     for first, second in bundle.relations:
         if frozenset((first, second)) not in there:
             yield Step(
@@ -181,7 +183,7 @@ def _changes(call: Call, model: Model, bundle: Bundle, name: str) -> Iterator[St
             f"scale {name} to {said.scale} units",
             lambda: engine.set_scale(model, application, said.scale),
         )
-    options = _differing(application, said.options)
+    options = differing(application, said.options)
     trusts = said.trust and call.arguments.trust and not application.trust
     if options or trusts:
 
@@ -195,7 +197,7 @@ def _changes(call: Call, model: Model, bundle: Bundle, name: str) -> Iterator[St
         yield _exposure(model, name)
 
 
-def _differing(application: Application, options: dict) -> dict:
+def differing(application: Application, options: dict) -> dict:
     """Return the bundle's options whose values differ from the application's."""
     now = application.charm.defaults() | application.config
     return {key: value for key, value in options.items() if value is not None and now.get(key) != value}

@@ -59,6 +59,7 @@ def _relation(call: Call, relation: Relation, unit: Unit) -> dict[str, Any]:
         "relation-id": relation.id,
         "endpoint": own.name if own else "",
         "related-endpoint": other.name if other else "",
+        **({"cross-model": True} if relation.proxy else {}),
         "application-data": dict(bag.data) if bag else {},
     }
     if call.arguments.app:

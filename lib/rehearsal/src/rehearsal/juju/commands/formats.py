@@ -63,6 +63,11 @@ def clock(at: datetime.datetime, *, utc: bool = False) -> str:
     return at.astimezone(datetime.UTC if utc else None).strftime("%Y-%m-%d %H:%M:%S %z %Z")
 
 
+def stamp(at: datetime.datetime, *, utc: bool = False) -> str:
+    """Return a time in the format of the table of operations: `2026-11-23T19:10:12`."""
+    return at.astimezone(datetime.UTC if utc else None).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 def ago(at: datetime.datetime, now: datetime.datetime) -> str:
     """Return how long ago a time was, in Juju's words (cmd/juju/common, UserFriendlyDuration)."""
     seconds = (now - at).total_seconds()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from rehearsal.juju.commands import absent
+from rehearsal.juju.commands import consuming
 from rehearsal.juju.commands.call import Call
 from rehearsal.juju.commands.parsing import USAGE
 from rehearsal.juju.commands.registry import Word, command, flag, option
-from rehearsal.juju.model import endpoints
+from rehearsal.juju.model import endpoints, offer_urls
 from rehearsal.juju.model.errors import JujuError
 from rehearsal.juju.model.state import Relation
 
@@ -19,14 +19,35 @@ _TWO = "an integration must involve two applications"
     "add-relation",
     usage="<application>[:<endpoint>] <application>[:<endpoint>]",
     words=(Word("first", _TWO), Word("second", _TWO)),
-    options=(option("--via", help="Not rehearsed: it is for relations between models"),),
+    options=(
+        option("--via", help="for cross model relations, specify the egress subnets for outbound traffic"),
+    ),
 )
 def integrate(call: Call) -> None:
-    """Integrate two applications."""
-    first, second = call.arguments.first, call.arguments.second
-    if call.arguments.via or "." in first + second:
-        raise JujuError(f"cannot integrate {first} and {second}: {absent.WHY['offer']}")
-    call.engine.add_relation(call.model, first, second)
+    """Integrate two applications.
+
+    One may be an offer of another model, [<user>/]<model>.<offer>[:<endpoint>].
+    """
+    ends = [call.arguments.first, call.arguments.second]
+    remote = [offer_urls.is_offer_url(end) for end in ends]
+    if all(remote):
+        raise JujuError("providing more than one remote endpoints not supported", USAGE)
+    if call.arguments.via and not any(remote):
+        raise JujuError(
+            "the --via option can only be used when relating to offers in a different model", USAGE
+        )
+    call.model_alive()
+    call.engine.add_relation(call.model, *(_local(call, end) for end in ends))
+
+
+def _local(call: Call, said: str) -> str:
+    """Return the end of a relation, `application[:endpoint]`; consume the offer that a URL names."""
+    if not offer_urls.is_offer_url(said):
+        return said
+    where = offer_urls.parse(said)
+    url = said.removesuffix(f":{where.endpoint}") if where.endpoint else said
+    name = consuming.add(call, url).name
+    return f"{name}:{where.endpoint}" if where.endpoint else name
 
 
 @command(

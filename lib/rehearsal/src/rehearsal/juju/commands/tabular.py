@@ -22,6 +22,8 @@ _APPLICATIONS = (
     *("Channel", "Rev", "Address", "Exposed", "Message"),
 )
 _UNITS = ("Unit", "Workload", "Agent", "Address", "Ports", "Message")
+_REMOTE = ("SAAS", "Status", "Store", "URL")
+_OFFERS = ("Offer", "Application", "Charm", "Rev", "Connected", "Endpoint", "Interface", "Role")
 _RELATIONS = ("Integration provider", "Requirer", "Interface", "Type", "Message")
 
 
@@ -68,11 +70,15 @@ def render_status(
     where = f"{status.CLOUD}/{status.REGION}"
     row = [model.name, status.CONTROLLER, where, JUJU_VERSION, "unsupported", status.timestamp(utc=utc)]
     parts = [table(heading, [row])]
+    if remote := _remote(model, patterns):
+        parts.append(table(_REMOTE, remote))
     if chosen:
         parts.append(table(_APPLICATIONS, [_application(each, terminal) for each in chosen], right={3, 6}))
     units = [_unit(each, unit, terminal) for each in chosen for unit in status.units_shown(each, patterns)]
     if units:
         parts.append(table(_UNITS, units))
+    if not patterns and (offered := _offers(model)):
+        parts.append(table(_OFFERS, offered))
     if show_relations and (rows := _relations(model, {each.name for each in chosen})):
         parts.append(table(_RELATIONS, rows))
     return "\n".join(parts)
@@ -87,6 +93,25 @@ def render_lines(model: Model, patterns: Sequence[str] = ()) -> str:
             states = f"agent:{unit.agent.current}, workload:{unit.workload.current}"
             text += f"- {unit.name}: {unit.address} ({states}){ports}\n"
     return text
+
+
+def _remote(model: Model, patterns: Sequence[str]) -> list[list[str]]:
+    names = status.remote_selected(model, patterns)
+    there = [model.remote_applications[name] for name in names]
+    return [[each.name, status.remote_status(each).current, status.CONTROLLER, each.url] for each in there]
+
+
+def _offers(model: Model) -> list[list[str]]:
+    rows = []
+    for offer in sorted(model.offers.values(), key=lambda each: natural(each.name)):
+        application = model.applications[offer.application]
+        active, total = status.connected(model, offer)
+        first = [offer.name, offer.application, application.charm.name, str(application.revision)]
+        first.append(f"{active}/{total}")
+        for name, said in status.offered_endpoints(model, offer).items():
+            rows.append([*first, name, said["interface"], said["role"]])
+            first = [""] * 5
+    return rows
 
 
 def _application(application: Application, terminal: bool) -> list[str]:
@@ -168,7 +193,7 @@ def ports_shown(ports: Sequence[str]) -> str:
 def _relations(model: Model, names: Collection[str]) -> list[list[str]]:
     rows = []
     for relation in model.relations.values():
-        if not any(end.application in names for end in relation.endpoints):
+        if relation.offer or not any(end.application in names for end in relation.endpoints):
             continue
         ends = {end.role: str(end) for end in relation.endpoints}
         only = str(relation.endpoints[0])

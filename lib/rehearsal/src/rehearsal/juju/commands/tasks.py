@@ -28,12 +28,14 @@ _AFTERWARDS: tuple[Option, ...] = (
     flag("--watch", help="Wait indefinitely for results"),
     flag("--utc", help="Show times in UTC"),
 )
+_FIRST = ("running", "aborting", "pending", "failed", "cancelled", "aborted", "completed")
+"""The states of tasks, in the order in which an operation takes one on."""
 _NOT_SHOWN = ("return-code", "stdout", "stderr")
 
 
 def over(task: Task) -> bool:
     """Return whether a task has ended."""
-    return task.status in ("completed", "failed")
+    return task.status in ("completed", "failed", "cancelled", "aborted")
 
 
 def return_code(task: Task) -> int:
@@ -244,12 +246,17 @@ def show_operation(call: Call) -> None:
     if not tasks:
         raise JujuError(f"operation {number} not found")
     _wait(call, lambda: all(map(over, tasks)))
-    call.out(document(_operation(tasks, utc=call.arguments.utc), call.arguments.format))
+    call.out(document(operation(tasks, utc=call.arguments.utc), call.arguments.format))
 
 
-def _operation(tasks: list[Task], *, utc: bool) -> dict[str, Any]:
+def state(tasks: list[Task]) -> str:
+    """Return the status of an operation with these tasks."""
     states = [task.status for task in tasks]
-    worst = next(state for state in ("running", "pending", "failed", "completed") if state in states)
+    return next(each for each in _FIRST if each in states)
+
+
+def operation(tasks: list[Task], *, utc: bool) -> dict[str, Any]:
+    """Return an operation, of one or more tasks, in Juju's format."""
     first = tasks[0]
     shown = {}
     for task in tasks:
@@ -257,7 +264,7 @@ def _operation(tasks: list[Task], *, utc: bool) -> dict[str, Any]:
         shown[said.pop("id")] = {"host": said.pop("unit"), **said}
     return {
         "summary": f"{first.name} run on {','.join(_tag(task.unit) for task in tasks)}",
-        "status": worst,
+        "status": state(tasks),
         "action": {"name": first.name, "parameters": first.parameters},
         "timing": described(first, utc=utc)["timing"],
         "tasks": shown,

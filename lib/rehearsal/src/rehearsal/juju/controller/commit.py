@@ -10,7 +10,7 @@ from typing import Any
 
 from rehearsal.juju.model import relations
 from rehearsal.juju.model.secrets import commit_secrets, postpone_expiry, postpone_rotation
-from rehearsal.juju.model.state import Hook, Life, Model, SeenRelation, Settings, Status, Unit, now
+from rehearsal.juju.model.state import Hook, Life, Model, SeenRelation, Settings, Unit, now
 
 RETRY_FIRST, RETRY_MOST = 5.0, 300.0
 """First and longest wait, in seconds, before a retry of a failed hook; each wait doubles the last one
@@ -70,14 +70,19 @@ def heard(model: Model, unit: Unit, hook: Hook, what: str, said: Any) -> None:
 def refusal(model: Model, unit: Unit, result: dict[str, Any]) -> str:
     """Return why the model cannot accept what a hook wrote, or an empty text if it can.
 
-    Leadership may have moved while the hook ran; Juju checks it again at the write.
+    Leadership may have moved while the hook ran; Juju checks it again at the write. Only the model that
+    offers shares secrets with another one (juju/juju, state/secrets.go, GrantSecretAccess).
     """
+    said = result["secrets"]
+    granted = {number for secret in said["added"] + said["changed"] for number in secret["grants"]}
+    there = [relation for number in granted if (relation := model.relations.get(number))]
+    if any(relation.proxy and not relation.offer for relation in there):
+        return "cannot apply changes: sharing consumer secrets across a cross model relation not supported"
     if model.applications[unit.application].leader == unit.name:
         return ""
     for number, written in result["relations"].items():
         if written["application"] is not None:
             return f"could not write settings from unit {unit.name} to relation {number}: permission denied"
-    said = result["secrets"]
     if any(secret["owner"] == "app" for secret in said["added"] + said["changed"]):
         return "could not write secrets: permission denied"
     return ""
@@ -144,8 +149,7 @@ def settled(unit: Unit) -> bool:
     """Mark the unit as idle; return whether it was not idle before."""
     if unit.agent.current == "idle":
         return False
-    unit.agent = Status("idle")
-    return True
+    return unit.agent.set("idle")
 
 
 def _done(model: Model, unit: Unit, hook: Hook, interval: float) -> None:
@@ -202,12 +206,13 @@ def _seen(model: Model, unit: Unit, hook: Hook, interval: float) -> None:
 
 
 def _seen_secret(model: Model, unit: Unit, hook: Hook) -> None:
+    if hook.name == "secret-changed":  # of another model, too
+        unit.seen.secrets[hook.secret] = hook.version
+        return
     secret = model.secrets.get(hook.secret)
     if secret is None:
         return
     match hook.name:
-        case "secret-changed":
-            unit.seen.secrets[secret.id] = hook.version
         case "secret-remove":
             unit.seen.secret_removals.setdefault(secret.id, set()).add(hook.revision or 0)
         case "secret-expired":
@@ -240,5 +245,6 @@ def _finish_task(model: Model, unit: Unit, number: int, action: dict[str, Any] |
     unit.tasks = type(unit.tasks)(t for t in unit.tasks if t.id != number)
     task.results = action.get("results") or {}
     task.message = action.get("failure") or ""
-    task.status = "failed" if action.get("failure") is not None else "completed"
+    failed = action.get("failure") is not None
+    task.status = "aborted" if task.status == "aborting" else "failed" if failed else "completed"
     task.completed = now()

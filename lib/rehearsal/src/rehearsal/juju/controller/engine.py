@@ -18,6 +18,7 @@ from rehearsal.juju.controller import commit, request, resolver
 from rehearsal.juju.controller.operations import Operations
 from rehearsal.juju.kubernetes import object_storage
 from rehearsal.juju.kubernetes.namespace import Cluster, Namespace, NoNamespace
+from rehearsal.juju.model import crossing
 from rehearsal.juju.model.state import Hook, Life, Model, Unit, now
 from rehearsal.network import names
 from rehearsal.stores.server import Stores
@@ -134,6 +135,7 @@ class Engine(Operations):
             return False
         for model in self.models.values():
             entities = [model, *model.applications.values(), *model.relations.values(), *model.units()]
+            entities += model.remote_applications.values()
             if any(each.life is not Life.ALIVE for each in entities):
                 return False
             versions = {name: each.charm_version for name, each in model.applications.items()}
@@ -161,6 +163,7 @@ class Engine(Operations):
 
     def _keep(self, model: Model) -> None:
         try:
+            crossing.mirror(model)
             self._admit_pods(model)
             self._clean(model)
         except OSError as error:  # the cluster is away: the next pass continues
@@ -206,6 +209,8 @@ class Engine(Operations):
             unit.running = None
             if self._is_there(model, unit) and not self.stopping:
                 self._commit(model, unit, hook, result)
+                for each in self.models.values():  # a relation may lead to another model
+                    crossing.mirror(each)
                 self._keep(model)
             self.changed.notify_all()
 

@@ -11,14 +11,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from rehearsal.juju.controller import commit
-from rehearsal.juju.controller.upkeep import Upkeep
-from rehearsal.juju.model import endpoints
+from rehearsal.juju.controller.offering import Offering
 from rehearsal.juju.model.charms import Charm
 from rehearsal.juju.model.errors import JujuError
 from rehearsal.juju.model.state import Application, Endpoint, Life, Model, Relation, Task, Unit
 
 
-class Operations(Upkeep):
+class Operations(Offering):
     """Models that can be changed."""
 
     # Models
@@ -55,6 +54,10 @@ class Operations(Upkeep):
     def destroy_model(self, model: Model, *, force: bool = False) -> None:
         """Begin to remove a model, applications first; it leaves `models` when its namespace is gone."""
         model.life = Life.DYING
+        for name in list(model.remote_applications):
+            self.remove_consumed(model, name)
+        for offer in list(model.offers):
+            self.remove_offer(model, offer, force=True)
         for application in list(model.applications.values()):
             self.remove_application(model, application, force=force)
         self.poke()
@@ -75,6 +78,10 @@ class Operations(Upkeep):
         scale: int = 1,
     ) -> Application:
         """Deploy a charm."""
+        if name in model.remote_applications:
+            raise JujuError(
+                f'cannot add application "{name}": saas application with same name already exists'
+            )
         if name in model.applications:
             raise JujuError(f'deploying {origin} charm: application "{name}" already exists')
         application = Application(
@@ -107,7 +114,18 @@ class Operations(Upkeep):
         self.poke()
 
     def remove_application(self, model: Model, application: Application, *, force: bool = False) -> None:
-        """Begin to remove an application: break its relations, stop its units; `force` skips their hooks."""
+        """Begin to remove an application: break its relations, stop its units; `force` skips their hooks.
+
+        Its offers go, too; but one that is in use keeps it, unless forced (juju/juju, state/application.go).
+        """
+        offers = [offer for offer in model.offers.values() if offer.application == application.name]
+        if not force and any(self.connections(model, offer.name) for offer in offers):
+            count = f"{len(offers)} offer{'s'[: len(offers) != 1]}"
+            raise JujuError(
+                f'cannot destroy application "{application.name}": application is used by {count}'
+            )
+        for offer in offers:
+            self.remove_offer(model, offer.name, force=True)
         application.life = Life.DYING
         for relation in model.relations_of(application.name):
             relation.life = Life.DYING
@@ -147,14 +165,6 @@ class Operations(Upkeep):
         self.poke()
 
     # Relations and units
-
-    def add_relation(self, model: Model, first: str, second: str) -> Relation:
-        """Integrate two applications, `application[:endpoint]` each."""
-        ends, interface = endpoints.infer(model, first, second)
-        endpoints.check(model, ends)
-        relation = self._relate(model, ends, interface)
-        self.poke()
-        return relation
 
     def remove_relation(self, relation: Relation) -> None:
         """Break a relation."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rehearsal.juju.model.crossing import secrets_abroad
 from rehearsal.juju.model.secrets import readable
 from rehearsal.juju.model.state import Application, Hook, Life, Model, Relation, Secret, Unit
 
@@ -22,7 +23,10 @@ def build(model: Model, unit: Unit, hook: Hook) -> dict[str, Any]:
         "task": {"kind": task.kind, "parameters": task.parameters, "id": str(task.id)} if task else None,
         "config": {k: v for k, v in application.config.items() if v is not None},
         "relations": [_relation(r, unit, hook, leader=leader) for r in _visible(model, unit)],
-        "secrets": [_secret(s, unit) for s in model.secrets.values() if readable(s, unit)],
+        "secrets": [
+            *(_secret(s, unit, unit.name, model) for s in model.secrets.values() if readable(s, unit)),
+            *(_secret(s, unit, reader, source) for s, reader, source in secrets_abroad(model, unit)),
+        ],
         "withheld": [s.id for s in model.secrets.values() if not s.owner and not readable(s, unit)],
         "resources": dict(application.resources),
         "planned_units": planned_units(application),
@@ -93,17 +97,22 @@ def _written(relation: Relation, unit: str) -> dict[str, str]:
     return dict(settings.data) if settings else {}
 
 
-def _secret(secret: Secret, unit: Unit) -> dict[str, Any]:
-    tracked = secret.consumers.get(unit.name, secret.latest)
+def _secret(secret: Secret, unit: Unit, reader: str, source: Model) -> dict[str, Any]:
+    """Return a secret as a unit may read it, which has the name `reader` in the secret's model."""
+    tracked = secret.consumers.get(reader, secret.latest)
     grants: dict[int, list[str]] = {}
     for grantee, relation in secret.grants.items():
         if relation is not None:
             grants.setdefault(relation, []).append(grantee)
-    owned = secret.owned_by(unit)
+    at_home = reader == unit.name
+    owned = at_home and secret.owned_by(unit)
     return {
         "id": secret.id,
-        "owner": {unit.name: "unit", unit.application: "app"}.get(secret.owner),
-        "label": (secret.label if owned else secret.consumer_labels.get(unit.name)) or None,
+        # apiserver/facades/agent/secretsmanager/secrets.go, CreateSecretURIs
+        "uri": f"secret://{source.uuid}/{secret.id}",
+        "abroad": not at_home,
+        "owner": {unit.name: "unit", unit.application: "app"}.get(secret.owner) if at_home else None,
+        "label": (secret.label if owned else secret.consumer_labels.get(reader)) or None,
         "description": secret.description or None,
         "tracked": (tracked, dict(secret.revisions.get(tracked) or secret.revisions[secret.latest])),
         "latest": (secret.latest, dict(secret.revisions[secret.latest])),

@@ -11,6 +11,7 @@ import datetime
 from collections.abc import Iterator
 from itertools import chain
 
+from rehearsal.juju.model.crossing import secrets_abroad
 from rehearsal.juju.model.state import Application, Hook, Life, Model, Relation, Secret, SeenRelation, Unit
 
 
@@ -95,7 +96,7 @@ def _created(model: Model, unit: Unit) -> Iterator[Hook]:
     """Yield relation-created, which precedes all other hooks of a relation and the first config-changed."""
     for relation in model.relations_of(unit.application):
         known = unit.seen.relations.get(relation.id)
-        if relation.life is Life.ALIVE and not (known and known.created):
+        if relation.life is Life.ALIVE and not relation.suspended and not (known and known.created):
             yield _relation_hook(relation, unit, "created")
 
 
@@ -124,7 +125,7 @@ def _relation_hooks(relation: Relation, application: Application, unit: Unit) ->
         return
     known = unit.seen.relations.get(relation.id) or SeenRelation()
     dying = leaving(application, unit)
-    over = dying or relation.life is not Life.ALIVE
+    over = dying or relation.life is not Life.ALIVE or relation.suspended
     remote = relation.remote(unit.application)
     present = set() if over else {name for name in relation.in_scope(remote) if name != unit.name}
     # changed follows joined before any other hook of the relation, even if the unit has left meanwhile.
@@ -186,10 +187,12 @@ def _secret_hooks(
     for secret in mine:
         if secret.rotates is not None and today >= secret.rotates:
             yield Hook("secret-rotate", "secret", secret=secret.id, version=secret.latest)
-    for secret in model.secrets.values():
-        tracked = secret.consumers.get(unit.name)
+    at_home = ((secret, unit.name) for secret in model.secrets.values() if secret not in mine)
+    abroad = ((secret, reader) for secret, reader, _ in secrets_abroad(model, unit))
+    for secret, reader in chain(at_home, abroad):
+        tracked = secret.consumers.get(reader)
         told = unit.seen.secrets.get(secret.id, 0)
-        if tracked is not None and secret not in mine and max(tracked, told) < secret.latest:
+        if tracked is not None and max(tracked, told) < secret.latest:
             yield Hook("secret-changed", "secret", secret=secret.id, version=secret.latest)
     for secret in mine:
         told = unit.seen.secret_removals.get(secret.id, set())

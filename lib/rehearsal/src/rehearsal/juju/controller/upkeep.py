@@ -9,7 +9,7 @@ from rehearsal.juju.charm_process.hosts import Hosts
 from rehearsal.juju.controller import commit
 from rehearsal.juju.controller.resolver import leaving
 from rehearsal.juju.kubernetes.namespace import NoNamespace
-from rehearsal.juju.model import durations, relations, secrets
+from rehearsal.juju.model import crossing, durations, relations, secrets
 from rehearsal.juju.model.state import Application, Endpoint, Life, LogLine, Model, Relation, Unit, now
 from rehearsal.juju.model.version import JUJU_VERSION
 
@@ -145,11 +145,16 @@ class Upkeep:
         for relation in list(model.relations.values()):
             if relation.life is not Life.ALIVE and not relation.unit_data and not relation.is_peer:
                 self._forget_relation(model, relation)
+        for remote in list(model.remote_applications.values()):
+            if remote.life is not Life.ALIVE and not model.relations_of(remote.name):
+                del model.remote_applications[remote.name]
+                self.changed.notify_all()
         for application in list(model.applications.values()):
             related = [r for r in model.relations_of(application.name) if not r.is_peer]
             if application.life is not Life.ALIVE and not application.units and not related:
                 self._forget_application(model, application)
-        if model.life is Life.DYING and not model.applications and self._namespace.remove_model(model):
+        left = model.applications or model.remote_applications
+        if model.life is Life.DYING and not left and self._namespace.remove_model(model):
             self.models.pop(model.name, None)
             self.changed.notify_all()
 
@@ -178,6 +183,8 @@ class Upkeep:
         self.changed.notify_all()
         del model.relations[relation.id]
         secrets.revoke_relation(model, relation.id)
+        if relation.offer:
+            crossing.forget_proxy(model, relation.proxy)
         for unit in model.units():
             unit.seen.relations.pop(relation.id, None)
             if unit.failed is not None and unit.failed.relation == relation.id:
@@ -187,6 +194,7 @@ class Upkeep:
     def _forget_application(self, model: Model, application: Application) -> None:
         self._namespace.remove_application(model, application)
         del model.applications[application.name]
+        model.offers = {k: each for k, each in model.offers.items() if each.application != application.name}
         for relation in model.relations_of(application.name):
             self._forget_relation(model, relation)
         secrets.forget(model, application.name)

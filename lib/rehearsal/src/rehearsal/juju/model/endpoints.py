@@ -6,7 +6,7 @@ Facts: juju/juju, state/state.go (InferEndpoints) and its errors.
 from __future__ import annotations
 
 from rehearsal.juju.model.errors import JujuError
-from rehearsal.juju.model.state import Application, Endpoint, Life, Model, Relation
+from rehearsal.juju.model.state import Application, Endpoint, Life, Model, Relation, RemoteApplication
 
 _COUNTERPART = {"provides": "requires", "requires": "provides"}
 
@@ -37,13 +37,20 @@ def check(model: Model, ends: list[Endpoint]) -> None:
     """Raise JujuError if an application is not alive, the relation exists, or an endpoint is at its limit."""
     name = key(ends)
     for end in ends:
-        if model.applications[end.application].life is not Life.ALIVE:
-            raise JujuError(f'cannot add relation "{name}": application "{end.application}" is not alive')
+        if _named(model, end.application).life is not Life.ALIVE:
+            kind = "application" if end.application in model.applications else "saas application"
+            raise JujuError(f'cannot add relation "{name}": {kind} "{end.application}" is not alive')
     for relation in model.relations.values():
         if relation.key == name:
             raise JujuError(f'cannot add relation "{name}": relation {name} already exists')
     for end in ends:
-        limit = model.applications[end.application].charm.endpoints[end.name].limit
+        check_limit(model, end, name)
+
+
+def check_limit(model: Model, end: Endpoint, name: str) -> None:
+    """Raise JujuError if the relation called `name` would be one too many for an endpoint."""
+    if application := model.applications.get(end.application):
+        limit = application.charm.endpoints[end.name].limit
         present = [r for r in model.relations_of(end.application) if str(r.end(end.application)) == str(end)]
         if limit is not None and len(present) >= limit:
             raise JujuError(
@@ -81,17 +88,20 @@ def _matches(relation: Relation, names: tuple[str, str]) -> bool:
 
 def _candidates(model: Model, name: str) -> list[tuple[Endpoint, str]]:
     application, _, endpoint = name.partition(":")
-    charm = _application(model, application).charm
-    if endpoint and endpoint not in charm.endpoints:
-        raise JujuError(f'application "{application}" has no "{endpoint}" relation')
+    named = _named(model, application)
+    there = named.charm.endpoints if isinstance(named, Application) else named.endpoints
+    if endpoint and endpoint not in there:
+        kind = "application" if isinstance(named, Application) else "saas application"
+        raise JujuError(f'{kind} "{application}" has no "{endpoint}" relation')
     return [
         (Endpoint(application, spec.name, spec.role), spec.interface)
-        for spec in charm.endpoints.values()
+        for spec in there.values()
         if spec.role != "peers" and endpoint in ("", spec.name)
     ]
 
 
-def _application(model: Model, name: str) -> Application:
-    if name not in model.applications:
+def _named(model: Model, name: str) -> Application | RemoteApplication:
+    named = model.applications.get(name) or model.remote_applications.get(name)
+    if named is None:
         raise JujuError(f'application "{name}" not found')
-    return model.applications[name]
+    return named

@@ -17,7 +17,8 @@ def enter(model: Model, unit: Unit) -> None:
         return  # an old charm does not know the endpoints of the new one
     for relation in model.relations_of(unit.application):
         known = unit.seen.relations.get(relation.id)
-        gone = relation.life is not Life.ALIVE or (known is not None and known.broken)
+        over = relation.life is not Life.ALIVE or relation.suspended
+        gone = over or (known is not None and known.broken)
         if not gone and unit.name not in relation.unit_data:
             relation.left_data.pop(unit.name, None)
             relation.unit_data[unit.name] = Settings(_network(unit), 1)

@@ -13,6 +13,7 @@ import secrets as randomness
 import string
 from typing import Any
 
+from rehearsal.juju.model.crossing import secrets_abroad
 from rehearsal.juju.model.errors import JujuError
 from rehearsal.juju.model.state import Model, Secret, Unit, now
 
@@ -117,11 +118,13 @@ def commit_secrets(model: Model, unit: Unit, written: dict[str, Any]) -> None:
             secret.expirations.pop(revision, None)
     for id in written["removed"]:
         model.secrets.pop(id, None)
+    abroad = {secret.id: (secret, reader) for secret, reader, _ in secrets_abroad(model, unit)}
     for id, (revision, label) in written["read"].items():
-        if secret := model.secrets.get(id):
-            secret.consumers[unit.name] = min(revision, secret.latest)
-            if label and not secret.owned_by(unit):
-                secret.consumer_labels[unit.name] = label
+        secret, reader = (model.secrets[id], unit.name) if id in model.secrets else abroad.get(id, (None, ""))
+        if secret is not None:
+            secret.consumers[reader] = min(revision, secret.latest)
+            if label and not (reader == unit.name and secret.owned_by(unit)):
+                secret.consumer_labels[reader] = label
 
 
 def _describe(secret: Secret, said: dict[str, Any]) -> None:

@@ -24,6 +24,10 @@ def now() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC)
 
 
+_REMEMBERED = 200
+"""How many statuses of an entity are remembered; Juju prunes its own by age and size."""
+
+
 class Life(enum.StrEnum):
     """Juju's three stages of an entity that can be removed."""
 
@@ -39,12 +43,20 @@ class Status:
     current: str = "unknown"
     message: str = ""
     since: datetime.datetime = field(default_factory=now)
+    past: deque[tuple[datetime.datetime, str, str]] = field(
+        default_factory=lambda: deque(maxlen=_REMEMBERED), repr=False, compare=False
+    )
+    """The statuses so far, the present one last: time, word and message."""
+
+    def __post_init__(self) -> None:
+        self.past.append((self.since, self.current, self.message))
 
     def set(self, current: str, message: str = "") -> bool:
         """Change the status; return whether it changed. `since` moves only on a real change."""
         if (current, message) == (self.current, self.message):
             return False
         self.current, self.message, self.since = current, message, now()
+        self.past.append((self.since, current, message))
         return True
 
 
@@ -91,6 +103,15 @@ class Relation:
     """By unit name, for units that left the scope; Juju keeps the data readable while the relation exists."""
     life: Life = Life.ALIVE
     suspended: bool = False
+    proxy: str = ""
+    """In a relation between two models: the name under which the other model's application is known here."""
+    other: Relation | None = field(default=None, repr=False, compare=False)
+    """In a relation between two models: its half in the other model; None once that is gone."""
+    other_model: Model | None = field(default=None, repr=False, compare=False)
+    """The model of the other half."""
+    offer: str = ""
+    """The offer that the relation uses, in the half of the model that offers."""
+    made: datetime.datetime = field(default_factory=now, compare=False)
 
     @property
     def is_peer(self) -> bool:
@@ -345,6 +366,40 @@ class Secret:
 
 
 @dataclass
+class Offer:
+    """Endpoints of an application that other models may use (`juju offer`)."""
+
+    name: str
+    application: str
+    endpoints: list[str]
+    """Names of the application's endpoints."""
+
+
+@dataclass(frozen=True)
+class OfferedEndpoint:
+    """An endpoint of an offer, as the consuming model knows it."""
+
+    name: str
+    interface: str
+    role: str
+    """`provides` or `requires`."""
+
+
+@dataclass
+class RemoteApplication:
+    """An offer that a model consumes (`juju consume`); `juju status` lists it under SAAS."""
+
+    name: str
+    url: str
+    """`admin/model.offer`."""
+    source: Model = field(repr=False, compare=False)
+    """The model that offers it."""
+    offer: Offer = field(repr=False, compare=False)
+    endpoints: dict[str, OfferedEndpoint] = field(default_factory=dict)
+    life: Life = Life.ALIVE
+
+
+@dataclass
 class LogLine:
     """One line of `juju debug-log`."""
 
@@ -368,6 +423,9 @@ class Model:
     relations: dict[int, Relation] = field(default_factory=dict)
     secrets: dict[str, Secret] = field(default_factory=dict)
     tasks: dict[int, Task] = field(default_factory=dict)
+    offers: dict[str, Offer] = field(default_factory=dict)
+    remote_applications: dict[str, RemoteApplication] = field(default_factory=dict)
+    """By the name that they have in this model."""
     config: dict[str, Any] = field(default_factory=dict)
     log: deque[LogLine] = field(default_factory=lambda: deque(maxlen=100_000))
     constraints: dict[str, Any] = field(default_factory=dict)

@@ -15,12 +15,25 @@ from typing import Any
 
 from rehearsal.juju.model import charms
 from rehearsal.juju.model.names import natural
-from rehearsal.juju.model.state import Application, Life, Model, Relation, Status, Unit, now
+from rehearsal.juju.model.state import (
+    Application,
+    Life,
+    Model,
+    Offer,
+    Relation,
+    RemoteApplication,
+    Status,
+    Unit,
+    now,
+)
 from rehearsal.juju.model.version import JUJU_VERSION
 
 CONTROLLER = "rehearsal"
 CONTROLLER_UUID = str(uuid.uuid5(uuid.NAMESPACE_DNS, CONTROLLER))
 CLOUD, REGION = "rehearsal", "localhost"
+
+ROLES = {"provides": "provider", "requires": "requirer"}
+"""Juju's words for the sides of a relation."""
 
 _LEFT_OUT_IF_EMPTY = {"charm-channel", "address", "life", "relations", "units", "version"}
 _WORST_FIRST = ("error", "blocked", "waiting", "maintenance", "terminated", "active", "unknown")
@@ -73,6 +86,12 @@ def selected(model: Model, patterns: Sequence[str]) -> list[str]:
     return [name for name in names if _is_shown(model.applications[name], patterns)]
 
 
+def remote_selected(model: Model, patterns: Sequence[str]) -> list[str]:
+    """Return the consumed offers that `juju status` shows for these patterns, in the order of its table."""
+    names = sorted(model.remote_applications, key=natural)
+    return [name for name in names if not patterns or _matches([name], patterns)]
+
+
 def units_shown(application: Application, patterns: Sequence[str]) -> list[Unit]:
     """Return the units that `juju status` shows for these patterns, in the order of their numbers."""
     units = sorted(application.units.values(), key=lambda unit: unit.number)
@@ -95,6 +114,10 @@ def _matches(names: Sequence[str], patterns: Sequence[str]) -> bool:
 
 def document(model: Model, patterns: Sequence[str] = (), *, utc: bool = False) -> dict[str, Any]:
     """Return the status document of the whole model, or of the selected applications (`selected`)."""
+    shown = [model.remote_applications[name] for name in remote_selected(model, patterns)]
+    offered = (
+        {name: _offer(model, each) for name, each in sorted(model.offers.items())} if not patterns else {}
+    )
     return {
         "model": _model(model, utc=utc),
         "machines": {},
@@ -102,6 +125,12 @@ def document(model: Model, patterns: Sequence[str] = (), *, utc: bool = False) -
             name: _application(model, model.applications[name], patterns, utc=utc)
             for name in selected(model, patterns)
         },
+        **(
+            {"application-endpoints": {each.name: _remote(model, each, utc=utc) for each in shown}}
+            if shown
+            else {}
+        ),
+        **({"offers": offered} if offered else {}),
         "storage": {},
         "controller": {"timestamp": timestamp(utc=utc)},
     }
@@ -168,9 +197,15 @@ def bindings(application: Application) -> dict[str, str]:
 
 
 def relations(model: Model, application: Application) -> dict[str, list[dict[str, str]]]:
-    """Return the related applications of each endpoint of an application, peers included."""
+    """Return the related applications of each endpoint of an application, peers included.
+
+    Relations through the model's own offers are not among them (juju/juju,
+    apiserver/facades/client/client/status.go, fetchRelations).
+    """
     found: dict[str, list[dict[str, str]]] = {}
     for relation in model.relations_of(application.name):
+        if relation.offer:
+            continue
         for endpoint in relation.endpoints:
             if endpoint.application == application.name:
                 found.setdefault(endpoint.name, []).append(
@@ -185,7 +220,63 @@ def relations(model: Model, application: Application) -> dict[str, list[dict[str
 
 def relation_status(relation: Relation) -> str:
     """Return a relation's state: `joining` until a unit has entered it, then `joined` (statetracker.go)."""
+    if relation.suspended:
+        return "suspending" if relation.unit_data else "suspended"
     return "joined" if relation.unit_data else "joining"
+
+
+def remote_status(remote: RemoteApplication) -> Status:
+    """Return the status of a consumed offer: that of its application, or `terminated` without the offer."""
+    application = remote.source.applications.get(remote.offer.application)
+    if application is None or remote.source.offers.get(remote.offer.name) is not remote.offer:
+        return Status("terminated", "offer has been removed")
+    return application_status(application)
+
+
+def connected(model: Model, offer: Offer) -> tuple[int, int]:
+    """Return how many relations of an offer are joined, and how many there are."""
+    using = [relation for relation in model.relations.values() if relation.offer == offer.name]
+    return sum(relation_status(relation) == "joined" for relation in using), len(using)
+
+
+def offered_endpoints(model: Model, offer: Offer) -> dict[str, dict[str, str]]:
+    """Return interface and role of each endpoint of an offer, by name."""
+    there = model.applications[offer.application].charm.endpoints
+    return {
+        name: {"interface": there[name].interface, "role": ROLES[there[name].role]}
+        for name in sorted(offer.endpoints)
+        if name in there
+    }
+
+
+def _offer(model: Model, offer: Offer) -> dict[str, Any]:
+    active, total = connected(model, offer)
+    counts = {"total-connected-count": total, "active-connected-count": active}
+    return {
+        "application": offer.application,
+        "charm": charm_url(model.applications[offer.application]),
+        **{name: count for name, count in counts.items() if count},
+        "endpoints": offered_endpoints(model, offer),
+    }
+
+
+def _remote(model: Model, remote: RemoteApplication, *, utc: bool) -> dict[str, Any]:
+    related: dict[str, list[str]] = {}
+    for relation in model.relations_of(remote.name):
+        if end := relation.end(remote.name):
+            related.setdefault(end.name, []).append(relation.remote(remote.name))
+    ends = {
+        each.name: {"interface": each.interface, "role": ROLES[each.role]}
+        for each in sorted(remote.endpoints.values(), key=lambda each: each.name)
+    }
+    life = {} if remote.life is Life.ALIVE else {"life": str(remote.life)}
+    return {
+        "url": f"{CONTROLLER}:{remote.url}",
+        "endpoints": ends,
+        **life,
+        "application-status": _status(remote_status(remote), utc=utc),
+        **({"relations": dict(sorted(related.items()))} if related else {}),
+    }
 
 
 def _unit(application: Application, unit: Unit, *, utc: bool) -> dict[str, Any]:
