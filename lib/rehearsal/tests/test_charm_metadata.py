@@ -185,9 +185,9 @@ BAD = {
         '2:20: container "web" has invalid uid 1000: uid cannot be in reserved range 1000-9999',
     ),
     "a parameter of no type": (
-        "name: web\nactions: {probe: {params: {deep: {type: strin}}}}",
+        "name: web\nactions: {probe: {params: {deep: {type: stringy}}}}",
         "2:19: invalid params schema for action schema probe: properties.deep.type: "
-        "'strin' is not valid under any of the given schemas",
+        "'stringy' is not valid under any of the given schemas",
     ),
     "assumptions in no list": ("name: web\nassumes: k8s-api", "2:1: assumes: expected a list"),
     "an assumption that means nothing": (
