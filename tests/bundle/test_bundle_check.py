@@ -131,8 +131,24 @@ BAD = {
         ['6:5: cannot specify both scale and num_units for application "web"'],
     ),
     "offers": (
-        instead("    trust", "    offers: {}\n    trust"),
-        ['5:5: key "offers" cannot be used: not in this model of Juju'],
+        instead("    trust", "    offers: {shop: {endpoints: [db]}}\n    trust"),
+        ["5:5: applications.web.offers can only appear in an overlay section"],
+    ),
+    "an offer of an unknown endpoint": (
+        f"{GOOD}--- {{applications: {{web: {{offers: {{shop: {{endpoints: [nothing]}}}}}}}}}}\n",
+        ['11:36: cannot offer "web:nothing": application "web" has no "nothing" relation'],
+    ),
+    "an offer without endpoints": (
+        f"{GOOD}--- {{applications: {{web: {{offers: {{shop: {{endpoints: []}}}}}}}}}}\n",
+        ['11:43: "endpoints": expected List should have at least 1 item after validation, not 0'],
+    ),
+    "an offer of no model": (
+        f"{GOOD}saas: {{shop: {{url: admin/other.shop}}}}\n",
+        ['11:8: application offer "admin/other.shop" not found: there is no other model'],
+    ),
+    "an offer without a URL": (
+        f"{GOOD}saas: {{shop: {{}}}}\n",
+        ['11:8: key "url" is missing'],
     ),
     "scale is no number": (
         instead("    trust", "    scale: two\n    trust"),

@@ -8,18 +8,21 @@ a required endpoint without a relation, missing rights.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rehearsal.juju.bundle import merge, relating, schema
 from rehearsal.juju.bundle.merge import Merged
-from rehearsal.juju.model.charms import Charm
+from rehearsal.juju.bundle.relating import Offered
+from rehearsal.juju.model.charms import Charm, EndpointSpec
 from rehearsal.juju.model.errors import JujuError
 from rehearsal.yaml_document import Finding
 
 FindCharm = Callable[[str, Path], tuple[Charm, str]]
 """Finds a charm by its reference and the folder it is relative to (`rehearsal.juju.model.charms.find`)."""
+FindOffer = Callable[[str], Mapping[str, EndpointSpec]]
+"""Finds the endpoints of an offer by its URL."""
 
 _RISKS = ("stable", "candidate", "beta", "edge")
 
@@ -31,6 +34,7 @@ class Bundle:
     Attributes:
         applications: by name; option values have the types that the charms declare.
         relations: pairs of `application:endpoint`.
+        saas: the URLs of other models' offers, by their name here.
         charms: by application, including those already in the model.
         origins: `local` or `charmhub`, by application.
         findings: errors, sorted by file and place. If there are any, nothing may be deployed.
@@ -39,6 +43,7 @@ class Bundle:
 
     applications: dict[str, schema.Application] = field(default_factory=dict)
     relations: list[tuple[str, str]] = field(default_factory=list)
+    saas: dict[str, str] = field(default_factory=dict)
     charms: dict[str, Charm] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
@@ -50,6 +55,7 @@ def read(
     find_charm: FindCharm,
     present: dict[str, Charm] | None = None,
     related: Iterable[tuple[str, str]] = (),
+    find_offer: FindOffer | None = None,
 ) -> Bundle:
     """Return the checked bundle of the first file, with the others merged in as overlays.
 
@@ -59,6 +65,7 @@ def read(
         present: charms of applications already in the model; relations may name them, and the first file may
             be an overlay on them.
         related: relations already in the model, as pairs of `application:endpoint`.
+        find_offer: finds offers of other models; None if there are no other models.
     """
     merged = merge.files(paths, overlays_only=bool(present))
     bundle = Bundle(findings=merged.findings)
@@ -66,7 +73,9 @@ def read(
         bundle.charms |= present or {}
         for name, values in merged.applications.items():
             bundle.findings += _application(bundle, name, values, merged, find_charm)
-        relations = relating.Relations(bundle.charms, related)
+        offered: dict[str, Offered] = {}
+        bundle.findings += _consumed(bundle, offered, merged, find_offer)
+        relations = relating.Relations({**bundle.charms, **offered}, related)
         bundle.findings += relations.add(merged)
         bundle.findings += relations.open_endpoints(merged, bundle.origins)
         bundle.relations = relations.made
@@ -74,6 +83,22 @@ def read(
     bundle.findings = [each for each in found if not each.warning]
     bundle.warnings = [each for each in found if each.warning]
     return bundle
+
+
+def _consumed(
+    bundle: Bundle, offered: dict[str, Offered], merged: Merged, find_offer: FindOffer | None
+) -> Iterator[Finding]:
+    """Find the offers that a bundle consumes, and add them to `bundle` and `offered`."""
+    for name, (url, said) in merged.saas.items():
+        try:
+            if name in merged.applications:
+                raise JujuError(f'saas "{name}" and an application have the same name')
+            if find_offer is None:
+                raise JujuError(f'application offer "{url}" not found: there is no other model')
+            offered[name] = Offered(name, find_offer(url))
+            bundle.saas[name] = url
+        except JujuError as error:
+            yield said.finding(("saas", name), str(error))
 
 
 def _application(
@@ -87,6 +112,7 @@ def _application(
     if not application.charm:
         if name in bundle.charms:
             yield from _options(name, application, bundle.charms[name], merged)
+            yield from _offers(name, application, bundle.charms[name], merged)
         elif name not in merged.unsound:
             yield merged.finding(name, message=f'empty charm path: application "{name}" has no charm')
         return
@@ -100,6 +126,7 @@ def _application(
     if "scale" not in application.model_fields_set and name not in merged.unsound:
         yield merged.finding(name, message=f'"{name}" has no scale: Juju deploys no unit of it', warning=True)
     yield from _options(name, application, charm, merged)
+    yield from _offers(name, application, charm, merged)
     if name not in merged.unsound:
         yield from _resources(name, application, charm, origin, merged)
         yield from _rights(name, application, charm, merged)
@@ -136,6 +163,16 @@ def _options(name: str, application: schema.Application, charm: Charm, merged: M
             application.options[option] = spec.coerce(value)
         except JujuError as error:
             yield merged.finding(name, "options", option, message=str(error))
+
+
+def _offers(name: str, application: schema.Application, charm: Charm, merged: Merged) -> Iterator[Finding]:
+    for offer, said in application.offers.items():
+        for endpoint in said.endpoints if said else ():
+            if endpoint not in charm.endpoints or charm.endpoints[endpoint].role == "peers":
+                message = (
+                    f'cannot offer "{name}:{endpoint}": application "{name}" has no "{endpoint}" relation'
+                )
+                yield merged.finding(name, "offers", offer, message=message)
 
 
 def _resources(

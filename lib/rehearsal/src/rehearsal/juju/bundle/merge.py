@@ -36,6 +36,7 @@ class Merged:
     Attributes:
         applications: the fields of each, not yet checked against its charm.
         relations: the ends of each, with the document and the place that name them.
+        saas: the URL of each offer of another model, with the document that names it.
         findings: errors within the files; the other attributes leave out the wrong parts.
         unsound: applications whose charm, resources or trust were left out, in whole or in part.
         whole: False if a file could not be read, so the rest cannot be checked.
@@ -43,6 +44,7 @@ class Merged:
 
     applications: dict[str, dict[str, Any]] = field(default_factory=dict)
     relations: list[tuple[list[str], Document, Place]] = field(default_factory=list)
+    saas: dict[str, tuple[str, Document]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     unsound: set[str] = field(default_factory=set)
     whole: bool = True
@@ -71,7 +73,14 @@ class Merged:
             if change is None:
                 self._take_out(name)
             else:
+                self._overlay_only(name, change, said, overlay=overlay)
                 self._change(name, change, said)
+        for name, consumed in (value.get("saas") or {}).items():
+            if consumed is None:
+                self.saas.pop(name, None)
+                self._drop_relations(name)
+            else:
+                self.saas[name] = consumed["url"], said
         for number, ends in enumerate(value.get("relations") or []):
             if ends is not None:
                 self.relations.append((ends, said, ("relations", number)))
@@ -90,6 +99,8 @@ class Merged:
             if warning:
                 continue
             match place:
+                case ("saas", *_):
+                    pass
                 case ("applications", name):
                     self.unsound.add(str(name))
                     value["applications"][name] = {}
@@ -100,9 +111,19 @@ class Merged:
     def _take_out(self, name: str) -> None:
         self.applications.pop(name, None)
         self._origins = {place: said for place, said in self._origins.items() if place[0] != name}
+        self._drop_relations(name)
+
+    def _drop_relations(self, name: str) -> None:
         self.relations = [
             each for each in self.relations if name not in (end.partition(":")[0] for end in each[0])
         ]
+
+    def _overlay_only(self, name: str, change: dict[str, Any], said: Document, *, overlay: bool) -> None:
+        for key in schema.OVERLAY_ONLY:
+            if key in change and not overlay:
+                path = f"applications.{name}.{key}"
+                message = f"{path} can only appear in an overlay section"
+                self.findings.append(said.finding(("applications", name, key), message))
 
     def _change(self, name: str, change: dict[str, Any], said: Document) -> None:
         known = self.applications.setdefault(name, {})
@@ -179,8 +200,17 @@ def _misshapen(said: Document, model: type[pydantic.BaseModel]) -> Iterator[tupl
 
 
 def _leave_out(value: Any, place: Place) -> None:
-    """Delete the value at a place; a wrong relation becomes None, so that the others keep their numbers."""
-    *above, last = place[:2] if place[0] == "relations" else place
+    """Delete the value at a place; a wrong relation becomes None, so that the others keep their numbers.
+
+    An offer goes as a whole.
+    """
+    match place:
+        case ("relations" | "saas", _, *_):
+            *above, last = place[:2]
+        case ("applications", _, "offers", _, *_):
+            *above, last = place[:4]
+        case _:
+            *above, last = place
     for key in above:
         value = value[key]
     if isinstance(value, list):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import product
 
 from rehearsal.juju.bundle import schema
@@ -23,15 +24,23 @@ _INFO = EndpointSpec("juju-info", "provides", "juju-info", None, optional=True)
 """Every charm provides it without declaring it."""
 
 
+@dataclass(frozen=True)
+class Offered:
+    """An offer of another model, which relations name as they name an application."""
+
+    name: str
+    endpoints: Mapping[str, EndpointSpec]
+
+
 class Relations:
     """The relations of a model: existing ones, and those that a bundle adds.
 
     Args:
-        charms: by application.
+        charms: by application, and offers of other models by their name here.
         related: existing relations, as pairs of `application:endpoint`.
     """
 
-    def __init__(self, charms: Mapping[str, Charm], related: Iterable[tuple[str, str]] = ()):
+    def __init__(self, charms: Mapping[str, Charm | Offered], related: Iterable[tuple[str, str]] = ()):
         self.made: list[tuple[str, str]] = []
         """The bundle's relations, as pairs of `application:endpoint`, requirer first."""
         self._charms = charms

@@ -15,14 +15,12 @@ _Strict = pydantic.ConfigDict(extra="forbid", strict=True)
 APPLICATION_NAME = r"[a-z][a-z0-9]*(-[a-z0-9]*[a-z][a-z0-9]*)*"
 """The pattern of an application's name (juju/names, ApplicationSnippet)."""
 
-MAPPINGS = ("options", "resources", "annotations", "storage")
+MAPPINGS = ("options", "resources", "annotations", "storage", "offers")
 """The keys of an application that overlays merge entry by entry."""
 
 REFUSED = {
     "machines": "bundle machines not valid for Kubernetes bundles",
     "services": 'write "applications"',
-    "offers": "not in this model of Juju",
-    "saas": "not in this model of Juju",
 }
 """Keys with which a bundle is refused, with the reason."""
 
@@ -36,6 +34,9 @@ IGNORED = {
 }
 """Keys that Juju knows and that have no effect here, with the reason."""
 
+OVERLAY_ONLY = ("offers",)
+"""The keys of an application that only an overlay may have (juju/charm, overlay.go)."""
+
 Scalar = str | int | float | bool
 
 
@@ -45,6 +46,23 @@ def _mapping(value: Any) -> Any:
 
 _Mapping = pydantic.BeforeValidator(_mapping)
 """Turns a key without a value into an empty mapping."""
+
+
+class Offer(pydantic.BaseModel):
+    """An offer of an application; there is one user, so the rights of others have no effect."""
+
+    model_config = _Strict
+
+    endpoints: Annotated[list[str], pydantic.Field(min_length=1)]
+    acl: Annotated[dict[str, str | None], _Mapping] = {}
+
+
+class Consumed(pydantic.BaseModel):
+    """An offer of another model."""
+
+    model_config = _Strict
+
+    url: str
 
 
 class Application(pydantic.BaseModel):
@@ -65,6 +83,7 @@ class Application(pydantic.BaseModel):
     annotations: Annotated[dict[str, str | None], _Mapping] = {}
     storage: Annotated[dict[str, str | None], _Mapping] = {}
     expose: bool = False
+    offers: Annotated[dict[str, Offer | None], _Mapping] = {}
 
 
 Relation = Annotated[list[str], pydantic.Field(min_length=2, max_length=2)]
@@ -84,6 +103,7 @@ class _File(pydantic.BaseModel):
     bundle: str | None = None
     default_base: Annotated[str | None, pydantic.Field(alias="default-base")] = None
     relations: list[Relation] | None = None
+    saas: Annotated[dict[str, Consumed | None], _Mapping] = {}
     variables: Any = None
 
 

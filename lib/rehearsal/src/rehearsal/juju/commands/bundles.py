@@ -6,15 +6,16 @@ Facts: juju/juju 3.6, cmd/juju/application/deployer/bundle.go and bundlehandler.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from rehearsal.juju.bundle import check
 from rehearsal.juju.bundle.check import Bundle
-from rehearsal.juju.commands import refreshing
+from rehearsal.juju.commands import consuming, offers, refreshing
 from rehearsal.juju.commands.call import Call
-from rehearsal.juju.model.charms import Charm
+from rehearsal.juju.model.charms import Charm, EndpointSpec
 from rehearsal.juju.model.errors import JujuError
 from rehearsal.juju.model.state import Application, Endpoint, Model
 
@@ -69,7 +70,7 @@ def checked(call: Call, model: Model, paths: list[Path]) -> Bundle:
     """Return a bundle with its overlays that can be deployed to a model; raises JujuError with all errors."""
     present = {name: each.charm for name, each in model.applications.items()}
     related = [ends(relation.endpoints) for relation in model.relations.values() if not relation.is_peer]
-    bundle = check.read(paths, call.charm, present, related)
+    bundle = check.read(paths, call.charm, present, related, lambda url: _offered(call, url))
     if bundle.findings:
         found = "\n".join(map(str, bundle.findings))
         raise JujuError(f"cannot deploy bundle: the provided bundle has the following errors:\n{found}")
@@ -87,6 +88,13 @@ def checked(call: Call, model: Model, paths: list[Path]) -> Bundle:
     if untrusted and not call.arguments.trust and not call.arguments.force:
         raise JujuError(_NO_TRUST.format("\n  - ".join(untrusted)))
     return bundle
+
+
+def _offered(call: Call, url: str) -> dict[str, EndpointSpec]:
+    """Return the endpoints of another model's offer; raises JujuError if there is none."""
+    source, offer = offers.meant(call, url)
+    there = source.applications[offer.application].charm.endpoints
+    return {name: dataclasses.replace(there[name], optional=True) for name in offer.endpoints}
 
 
 def ends(endpoints: list[Endpoint]) -> tuple[str, str]:
@@ -110,12 +118,33 @@ def _steps(call: Call, model: Model, bundle: Bundle) -> Iterator[Step]:
             yield from _changes(call, model, bundle, name)
         else:
             yield from _deployment(call, model, bundle, name, uploaded)
+    yield from _crossings(call, model, bundle)
     there = {frozenset(ends(each.endpoints)) for each in model.relations.values() if not each.is_peer}
     for first, second in bundle.relations:
         if frozenset((first, second)) not in there:
             yield Step(
                 f"add relation {first} - {second}",
                 lambda first=first, second=second: call.engine.add_relation(model, first, second),
+            )
+
+
+def _crossings(call: Call, model: Model, bundle: Bundle) -> Iterator[Step]:
+    """Yield the steps for missing offers, and for missing ones of other models."""
+    for name, application in sorted(bundle.applications.items()):
+        for offer, said in sorted(application.offers.items()):
+            known = model.offers.get(offer)
+            if said and (known is None or sorted(known.endpoints) != sorted(said.endpoints)):
+                yield Step(
+                    f"create offer {offer} using {name}:{','.join(said.endpoints)}",
+                    lambda name=name, offer=offer, said=said: call.engine.add_offer(
+                        model, name, said.endpoints, offer
+                    ),
+                )
+    for name, url in sorted(bundle.saas.items()):
+        if name not in model.remote_applications:
+            yield Step(
+                f"consume offer {name} at {url}",
+                lambda name=name, url=url: consuming.add(call, url, name),
             )
 
 
