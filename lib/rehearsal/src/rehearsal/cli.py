@@ -22,6 +22,13 @@ from rehearsal.network.outside import Outside
 from rehearsal.progress import Progress
 from rehearsal.stage import Stage
 
+_ACTIVE = "active"
+_AFTERWARDS = """
+To look inside: tox -e rehearse -- --keep
+A real cluster needs what this one did not: nodes that run pods, a default StorageClass, a way to the images'
+registries, and a load balancer for the gateway (MicroK8s: microk8s enable metallb:<range>) or else
+juju config istio-ingressgateway gateway_service_type=NodePort"""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return 0 only if every unit became active."""
@@ -99,6 +106,8 @@ def _rehearse(arguments: argparse.Namespace, progress: Progress) -> int:
         with stage.engine.lock:
             print(render_status(model))
         progress.console.print(progress.summary())
+        if active and not (arguments.keep or arguments.env_file):
+            progress.console.print(_AFTERWARDS, soft_wrap=True)
         if arguments.keep or arguments.env_file:
             _stay(stage, arguments.env_file)
         progress.phase("taking down")
@@ -123,21 +132,22 @@ def _deploy(stage: Stage, arguments: argparse.Namespace, progress: Progress, fin
     deadline = time.monotonic() + arguments.timeout
     while time.monotonic() < deadline:
         with stage.engine.changed:
-            waiting = _not_active(model)
-            if not waiting and stage.engine.idle(1.0):
+            units = _states(model)
+            if set(units.values()) <= {_ACTIVE} and stage.engine.idle(1.0):
                 return True
             stage.engine.changed.wait(0.5)
-        if waiting:
-            progress.tell("; ".join(waiting))
-    return not _not_active(model)
+        progress.states(units, _ACTIVE)
+    return set(_states(model).values()) <= {_ACTIVE}
 
 
-def _not_active(model: Model) -> list[str]:
-    return [
-        f"{unit.name} {unit.workload.current}: {unit.workload.message}".rstrip(": ")
+def _states(model: Model) -> dict[str, str]:
+    """Return each unit's status: `active`, or the word and the message."""
+    return {
+        unit.name: _ACTIVE
+        if unit.workload.current == _ACTIVE
+        else f"{unit.workload.current}: {unit.workload.message}".removesuffix(": ")
         for unit in model.units()
-        if unit.workload.current != "active"
-    ]
+    }
 
 
 def _stay(stage: Stage, env_file: Path | None) -> None:

@@ -86,8 +86,11 @@ def built(program: Program, on_progress: Progress = lambda _: None) -> Path:
     if target.exists():
         return target
     with (folder / "build.lock").open("w") as lock:
-        on_progress("waiting for another build")
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_progress("waiting for another build")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         if not target.exists():
             _build(program, target, on_progress)
     return target
@@ -150,9 +153,13 @@ def _compile(
     compiling = guardian.spawn(
         [go, "build", *flags, program.package], log=log, cwd=scratch / "source", env=environment
     )
+    told = -1
     while not compiling.ended.wait(0.5):
         compiled = sum("downloading" not in line for line in log.read_text().splitlines())
-        on_progress(f"compiling {program.title} once: {compiled} of about {program.packages} packages")
+        tenth = min(compiled * 10 // program.packages, 9)
+        if tenth > told:
+            told = tenth
+            on_progress(f"compiling {program.title} once: {tenth * 10} % of some {program.packages} packages")
     return log.read_text().splitlines()
 
 
