@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from juju_model import Juju
 
 from rehearsal.guardian import Guardian
 from rehearsal.juju.controller.engine import Engine
+from rehearsal.juju.controller.ordering import Shuffled
 
 
 def test_hooks_at_deploy_come_in_jujus_order(juju: Juju) -> None:
@@ -172,21 +172,30 @@ def test_remote_data_is_that_of_the_beginning_of_the_hook(juju: Juju) -> None:
     assert juju.told("a/0") == [[{}, {}]]
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_another_chooser_changes_the_order_between_units_only(
-    tmp_path: Path, guardian: Guardian, seed: int
-) -> None:
-    engine = Engine(tmp_path, guardian, chooser=random.Random(seed).choice)
+def test_chance_changes_the_order_where_juju_promises_none(tmp_path: Path, guardian: Guardian) -> None:
+    orders = {_created_in_order(tmp_path / str(seed), guardian, seed) for seed in (1, 2, 3)}
+    assert len(orders) > 1
+    assert {frozenset(each) for each in orders} == {
+        frozenset(f"{end}-relation-created" for end in ("cluster", "db", "only-one"))
+    }
+
+
+def _created_in_order(folder: Path, guardian: Guardian, seed: int) -> tuple[str, ...]:
+    """Deploy and relate; return a unit's first hooks of relations, in their order."""
+    folder.mkdir()
+    engine = Engine(folder, guardian, order=Shuffled(seed))
     with engine.lock:
         juju = Juju(engine, engine.add_model("test"))
-        for name in ("a", "b"):
+        for name in ("a", "b", "c"):
             juju.deploy(name)
         juju.integrate("a:db", "b:web")
+        juju.integrate("a:only-one", "c:web")
     engine.start()
     juju.settle()
-    for unit in ("a/0", "b/0"):
-        seen = juju.events(unit)
-        assert seen[0] == "install"
-        assert seen.index("config-changed") + 1 == seen.index("start")
-        assert seen[-1].partition(" ")[0].endswith("-changed")
+    seen = {unit: juju.events(unit) for unit in ("a/0", "b/0")}
     engine.stop()
+    for events in seen.values():
+        assert events[0] == "install"
+        assert events.index("config-changed") + 1 == events.index("start")
+        assert events[-1].partition(" ")[0].endswith("-changed")
+    return tuple(event for event in seen["a/0"] if event.endswith("-relation-created"))

@@ -16,6 +16,7 @@ from rehearsal.cluster import nodes
 from rehearsal.cluster.stages import Misbehaviour
 from rehearsal.errors import RehearsalError
 from rehearsal.juju.commands.tabular import render_status
+from rehearsal.juju.controller.ordering import Shuffled
 from rehearsal.juju.model.charms import Finder
 from rehearsal.juju.model.state import Model
 from rehearsal.network.outside import Outside
@@ -75,6 +76,8 @@ def _parser() -> argparse.ArgumentParser:
         help="add a line to FILE for each request to the local API server: who, what, status")  # fmt: skip
     add("--outside", action="append", default=[], metavar="IMAGE=ADDRESS",
         help="do not play IMAGE; its pods' ports are your program's: HOST, HOST:PORT or /SOCKET")  # fmt: skip
+    add("--seed", type=int, metavar="N",
+        help="run hooks in an order by chance where Juju promises none, N is its seed")  # fmt: skip
     add("--timeout", type=float, default=300, help="seconds until everything must be active (300)")
     return parser
 
@@ -95,6 +98,7 @@ def _rehearse(arguments: argparse.Namespace, progress: Progress) -> int:
         node_file=arguments.nodes,
         misbehaviours=tuple(map(Misbehaviour.parse, arguments.misbehave)),
         finder=finder,
+        order=None if arguments.seed is None else Shuffled(arguments.seed),
         audit_log=arguments.audit_log,
         outside=tuple(map(Outside.parse, arguments.outside)),
         on_phase=progress.tell,

@@ -19,7 +19,8 @@ from rehearsal.cluster.stages import Misbehaviour
 from rehearsal.errors import RehearsalError
 from rehearsal.guardian import Guardian
 from rehearsal.juju import client
-from rehearsal.juju.controller.engine import Chooser, Engine, first_ready
+from rehearsal.juju.controller.engine import Engine
+from rehearsal.juju.controller.ordering import Order
 from rehearsal.juju.model.charms import Finder
 from rehearsal.juju.server import Server
 from rehearsal.network.outside import Outside
@@ -37,7 +38,7 @@ class Stage:
         node_file: the nodes of the local control plane.
         misbehaviours: pods that do not come up.
         finder: finds charms.
-        chooser: chooses the hook that runs next.
+        order: decides which hook runs next where Juju promises no order.
         kernels: what notebook servers answer when asked whether they are idle.
         clock: the time that programs in pods see.
         audit_log: the file to which the local control plane adds a line for each request to the API server.
@@ -52,7 +53,7 @@ class Stage:
         node_file: Path = nodes.DEFAULT,
         misbehaviours: tuple[Misbehaviour, ...] = (),
         finder: Finder | None = None,
-        chooser: Chooser = first_ready,
+        order: Order | None = None,
         kernels: Kernels = unreachable,
         clock: Clock = now,
         audit_log: Path | None = None,
@@ -80,7 +81,7 @@ class Stage:
             )
         self._network: Network | None = None
         self._finder = finder or Finder()
-        self._chooser = chooser
+        self._order = order
         self._kernels, self._clock = kernels, clock
         self._outside = tuple(outside)
         self.bin = self.folder / "bin"
@@ -102,7 +103,7 @@ class Stage:
                 server=self.gate.url,
                 path=self.bin,
                 environment={"REHEARSAL_SOCKET": str(self._socket)},
-                chooser=self._chooser,
+                order=self._order,
             )
             self.server = Server(self.engine, self._socket, self._finder)
             self.engine.start()

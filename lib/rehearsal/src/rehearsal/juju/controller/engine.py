@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from rehearsal.guardian import Guardian
 from rehearsal.juju.charm_process.host import Host
@@ -16,6 +16,7 @@ from rehearsal.juju.charm_process.hosts import Hosts
 from rehearsal.juju.charm_process.zygote import Zygote
 from rehearsal.juju.controller import commit, request, resolver
 from rehearsal.juju.controller.operations import Operations
+from rehearsal.juju.controller.ordering import InTurn, Order
 from rehearsal.juju.kubernetes import object_storage
 from rehearsal.juju.kubernetes.namespace import Cluster, Namespace, NoNamespace
 from rehearsal.juju.model import crossing
@@ -32,19 +33,6 @@ _TICK = 0.5
 """Seconds between checks for hooks that are due by time (retries, update-status, rotations)."""
 
 
-class Chooser(Protocol):
-    """Decides which unit's hook runs next; another chooser gives another order."""
-
-    def __call__(self, ready: Sequence[tuple[Model, Unit, Hook]], /) -> tuple[Model, Unit, Hook]:
-        """Return one of the hooks that are ready."""
-        ...
-
-
-def first_ready(ready: Sequence[tuple[Model, Unit, Hook]]) -> tuple[Model, Unit, Hook]:
-    """Return the first hook that is ready: applications run in the order of their deployment."""
-    return ready[0]
-
-
 class Engine(Operations):
     """A model of Juju's controller and of its agents.
 
@@ -55,7 +43,7 @@ class Engine(Operations):
         server: the address of the API server for charms, which is the gate's.
         path: the first entry of charms' PATH: the folder with `juju-exec`.
         environment: further variables of charms' processes, to reach this engine.
-        chooser: decides which hook runs next.
+        order: decides which hook runs next where Juju promises no order.
         update_status_interval: seconds between update-status hooks, unless a model's configuration sets it.
         zygote: the process that forks charms' processes; None if the engine starts its own.
     """
@@ -69,7 +57,7 @@ class Engine(Operations):
         server: str | None = None,
         path: Path | None = None,
         environment: Mapping[str, str] | None = None,
-        chooser: Chooser = first_ready,
+        order: Order | None = None,
         update_status_interval: float = 300.0,
         zygote: Zygote | None = None,
     ):
@@ -80,7 +68,7 @@ class Engine(Operations):
         environment = {**(environment or {}), names.VARIABLE: str(self.stores.port)}
         hosts = Hosts(folder, zygote or self._own_zygote, path, environment)
         super().__init__(namespace, hosts, update_status_interval)
-        self._chooser = chooser
+        self._order = order or InTurn()
         self._pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="hook")
         self._running = 0
         self._thread = threading.Thread(target=self._loop, name="engine", daemon=True)
@@ -157,7 +145,7 @@ class Engine(Operations):
             self._keep(model)
         ready = self._ready()
         while ready and self._running < PARALLEL:
-            model, unit, hook = self._chooser(ready)
+            model, unit, hook = self._order.first(ready)
             self._begin(model, unit, hook)
             ready = [each for each in ready if each[1] is not unit]
 
@@ -176,7 +164,7 @@ class Engine(Operations):
             for unit in model.units():
                 if unit.running is not None:
                     continue
-                hook = resolver.next_hook(model, unit, clock, today)
+                hook = resolver.next_hook(model, unit, clock, today, self._order)
                 if hook is not None:
                     ready.append((model, unit, hook))
                 elif unit.address and unit.failed is None and commit.settled(unit):

@@ -11,11 +11,16 @@ import datetime
 from collections.abc import Iterator
 from itertools import chain
 
+from rehearsal.juju.controller.ordering import InTurn, Order
 from rehearsal.juju.model.crossing import secrets_abroad
 from rehearsal.juju.model.state import Application, Hook, Life, Model, Relation, Secret, SeenRelation, Unit
 
+_IN_TURN = InTurn()
 
-def next_hook(model: Model, unit: Unit, now: float, today: datetime.datetime) -> Hook | None:
+
+def next_hook(
+    model: Model, unit: Unit, now: float, today: datetime.datetime, order: Order = _IN_TURN
+) -> Hook | None:
     """Return the hook that a unit should run, or None if nothing is due.
 
     Args:
@@ -23,6 +28,7 @@ def next_hook(model: Model, unit: Unit, now: float, today: datetime.datetime) ->
         unit: the unit.
         now: monotonic seconds, for retries and update-status.
         today: the date and time, for rotation and expiry of secrets.
+        order: of the unit's relations.
     """
     if not unit.address or unit.life is Life.DEAD:
         return None
@@ -30,7 +36,7 @@ def next_hook(model: Model, unit: Unit, now: float, today: datetime.datetime) ->
         # "We can still run actions if the unit is in a hook error state" (actions/resolver.go).
         retry = unit.retry_at is not None and now >= unit.retry_at
         return next(_tasks(unit), unit.failed if retry else None)
-    return next(_due(model, model.applications[unit.application], unit, now, today), None)
+    return next(_due(model, model.applications[unit.application], unit, now, today, order), None)
 
 
 def leaving(application: Application, unit: Unit) -> bool:
@@ -39,7 +45,7 @@ def leaving(application: Application, unit: Unit) -> bool:
 
 
 def _due(
-    model: Model, application: Application, unit: Unit, now: float, today: datetime.datetime
+    model: Model, application: Application, unit: Unit, now: float, today: datetime.datetime, order: Order
 ) -> Iterator[Hook]:
     """Yield the hooks that are due, in their order."""
     seen, dying = unit.seen, leaving(application, unit)
@@ -54,14 +60,14 @@ def _due(
         yield _lifecycle(seen.queued)
     if not dying:
         if unit.code == application.charm_version:
-            yield from _created(model, unit)
+            yield from _created(model, unit, order)
         if application.leader == unit.name and not seen.leader:
             yield _lifecycle("leader-elected")
         yield from _pebble_ready(application, unit)
         yield from _secret_hooks(model, application, unit, today)
     yield from _tasks(unit)
     if dying:
-        yield from _ending(model, application, unit)
+        yield from _ending(model, application, unit, order)
         return
     if unit.code != application.charm_version:
         # Juju's reference of hooks, upgrade-charm: "stop (old charm) -> upgrade-charm (new charm) ->
@@ -73,15 +79,15 @@ def _due(
         yield _lifecycle("upgrade-charm")
     if seen.config_version != application.config_version:
         yield _lifecycle("config-changed")
-    yield from _all_relations(model, application, unit)
+    yield from _all_relations(model, application, unit, order)
     # "UpdateStatus hook runs if nothing else needs to."
     if seen.started and now >= seen.update_status_due:
         yield _lifecycle("update-status")
 
 
-def _ending(model: Model, application: Application, unit: Unit) -> Iterator[Hook]:
+def _ending(model: Model, application: Application, unit: Unit, order: Order) -> Iterator[Hook]:
     """Yield the last hooks: relations break first; only a started unit gets stop."""
-    yield from _all_relations(model, application, unit)
+    yield from _all_relations(model, application, unit, order)
     if unit.seen.started and not unit.seen.stopped:
         yield _lifecycle("stop")
     if not unit.seen.removed:
@@ -92,9 +98,9 @@ def _lifecycle(name: str) -> Hook:
     return Hook(name, "lifecycle")
 
 
-def _created(model: Model, unit: Unit) -> Iterator[Hook]:
+def _created(model: Model, unit: Unit, order: Order) -> Iterator[Hook]:
     """Yield relation-created, which precedes all other hooks of a relation and the first config-changed."""
-    for relation in model.relations_of(unit.application):
+    for relation in order.arranged(model.relations_of(unit.application)):
         known = unit.seen.relations.get(relation.id)
         if relation.life is Life.ALIVE and not relation.suspended and not (known and known.created):
             yield _relation_hook(relation, unit, "created")
@@ -114,8 +120,8 @@ def _tasks(unit: Unit) -> Iterator[Hook]:
             yield Hook(task.name, "task", task=task.id)
 
 
-def _all_relations(model: Model, application: Application, unit: Unit) -> Iterator[Hook]:
-    relations = model.relations_of(unit.application)
+def _all_relations(model: Model, application: Application, unit: Unit, order: Order) -> Iterator[Hook]:
+    relations = order.arranged(model.relations_of(unit.application))
     return chain.from_iterable(_relation_hooks(each, application, unit) for each in relations)
 
 
