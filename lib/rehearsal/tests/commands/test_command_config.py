@@ -141,3 +141,19 @@ def test_trust_is_an_option_of_every_application(juju: jubilant.Juju, web: str, 
     assert juju.config("web", app_config=True) == {"trust": True}
     assert run("config", "web", "--reset", "trust").returncode == 0
     assert juju.config("web", app_config=True) == {"trust": False}
+
+
+def test_new_models_begin_with_the_defaults(juju: jubilant.Juju, run) -> None:
+    assert run("model-defaults", "update-status-hook-interval=7m").returncode == 0
+    shown = run("model-defaults", "update-status-hook-interval").stdout
+    assert shown.splitlines()[1].split() == ["update-status-hook-interval", "5m", "7m"]
+    run("add-model", "--no-switch", "later")
+    later = {"JUJU_MODEL": "later"}
+    listed = run("model-config", **later).stdout
+    assert "update-status-hook-interval  controller  7m" in listed
+    assert run("model-config", "update-status-hook-interval").stdout == "5m\n"
+    run("model-defaults", "--reset", "update-status-hook-interval")
+    assert run("model-defaults", "--format", "yaml", "development").stdout == "development:\n  default: false\n"
+    refused = run("model-defaults", "nonsense")
+    assert refused.stderr == 'ERROR there are no default model values for "nonsense"\n'
+    run("destroy-model", "--no-prompt", "later")

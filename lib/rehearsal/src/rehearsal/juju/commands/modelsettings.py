@@ -1,4 +1,4 @@
-"""`juju model-config`: settings of a model. It checks those that have an effect in a rehearsal."""
+"""`juju model-config` and `model-defaults`: settings of models. Those with an effect here are checked."""
 
 from __future__ import annotations
 
@@ -77,6 +77,51 @@ def _warn(call: Call, model: Model, changes: dict[str, Any]) -> None:
             )
 
 
+@command(
+    "model-defaults",
+    "model-default",
+    usage="[<model-key>[=<value>] ...]",
+    words=(Word("words", many=True),),
+    options=(
+        option("--file", help="Path to yaml-formatted configuration file"),
+        options("--reset", help="Reset the provided comma delimited keys"),
+        option("--cloud", help="No difference here"),
+        option("--region", help="No difference here"),
+        output("tabular", "json", "yaml"),
+    ),
+)
+def model_defaults(call: Call) -> None:
+    """Displays or sets default configuration settings for new models."""
+    words, kept = call.arguments.words, call.engine.model_defaults
+    resets = [key for said in call.arguments.reset for key in said.split(",") if key]
+    with_value = [word for word in words if "=" in word]
+    if with_value and len(with_value) < len(words):
+        raise JujuError("cannot set and retrieve default values simultaneously", USAGE)
+    if resets or with_value:
+        changes = {key: checked(key, value) for key, value in pairs(words).items()}
+        for key in resets:
+            kept.pop(key, None)
+        kept |= changes
+        return
+    if len(words) > 1:
+        raise JujuError("specify exactly 1 key to retrieve", USAGE)
+    found = {key: DEFAULTS.get(key) for key in sorted(DEFAULTS.keys() | kept.keys())}
+    if words:
+        if words[0] not in found:
+            raise JujuError(f'there are no default model values for "{words[0]}"')
+        found = {words[0]: found[words[0]]}
+    if call.arguments.format == "tabular":
+        rows = [[key, _shown(value), _shown(kept.get(key, "-"))] for key, value in found.items()]
+        call.out(table(["Attribute", "Default", "Controller"], rows))
+        return
+    said = {
+        key: ({"default": value} if value is not None else {})
+        | ({"controller": kept[key]} if key in kept else {})
+        for key, value in found.items()
+    }
+    call.out(document(said, call.arguments.format))
+
+
 def _show(call: Call, model: Model, key: str | None) -> None:
     found = dict(sorted((DEFAULTS | model.config).items()))
     if key is not None:
@@ -84,7 +129,15 @@ def _show(call: Call, model: Model, key: str | None) -> None:
             raise JujuError(f'key "{key}" not found in "{model.name}" model.')
         call.out(f"{_shown(found[key])}\n")
         return
-    sources = {name: "model" if name in model.config else "default" for name in found}
+    inherited = call.engine.model_defaults
+    sources = {
+        name: "default"
+        if name not in model.config
+        else "controller"
+        if inherited.get(name) == model.config[name]
+        else "model"
+        for name in found
+    }
     if call.arguments.format == "tabular":
         rows = [[name, sources[name], _shown(value)] for name, value in found.items()]
         call.out(table(["Attribute", "From", "Value"], rows))
@@ -94,4 +147,6 @@ def _show(call: Call, model: Model, key: str | None) -> None:
 
 
 def _shown(value: Any) -> str:
+    if value is None:
+        return ""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -31,7 +31,7 @@ class Operations(Offering):
             )
         if name in self.models:
             raise JujuError(f'model "{name}" already exists')
-        model = Model(name)
+        model = Model(name, config=dict(self.model_defaults))
         self._namespace.add_model(model)
         self.models[name] = model
         return model

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Any
 
 from rehearsal.juju.charm_process.hosts import Hosts
 from rehearsal.juju.controller import commit
@@ -25,6 +26,8 @@ class Upkeep:
 
     def __init__(self, namespace: NoNamespace, hosts: Hosts, update_status_interval: float):
         self.models: dict[str, Model] = {}
+        self.model_defaults: dict[str, Any] = {}
+        """Settings that new models begin with (`juju model-defaults`)."""
         self.current: str | None = None
         """The name of the model that `juju switch` chose."""
         self.lock = threading.RLock()
