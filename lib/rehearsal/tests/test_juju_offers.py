@@ -126,6 +126,22 @@ def test_an_end_ends_both_halves(juju: Juju, other: Juju, side: str) -> None:
         assert [set(each.consumers) for each in other.model.secrets.values()] == [{"b/0"}]
 
 
+def test_a_model_can_go_by_force_though_the_other_side_fails(juju: Juju, other: Juju) -> None:
+    _, far = relate(juju, other)
+    other.config("b", script=f"{PROVIDER}\nif name.startswith('web-relation-departed'): raise RuntimeError")
+    juju.settle()
+    with juju.engine.lock:
+        juju.engine.remove_consumed(juju.model, "store", force=True)
+    juju.until(lambda: "store" not in juju.model.remote_applications)
+    other.fail_now("b/0")
+    assert far.id in other.model.relations
+    other.config("b", script="")
+    with juju.engine.lock:
+        juju.engine.resolve(other.model, other.unit("b/0"), retry=False)
+    juju.settle()
+    assert far.id not in other.model.relations
+
+
 def test_a_pause_ends_and_begins_a_relation(juju: Juju, other: Juju) -> None:
     near, far = relate(juju, other)
     with juju.engine.lock:

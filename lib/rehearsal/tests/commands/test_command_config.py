@@ -153,7 +153,9 @@ def test_new_models_begin_with_the_defaults(juju: jubilant.Juju, run) -> None:
     assert "update-status-hook-interval  controller  7m" in listed
     assert run("model-config", "update-status-hook-interval").stdout == "5m\n"
     run("model-defaults", "--reset", "update-status-hook-interval")
-    assert run("model-defaults", "--format", "yaml", "development").stdout == "development:\n  default: false\n"
+    assert (
+        run("model-defaults", "--format", "yaml", "development").stdout == "development:\n  default: false\n"
+    )
     refused = run("model-defaults", "nonsense")
     assert refused.stderr == 'ERROR there are no default model values for "nonsense"\n'
     run("destroy-model", "--no-prompt", "later")

@@ -56,7 +56,7 @@ def remove_saas(call: Call) -> int:
     failed = 0
     for name in call.arguments.names:
         try:
-            call.engine.remove_consumed(call.model, name)
+            call.engine.remove_consumed(call.model, name, force=call.arguments.force)
         except JujuError as error:
             call.info(f"removing SAAS application {name} failed: {error}")
             failed = 1

@@ -71,18 +71,27 @@ class Offering(Upkeep):
         if name in model.applications:
             raise JujuError(f'cannot add saas application "{name}": local application with same name exists')
         there = source.applications[said.application].charm.endpoints
-        offered = {end: OfferedEndpoint(end, there[end].interface, there[end].role) for end in said.endpoints}
+        offered = {
+            end: OfferedEndpoint(end, there[end].interface, there[end].role)
+            for end in said.endpoints
+            if end in there
+        }
         remote = RemoteApplication(name, url, source, said, offered)
         model.remote_applications[name] = remote
         return remote
 
-    def remove_consumed(self, model: Model, name: str) -> None:
-        """Begin to remove what a model consumes: break its relations."""
+    def remove_consumed(self, model: Model, name: str, *, force: bool = False) -> None:
+        """Begin to remove what a model consumes: break its relations.
+
+        With `force`, the other model's units are not waited for.
+        """
         if name not in model.remote_applications:
             raise JujuError(f'remote application "{name}" not found')
         model.remote_applications[name].life = Life.DYING
         for relation in model.relations_of(name):
             relation.life = Life.DYING
+            if force:
+                relation.other = None
         self.poke()
 
     def add_relation(self, model: Model, first: str, second: str) -> Relation:

@@ -55,7 +55,7 @@ class Operations(Offering):
         """Begin to remove a model, applications first; it leaves `models` when its namespace is gone."""
         model.life = Life.DYING
         for name in list(model.remote_applications):
-            self.remove_consumed(model, name)
+            self.remove_consumed(model, name, force=force)
         for offer in list(model.offers):
             self.remove_offer(model, offer, force=True)
         for application in list(model.applications.values()):

@@ -28,7 +28,7 @@ def mirror(model: Model) -> None:
 
 def _mirror(near: Relation) -> None:
     far = near.other
-    if far is not None and far.id not in (near.other_model or Model("")).relations:
+    if far is not None and near.other_model is not None and far.id not in near.other_model.relations:
         near.other = far = None
     if far is None or far.life is not Life.ALIVE:
         near.life = Life.DYING
