@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 import pytest
 from juju_model import Juju
 
+from rehearsal.guardian import Guardian
+from rehearsal.juju.controller.engine import Engine
 from rehearsal.juju.model.errors import JujuError
 
 # What can be read of the other side, told in every departed and broken.
@@ -254,3 +259,26 @@ def test_a_peer_relation_cannot_be_removed(juju: Juju) -> None:
         (peers,) = juju.model.relations.values()
         with pytest.raises(JujuError):
             juju.engine.remove_relation(peers)
+
+
+def test_nobody_leads_until_the_lease_of_a_leader_that_is_gone_has_ended(
+    tmp_path: Path, guardian: Guardian
+) -> None:
+    engine = Engine(tmp_path, guardian, lease=2.0)
+    with engine.lock:
+        juju = Juju(engine, engine.add_model("test"))
+        application = juju.deploy("a", scale=2)
+    engine.start()
+    juju.settle()
+    with engine.lock:
+        engine.move_leadership(application, juju.unit("a/1"))
+    juju.settle()
+    juju.events()
+    juju.scale("a", 1)
+    juju.until(lambda: "a/1" not in [unit.name for unit in juju.model.units()])
+    began = time.monotonic()
+    assert application.leader is None and not engine.idle(0)
+    juju.settle()
+    assert application.leader == "a/0" and time.monotonic() - began > 1
+    assert "leader-elected" in juju.events("a/0")
+    engine.stop()

@@ -78,6 +78,8 @@ def _parser() -> argparse.ArgumentParser:
         help="do not play IMAGE; its pods' ports are your program's: HOST, HOST:PORT or /SOCKET")  # fmt: skip
     add("--seed", type=int, metavar="N",
         help="run hooks in an order by chance where Juju promises none, N is its seed")  # fmt: skip
+    add("--lease", type=float, default=0.0, metavar="SECONDS",
+        help="how long an application has no leader when one is gone, 30 to 60 on Juju (0)")  # fmt: skip
     add("--timeout", type=float, default=300, help="seconds until everything must be active (300)")
     return parser
 
@@ -99,6 +101,7 @@ def _rehearse(arguments: argparse.Namespace, progress: Progress) -> int:
         misbehaviours=tuple(map(Misbehaviour.parse, arguments.misbehave)),
         finder=finder,
         order=None if arguments.seed is None else Shuffled(arguments.seed),
+        lease=arguments.lease,
         audit_log=arguments.audit_log,
         outside=tuple(map(Outside.parse, arguments.outside)),
         on_phase=progress.tell,

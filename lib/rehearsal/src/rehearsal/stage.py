@@ -39,6 +39,7 @@ class Stage:
         misbehaviours: pods that do not come up.
         finder: finds charms.
         order: decides which hook runs next where Juju promises no order.
+        lease: seconds without a leader after one is gone.
         kernels: what notebook servers answer when asked whether they are idle.
         clock: the time that programs in pods see.
         audit_log: the file to which the local control plane adds a line for each request to the API server.
@@ -54,6 +55,7 @@ class Stage:
         misbehaviours: tuple[Misbehaviour, ...] = (),
         finder: Finder | None = None,
         order: Order | None = None,
+        lease: float = 0.0,
         kernels: Kernels = unreachable,
         clock: Clock = now,
         audit_log: Path | None = None,
@@ -81,7 +83,7 @@ class Stage:
             )
         self._network: Network | None = None
         self._finder = finder or Finder()
-        self._order = order
+        self._order, self._lease = order, lease
         self._kernels, self._clock = kernels, clock
         self._outside = tuple(outside)
         self.bin = self.folder / "bin"
@@ -104,6 +106,7 @@ class Stage:
                 path=self.bin,
                 environment={"REHEARSAL_SOCKET": str(self._socket)},
                 order=self._order,
+                lease=self._lease,
             )
             self.server = Server(self.engine, self._socket, self._finder)
             self.engine.start()

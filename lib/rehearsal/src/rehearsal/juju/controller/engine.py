@@ -45,6 +45,7 @@ class Engine(Operations):
         environment: further variables of charms' processes, to reach this engine.
         order: decides which hook runs next where Juju promises no order.
         update_status_interval: seconds between update-status hooks, unless a model's configuration sets it.
+        lease: seconds without a leader after one is gone.
         zygote: the process that forks charms' processes; None if the engine starts its own.
     """
 
@@ -59,6 +60,7 @@ class Engine(Operations):
         environment: Mapping[str, str] | None = None,
         order: Order | None = None,
         update_status_interval: float = 300.0,
+        lease: float = 0.0,
         zygote: Zygote | None = None,
     ):
         namespace = NoNamespace() if cluster is None else Namespace(cluster, server, self.poke)
@@ -67,7 +69,7 @@ class Engine(Operations):
         """The object stores that applications announce."""
         environment = {**(environment or {}), names.VARIABLE: str(self.stores.port)}
         hosts = Hosts(folder, zygote or self._own_zygote, path, environment)
-        super().__init__(namespace, hosts, update_status_interval)
+        super().__init__(namespace, hosts, update_status_interval, lease)
         self._order = order or InTurn()
         self._pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="hook")
         self._running = 0
@@ -125,6 +127,8 @@ class Engine(Operations):
             entities = [model, *model.applications.values(), *model.relations.values(), *model.units()]
             entities += model.remote_applications.values()
             if any(each.life is not Life.ALIVE for each in entities):
+                return False
+            if any(each.units and each.leader is None for each in model.applications.values()):
                 return False
             versions = {name: each.charm_version for name, each in model.applications.items()}
             if not all(u.address and u.code == versions[u.application] for u in model.units()):

@@ -21,10 +21,13 @@ class Upkeep:
     Args:
         namespace: Juju's objects in Kubernetes.
         hosts: the processes of the applications.
+        lease: seconds without a leader after one is gone (Juju's leases last 30 to 60 s).
         update_status_interval: seconds between update-status hooks.
     """
 
-    def __init__(self, namespace: NoNamespace, hosts: Hosts, update_status_interval: float):
+    def __init__(
+        self, namespace: NoNamespace, hosts: Hosts, update_status_interval: float, lease: float = 0.0
+    ):
         self.models: dict[str, Model] = {}
         self.model_defaults: dict[str, Any] = {}
         """Settings that new models begin with (`juju model-defaults`)."""
@@ -36,6 +39,7 @@ class Upkeep:
         self._namespace = namespace
         self._hosts = hosts
         self._interval = update_status_interval
+        self._lease = lease
 
     @property
     def features(self) -> dict[str, str]:
@@ -118,7 +122,8 @@ class Upkeep:
 
     def _elect(self, application: Application) -> None:
         """Elect a leader if there is none; a leader stays until it is gone (Juju's leases)."""
-        if application.leader is None and application.units:
+        vacant = application.leader is None and time.monotonic() >= application.vacant_until
+        if vacant and application.units:
             staying = [u for u in application.units.values() if u.life is Life.ALIVE]
             chosen = min(staying or application.units.values(), key=lambda unit: unit.number)
             application.leader = chosen.name
@@ -179,7 +184,7 @@ class Upkeep:
             task.status, task.message, task.completed = "failed", "unit removed", now()
         self._hosts.of(model, unit).end_unit(unit.name)
         if application.leader == unit.name:
-            application.leader = None
+            application.leader, application.vacant_until = None, time.monotonic() + self._lease
         self.changed.notify_all()
 
     def _forget_relation(self, model: Model, relation: Relation) -> None:

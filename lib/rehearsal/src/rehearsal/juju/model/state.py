@@ -304,6 +304,8 @@ class Application:
     next_unit: int = 0
     units: dict[int, Unit] = field(default_factory=dict)
     leader: str | None = None
+    vacant_until: float = 0.0
+    """Monotonic time until which the lease of a leader that is gone runs; before it, nobody else leads."""
     life: Life = Life.ALIVE
     status: Status = field(default_factory=Status)
     """The status that the leader set; while it is `unknown`, `juju status` shows that of the worst unit."""
