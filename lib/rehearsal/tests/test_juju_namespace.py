@@ -19,6 +19,7 @@ from rehearsal.cluster.gate import Gate
 from rehearsal.guardian import Guardian
 from rehearsal.juju.charm_process.zygote import Zygote
 from rehearsal.juju.controller.engine import Engine
+from rehearsal.juju.model import charms
 from rehearsal.juju.model.errors import JujuError
 
 _numbers = itertools.count(1)
@@ -269,3 +270,45 @@ def test_a_destroyed_model_takes_its_namespace_with_it(juju: Juju, cluster: Cont
     juju.until(lambda: juju.model.name not in juju.engine.models)
     assert not there(cluster, f"/api/v1/namespaces/{juju.model.name}")
     assert not there(cluster, paths(juju.model.name, "app")["ClusterRole"])
+
+
+ASKING_LIKE_A_POD = """
+import ssl, os, urllib.request
+import ops
+
+ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+
+class Alone(ops.CharmBase):
+    def __init__(self, framework):
+        super().__init__(framework)
+        framework.observe(self.on.start, self._start)
+
+    def _start(self, event):
+        namespace = open(f"{ACCOUNT}/namespace").read()
+        token = open(f"{ACCOUNT}/token").read()
+        server = f"https://{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}"
+        request = urllib.request.Request(f"{server}/api/v1/namespaces/{namespace}/pods")
+        request.add_header("Authorization", f"Bearer {token}")
+        tls = ssl.create_default_context(cafile=f"{ACCOUNT}/ca.crt")
+        with urllib.request.urlopen(request, context=tls) as answer:
+            there = os.path.exists(ACCOUNT) and sorted(os.listdir(ACCOUNT))
+            self.unit.status = ops.ActiveStatus(f"{namespace} {answer.status} {there}")
+
+
+ops.main(Alone)
+"""
+
+
+def test_a_charm_with_its_own_python_finds_its_service_account(juju: Juju, tmp_path: Path) -> None:
+    folder = tmp_path / "alone"
+    (folder / "src").mkdir(parents=True)
+    (folder / "metadata.yaml").write_text("name: alone\nsummary: s\ndescription: d\n")
+    (folder / "requirements.txt").write_text("ops==2.23.1\n")
+    (folder / "src" / "charm.py").write_text(ASKING_LIKE_A_POD)
+    with juju.engine.lock:
+        juju.engine.add_application(juju.model, "alone", charms.find(str(folder), Path("/"))[0])
+    juju.settle()
+    assert juju.unit("alone/0").workload.message == (
+        f"{juju.model.name} 200 ['ca.crt', 'namespace', 'token']"
+    ), juju.describe()
