@@ -12,6 +12,10 @@ from rehearsal.players.follower import FIRST_PAUSE, LONGEST_PAUSE, Follower
 from rehearsal.players.kinds import Key, Kind, Object
 from rehearsal.players.refusals import Refusals
 
+Concerned = Callable[[Object], Iterable[Key]]
+"""Returns the keys that an object concerns."""
+Counts = Callable[[Object | None, Object | None], bool]
+"""Returns whether a change counts, from before to after; None is no object."""
 Reconcile = Callable[[Key], float | None]
 """Puts one object right; returns after how many seconds to look again, if nothing changes before."""
 
@@ -53,31 +57,15 @@ class Controller:
 
         self.watches(kind, owner)
 
-    def watches(
-        self,
-        kind: Kind,
-        concerned: Callable[[Object], Iterable[Key]],
-        if_: Callable[[Object | None, Object | None], bool] = lambda old, new: True,
-    ) -> None:
-        """Look again at the keys that an object of this kind concerns, when that changes.
-
-        Args:
-            kind: what to follow.
-            concerned: returns the keys.
-            if_: whether a change counts, from before to after; None is no object.
-        """
+    def watches(self, kind: Kind, concerned: Concerned, if_: Counts | None = None) -> None:
+        """Look again at the keys that an object of this kind concerns, when that changes, if it counts."""
         self.hears(self._api.follower(kind), concerned, if_)
 
-    def hears(
-        self,
-        follower: Follower,
-        concerned: Callable[[Object], Iterable[Key]],
-        if_: Callable[[Object | None, Object | None], bool] = lambda old, new: True,
-    ) -> None:
+    def hears(self, follower: Follower, concerned: Concerned, if_: Counts | None = None) -> None:
         """Look again at the keys that what a follower follows concerns, when that changes."""
 
         def hear(old: Object | None, new: Object | None) -> None:
-            if not if_(old, new):
+            if if_ is not None and not if_(old, new):
                 return
             for key in {key for item in (old, new) if item is not None for key in concerned(item)}:
                 self.add(key)

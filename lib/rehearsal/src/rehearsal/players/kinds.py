@@ -35,7 +35,6 @@ AUTOSCALER = documents.namespaced("autoscaling", "v2", "HorizontalPodAutoscaler"
 JOB = documents.namespaced("batch", "v1", "Job", "jobs")
 PRIORITY_CLASS = documents.cluster_wide("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses")
 ROLE = documents.namespaced("rbac.authorization.k8s.io", "v1", "Role", "roles")
-ROLE = documents.namespaced("rbac.authorization.k8s.io", "v1", "Role", "roles")
 ROLE_BINDING = documents.namespaced("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings")
 VIRTUAL_SERVICE = documents.namespaced("networking.istio.io", "v1alpha3", "VirtualService", "virtualservices")
 AUTHORIZATION_POLICY = documents.namespaced(

@@ -9,7 +9,6 @@ again, and waits for a namespace that is being removed; so do these hooks, for a
 from __future__ import annotations
 
 import contextlib
-import copy
 import datetime
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -22,6 +21,7 @@ from rehearsal import documents
 from rehearsal.cluster.existing import Refused
 from rehearsal.patience import until
 from rehearsal.stand_ins import knative
+from rehearsal.stand_ins.installing import install
 from rehearsal.stand_ins.manifests import Manifest
 from rehearsal.stand_ins.objects import CRD, Kind, KubernetesStandIn, Objects
 from rehearsal.stand_ins.stopping import Stop, waiting
@@ -53,6 +53,25 @@ class OperatedStandIn(KubernetesStandIn):
         """Return what the operator is asked for; raise `Stop` if an option makes no sense."""
         raise NotImplementedError
 
+    def keep_installed(self, documents: Sequence[Manifest], asked: knative.Asked, last: str) -> None:
+        """Keep the component installed, as the operator does.
+
+        Args:
+            documents: of its release.
+            asked: what the operator is asked for.
+            last: the definition that is installed last.
+
+        Raises:
+            Stop: if it cannot be done.
+        """
+
+        def work() -> None:
+            made = knative.release(documents, asked)
+            install(self.objects, "Knative's", lambda: knative.definitions(self.namespace), last)
+            self.install_component(made, asked)
+
+        self.operate(work)
+
     def operate(self, work: Callable[[], None]) -> None:
         """Do an operator's work, and again while the API server is busy or a namespace is being removed.
 
@@ -70,9 +89,8 @@ class OperatedStandIn(KubernetesStandIn):
         except (httpx2.HTTPError, Refused) as error:
             raise waiting(f"Knative's operator: {error}") from error
 
-    def install_component(self, release: Sequence[Manifest], asked: knative.Asked) -> None:
-        """Keep the object for the operator, and all that the operator makes for it."""
-        made = copy.deepcopy(list(release))  # what is applied is labelled and marked
+    def install_component(self, made: Sequence[Manifest], asked: knative.Asked) -> None:
+        """Keep the object for the operator, and all that the operator makes for it; that gets labels."""
         with self._places() as places:
             namespaces = [each for each in made if each["kind"] == "Namespace"]
             places[""].keep(knative.KINDS["Namespace"], namespaces)

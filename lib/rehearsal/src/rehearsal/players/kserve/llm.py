@@ -249,14 +249,9 @@ class _Services:
     def _equip_sidecar(self, item: Object, pod: Object) -> None:
         """Give the sidecar that routes to `prefill` an account that may see the pods and their pool."""
         namespace, name = kinds.key(item)
-        made = [
-            (kinds.SERVICE_ACCOUNT, "-kserve"),
-            (kinds.ROLE, "-kserve-role"),
-            (kinds.ROLE_BINDING, "-kserve-rb"),
-        ]
         if not any(each["name"] == _SIDECAR for each in pod.get("initContainers") or ()):
             return
-        (_, account), (_, role), _ = ((kind, child_name(name, suffix)) for kind, suffix in made)
+        account, role = child_name(name, "-kserve"), child_name(name, "-kserve-role")
         like = pod.get("serviceAccountName")
         theirs = self._api.read(kinds.SERVICE_ACCOUNT, (namespace, like)) if like else None
         given = {
@@ -266,24 +261,16 @@ class _Services:
         }
         reading = ["get", "list", "watch"]
         subjects = [{"kind": "ServiceAccount", "name": account, "namespace": namespace}]
-        bodies: list[Object] = [
-            given,
-            {
-                "rules": [
-                    {"apiGroups": [""], "resources": ["pods"], "verbs": reading},
-                    {
-                        "apiGroups": ["inference.networking.x-k8s.io"],
-                        "resources": ["inferencepools"],
-                        "verbs": reading,
-                    },
-                ]
-            },
-            {
-                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role},
-                "subjects": subjects,
-            },
+        rules = [
+            {"apiGroups": [group], "resources": [resource], "verbs": reading}
+            for group, resource in (("", "pods"), ("inference.networking.x-k8s.io", "inferencepools"))
         ]
-        for (kind, suffix), body in zip(made, bodies, strict=True):
+        of_role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role}
+        for kind, suffix, body in (
+            (kinds.SERVICE_ACCOUNT, "-kserve", given),
+            (kinds.ROLE, "-kserve-role", {"rules": rules}),
+            (kinds.ROLE_BINDING, "-kserve-rb", {"roleRef": of_role, "subjects": subjects}),
+        ):
             self._api.ensure(kind, {"metadata": self._about(item, suffix, "workload"), **body})
         pod["serviceAccountName"] = account
 

@@ -78,6 +78,13 @@ def metadata(isvc: Object, part: Part) -> Object:
     }
 
 
+def _labelled(isvc: Object, part: Part) -> Object:
+    """Return the metadata of an object that carries the label by which a component's pods are chosen."""
+    about = metadata(isvc, part)
+    about["labels"]["app"] = _label(part)
+    return about
+
+
 def url(settings: Settings, isvc: Object, part: Part) -> str:
     """Return the URL of a component."""
     ingress = settings.ingress
@@ -91,8 +98,7 @@ def _label(part: Part) -> str:
 
 
 def _deployment(settings: Settings, isvc: Object, part: Part) -> Object:
-    about = metadata(isvc, part)
-    about["labels"]["app"] = _label(part)
+    about = _labelled(isvc, part)
     pod = copy.deepcopy(part.pod)
     for each in pod["containers"]:
         each.setdefault("imagePullPolicy", "IfNotPresent")
@@ -164,17 +170,15 @@ def _service(settings: Settings, isvc: Object, part: Part) -> Object:
     spec: Object = {"selector": {"app": _label(part)}, "ports": ports}
     if settings.section("service").get("serviceClusterIPNone"):
         spec["clusterIP"] = "None"
-    about = metadata(isvc, part)
-    about["labels"]["app"] = _label(part)
-    return {"metadata": about, "spec": spec}
+    return {"metadata": _labelled(isvc, part), "spec": spec}
 
 
 def _head(isvc: Object, part: Part) -> Object:
     """Return the Service by which the workers find the first node."""
-    about = metadata(isvc, part)
+    about = _labelled(isvc, part)
     generation = str(isvc["metadata"].get("generation", 1))
     about["name"] = f"{part.name.removesuffix('-predictor')}-head-{generation}"
-    about["labels"] |= {_HEAD: "head", "app": _label(part)}
+    about["labels"][_HEAD] = "head"
     spec = {
         "selector": {"app": _label(part), "isvc.generation": generation},
         "clusterIP": "None",
@@ -218,9 +222,7 @@ def _autoscaler(isvc: Object, part: Part) -> Object | None:
         "metrics": _metrics(part.extension),
         "behavior": {},
     }
-    about = metadata(isvc, part)
-    about["labels"]["app"] = _label(part)
-    return {"metadata": about, "spec": spec}
+    return {"metadata": _labelled(isvc, part), "spec": spec}
 
 
 def _metrics(extension: Object) -> list[Object]:

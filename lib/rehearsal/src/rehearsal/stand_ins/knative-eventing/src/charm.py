@@ -16,7 +16,6 @@ import ops
 
 from rehearsal.cluster import crds
 from rehearsal.stand_ins import knative, operated
-from rehearsal.stand_ins.installing import install
 
 COMPONENT = "knative-eventing"
 IMAGES = {
@@ -51,13 +50,7 @@ class KnativeEventing(operated.OperatedStandIn):
         asked = self.asked()
         self.wait_for_definitions()
         documents = [each for each in crds.manifests("knative-eventing") if each["kind"] not in WEBHOOKS]
-        made = knative.release(documents, asked)
-
-        def work() -> None:
-            install(self.objects, "Knative's", lambda: knative.definitions("knative-eventing"), LAST)
-            self.install_component(made, asked)
-
-        self.operate(work)
+        self.keep_installed(documents, asked, LAST)
 
     def asked(self) -> knative.Asked:
         """Return what the options ask for."""

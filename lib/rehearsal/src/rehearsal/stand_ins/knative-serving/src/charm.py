@@ -22,7 +22,6 @@ import ops
 
 from rehearsal.cluster import crds
 from rehearsal.stand_ins import knative, operated
-from rehearsal.stand_ins.installing import install
 from rehearsal.stand_ins.stopping import blocked
 
 COMPONENT = "knative-serving"
@@ -72,13 +71,7 @@ class KnativeServing(operated.OperatedStandIn):
         asked = self.asked()
         self.wait_for_definitions()
         documents = [*crds.manifests("knative-serving"), *crds.manifests("knative-ingress")]
-        made = knative.release(documents, asked)
-
-        def work() -> None:
-            install(self.objects, "Knative's", lambda: knative.definitions("knative-serving"), LAST)
-            self.install_component(made, asked)
-
-        self.operate(work)
+        self.keep_installed(documents, asked, LAST)
 
     def asked(self) -> knative.Asked:
         """Return what the options ask for."""
