@@ -220,7 +220,9 @@ def test_a_wrong_value_is_named_with_its_reason(dashboard, config, said):
         ({"gateway": {}}, ops.WaitingStatus("istio-pilot: no data on gateway-info yet")),
         (
             {"gateway": {"gateway_name": "g", "gateway_namespace": "istio", "gateway_up": "false"}},
-            ops.WaitingStatus("istio-pilot: gateway istio/g is not up yet"),
+            ops.WaitingStatus(
+                "istio-pilot: gateway istio/g is not up yet: has its Service an address? (kubectl get service)"
+            ),
         ),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kubeflow_charm.relations.gateway_info import Gateway, Provides, Requires
+from kubeflow_charm.relations.gateway_info import CAUSE, Gateway, Provides, Requires
 
 NAMES = {"gateway_name": "kubeflow-gateway", "gateway_namespace": "istio-system"}
 GATEWAY = Gateway(gateway_name="kubeflow-gateway", gateway_namespace="istio-system")
@@ -29,8 +29,8 @@ def test_a_key_that_a_later_version_may_add_is_left_alone(ask):
         ({"gateway_up": "true"}, "no data on there yet"),
         ({"gateway_name": "kubeflow-gateway"}, "no data on there yet"),
         ({"gateway_namespace": "istio"}, "no data on there yet"),
-        (NAMES | {"gateway_up": "false"}, "gateway istio-system/kubeflow-gateway is not up yet"),
-        (NAMES | {"gateway_up": "False"}, "gateway istio-system/kubeflow-gateway is not up yet"),
+        (NAMES | {"gateway_up": "false"}, f"gateway istio-system/kubeflow-gateway is not up yet: {CAUSE}"),
+        (NAMES | {"gateway_up": "False"}, f"gateway istio-system/kubeflow-gateway is not up yet: {CAUSE}"),
     ],
 )
 def test_what_is_not_there_yet_is_waited_for(ask, bag, said):

@@ -125,6 +125,8 @@ def test_options_of_the_service(gateway, client, namespace, config, expected):
     assert said(state) == ("active", "stand-in")
     service = client.get(Service, "istio-ingressgateway-workload", namespace=namespace)
     assert (service.spec.type, service.metadata.annotations) == expected
+    (relation,) = state.get_relations("istio-pilot")
+    assert relation.local_unit_data["service-type"] == expected[0]
 
 
 def test_options_of_the_proxies(gateway, client, namespace):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
-from istio_objects import GATEWAY, VIRTUAL_SERVICE, names, spec
+from istio_objects import GATEWAY, VIRTUAL_SERVICE, names, reachable, spec
 from lightkube.types import PatchType
 from ops import testing
 from stand_in_bench import StandIn, greeting, said, versions, written
@@ -49,23 +50,53 @@ def test_it_tells_gateways_where_the_control_plane_is(pilot, namespace):
 
 
 @pytest.mark.parametrize(
-    ("proxies", "up"),
+    ("service", "up"),
     [
-        ([], "false"),
-        ([related("istio-pilot", "istio-ingressgateway")], "false"),
-        ([related("istio-pilot", "istio-ingressgateway", greeting())], "true"),
+        ((), "false"),
+        (("NodePort",), "true"),
+        (("ClusterIP",), "true"),
+        (("LoadBalancer", "10.64.140.1"), "true"),
     ],
-    ids=["without proxies", "with proxies to come", "with proxies"],
+    ids=["no Service", "NodePort", "ClusterIP", "LoadBalancer"],
 )
-def test_it_tells_of_the_gateway(pilot, namespace, proxies, up):
-    state = pilot.run(
-        *proxies, related("gateway-info", "kserve"), config={"default-gateway": "kubeflow-gateway"}
-    )
+def test_it_tells_of_the_gateway(pilot, client, namespace, service, up):
+    if service:
+        reachable(client, namespace, *service)
+    state = pilot.run(related("gateway-info", "kserve"), config={"default-gateway": "kubeflow-gateway"})
     assert written(state, "kserve") == {
         "gateway_name": "kubeflow-gateway",
         "gateway_namespace": namespace,
         "gateway_up": up,
     }
+
+
+def test_while_a_load_balancer_owes_the_address_hooks_fail(pilot, client, namespace):
+    reachable(client, namespace, "LoadBalancer")
+    with pytest.raises(testing.errors.UncaughtCharmError, match="gateway_service_type=NodePort"):
+        pilot.run(related("gateway-info", "kserve"))
+    pilot.run(event=lambda on: on.remove(), planned_units=0)
+    reachable(client, namespace, "NodePort")
+    state = pilot.run(related("gateway-info", "kserve"))
+    assert written(state, "kserve")["gateway_up"] == "true"
+
+
+def test_an_address_that_comes_in_a_moment_is_waited_for(pilot, client, namespace):
+    reachable(client, namespace, "LoadBalancer")
+    timer = threading.Timer(0.3, reachable, (client, namespace, "LoadBalancer", "10.64.140.2"))
+    timer.start()
+    state = pilot.run(related("gateway-info", "kserve"))
+    timer.join()
+    assert written(state, "kserve")["gateway_up"] == "true"
+
+
+def test_the_proxies_service_may_have_another_name(pilot, client, namespace):
+    reachable(client, namespace, "LoadBalancer")
+    state = pilot.run(related("gateway-info", "kserve"), config={"gateway-service-name": "mine"})
+    assert written(state, "kserve")["gateway_up"] == "false"
+    assert said(pilot.run(config={"gateway-service-name": "../pods"})) == (
+        "blocked",
+        "Kubernetes refuses Service ../pods: no name of an object",
+    )
 
 
 def test_the_gateway_takes_what_comes_in(pilot, client, namespace):

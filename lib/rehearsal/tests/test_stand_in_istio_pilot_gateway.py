@@ -9,7 +9,7 @@ from typing import Any
 
 import ops
 import pytest
-from istio_objects import ENVOY_FILTER, GATEWAY, VIRTUAL_SERVICE, names, spec
+from istio_objects import ENVOY_FILTER, GATEWAY, VIRTUAL_SERVICE, names, reachable, spec
 from lightkube.resources.core_v1 import Secret
 from ops import testing
 from stand_in_bench import StandIn, greeting, kubeconfig, said, through, written
@@ -93,6 +93,7 @@ def test_a_guard_need_not_name_headers(pilot, client, namespace):
     ids=["no greeting", "no data", "another version", "garbage", "two"],
 )
 def test_without_the_guard_that_is_wanted_the_gateway_is_closed(pilot, client, namespace, guards, status):
+    reachable(client, namespace, "NodePort")
     pilot.run(proxies())
     assert names(client, GATEWAY, namespace) == {"istio-gateway"}
     state = pilot.run(*guards, proxies(), informed())
@@ -103,6 +104,7 @@ def test_without_the_guard_that_is_wanted_the_gateway_is_closed(pilot, client, n
 
 
 def test_the_gateway_opens_when_the_guard_is_there_and_when_none_is_wanted(pilot, client, namespace):
+    reachable(client, namespace, "NodePort")
     pilot.run(guard(greeting()))
     there = guard(greeting(data=GUARD))
     state = pilot.run(there, proxies(), informed())
@@ -251,7 +253,7 @@ def test_it_installs_the_types_where_they_are_not(tmp_path: Path, guardian, monk
             proxies(), guard(greeting(data=GUARD)), informed(), event=lambda on: on.install()
         )
         assert said(state) == ("active", "stand-in")
-        assert written(state, "kserve")["gateway_up"] == "true"
+        assert written(state, "kserve")["gateway_name"] == "istio-gateway"
         listed = json.loads(bare.request("GET", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"))
         there = {item["metadata"]["name"] for item in listed["items"]}
         assert there == {crd["metadata"]["name"] for crd in crds.read("istio")}

@@ -21,7 +21,11 @@ CHARMS = {
     "dex-auth": "dex-auth",
     "oidc-gatekeeper": "oidc-gatekeeper",
 }
-CONFIG = {"istio-pilot": {"default-gateway": "kubeflow-gateway"}, "istio-ingressgateway": {"kind": "ingress"}}
+CONFIG = {
+    "istio-pilot": {"default-gateway": "kubeflow-gateway"},
+    # This control plane has no load balancer.
+    "istio-ingressgateway": {"kind": "ingress", "gateway_service_type": "NodePort"},
+}
 RELATIONS = [
     ("istio-ingressgateway:istio-pilot", "istio-pilot:istio-pilot"),
     ("oidc-gatekeeper:ingress-auth", "istio-pilot:ingress-auth"),

@@ -80,6 +80,8 @@ def _parser() -> argparse.ArgumentParser:
         help="run hooks in an order by chance where Juju promises none, N is its seed")  # fmt: skip
     add("--lease", type=float, default=0.0, metavar="SECONDS",
         help="how long an application has no leader when one is gone, 30 to 60 on Juju (0)")  # fmt: skip
+    add("--no-load-balancer", dest="load_balancer", action="store_false",
+        help="Services of type LoadBalancer get no address, as on a bare cluster")  # fmt: skip
     add("--timeout", type=float, default=300, help="seconds until everything must be active (300)")
     return parser
 
@@ -104,6 +106,7 @@ def _rehearse(arguments: argparse.Namespace, progress: Progress) -> int:
         lease=arguments.lease,
         audit_log=arguments.audit_log,
         outside=tuple(map(Outside.parse, arguments.outside)),
+        load_balancer=arguments.load_balancer,
         on_phase=progress.tell,
     )
     with stage:

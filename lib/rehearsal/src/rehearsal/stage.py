@@ -44,6 +44,7 @@ class Stage:
         clock: the time that programs in pods see.
         audit_log: the file to which the local control plane adds a line for each request to the API server.
         outside: the programs that are not played, but run elsewhere; connections to their pods lead to them.
+        load_balancer: whether the local control plane has one, so that such Services get an address.
         on_phase: called with the current work.
     """
 
@@ -60,6 +61,7 @@ class Stage:
         clock: Clock = now,
         audit_log: Path | None = None,
         outside: Sequence[Outside] = (),
+        load_balancer: bool = True,
         on_phase: Callable[[str], None] = lambda _: None,
     ):
         if kubeconfig is not None and (audit_log is not None or outside):
@@ -86,6 +88,7 @@ class Stage:
         self._order, self._lease = order, lease
         self._kernels, self._clock = kernels, clock
         self._outside = tuple(outside)
+        self._load_balancer = load_balancer
         self.bin = self.folder / "bin"
         """The folder of `juju`, `juju-exec` and `kubectl`."""
         self.players: Players | None = None
@@ -116,6 +119,7 @@ class Stage:
                     kernels=self._kernels,
                     clock=self._clock,
                     outside={each.image for each in self._outside},
+                    load_balancer=self._load_balancer,
                 )
                 self.players.start()
         except BaseException:

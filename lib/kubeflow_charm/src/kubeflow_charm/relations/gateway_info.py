@@ -16,6 +16,9 @@ from kubeflow_charm.problems import blocked, waiting
 from kubeflow_charm.relations.endpoint import Endpoint, Reader
 from kubeflow_charm.relations.kubernetes_names import DnsName, Namespace
 
+CAUSE = "has its Service an address? (kubectl get service)"
+"""What usually keeps a Gateway down: istio-pilot waits for the load balancer's address."""
+
 
 class Gateway(pydantic.BaseModel):
     """A Gateway of Istio."""
@@ -51,7 +54,7 @@ class Requires(Reader[Gateway]):
             raise self.nothing_yet(relation)
         gateway = self.parsed(relation, Gateway, dict(data))
         if gateway.gateway_up == "false":
-            raise waiting(relation.app.name, f"gateway {gateway.reference} is not up yet")
+            raise waiting(relation.app.name, f"gateway {gateway.reference} is not up yet: {CAUSE}")
         return gateway
 
 

@@ -10,6 +10,7 @@ from rehearsal.players import program as programs
 from rehearsal.players.api import Api
 from rehearsal.players.controller import Controller
 from rehearsal.players.kinds import Key
+from rehearsal.players.load_balancer import LoadBalancer
 from rehearsal.players.player import Player, parts
 from rehearsal.players.program import Clock, Kernels, World
 from rehearsal.players.refusals import Refusals
@@ -29,6 +30,7 @@ class Players:
         kernels: what notebook servers answer, by namespace and name, when they are asked for their kernels.
         clock: returns the time, with its zone.
         outside: images whose programs are not played: others run them.
+        load_balancer: whether Services of that type get an address.
     """
 
     def __init__(
@@ -38,10 +40,12 @@ class Players:
         kernels: Kernels = programs.unreachable,
         clock: Clock = programs.now,
         outside: Set[str] = frozenset(),
+        load_balancer: bool = True,
     ):
         self._cluster = cluster
         self._world = World(kernels, clock)
         self._outside = outside
+        self._balances = load_balancer
         self._refusals = Refusals()
         self._playing: dict[Key, Player] = {}
 
@@ -54,14 +58,22 @@ class Players:
             self._refusals,
         )
         self._controller = Controller(self._api, kinds.DEPLOYMENT, self._reconcile, self._refusals, "players")
+        self._balancer = LoadBalancer(self._api, self._refusals) if self._balances else None
         self._api.start()
         self._controller.start()
+        if self._balancer is not None:
+            self._balancer.start()
 
     def stop(self) -> None:
         """End everything, and return when it has ended, whether or not the API server is still there."""
+        balancer = self._balancer
         self._controller.stop()
+        if balancer is not None:
+            balancer.stop()
         self._api.stop()
         self._controller.join()
+        if balancer is not None:
+            balancer.join()
         for key in list(self._playing):
             self._end(key)
         self._api.close()

@@ -79,14 +79,18 @@ class Objects:
 
     def exists(self, kind: Kind, name: str) -> bool:
         """Tell whether an object of that name exists, whoever made it."""
+        return self.look_at(kind, name) is not None
+
+    def look_at(self, kind: Kind, name: str) -> Manifest | None:
+        """Return an object, whoever made it; None if there is none."""
+        self._check(kind, name)
         with self.explained(f"{kind.__name__} {name}"):
             try:
-                self._client.get(kind, name)
+                return dict(self._client.get(kind, name))
             except httpx2.HTTPStatusError as error:
                 if error.response.status_code == 404:
-                    return False
+                    return None
                 raise
-        return True
 
     def get(self, kind: Kind, name: str) -> Manifest | None:
         """Return one of our own objects."""
@@ -184,10 +188,14 @@ class Objects:
         return {item["metadata"]["name"]: item for item in items}
 
     def _apply(self, kind: Kind, name: str, manifest: Manifest) -> None:
-        if not _NAME.fullmatch(name):
-            raise Rejected(kind.__name__, name, "no name of an object")
+        self._check(kind, name)
         with self.explained(f"{kind.__name__} {name}"):
             self._client.apply(kind(manifest), force=True)
+
+    @staticmethod
+    def _check(kind: Kind, name: str) -> None:
+        if not _NAME.fullmatch(name):
+            raise Rejected(kind.__name__, name, "no name of an object")
 
 
 class KubernetesStandIn(StandIn):

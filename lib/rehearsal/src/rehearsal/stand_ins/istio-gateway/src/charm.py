@@ -4,6 +4,8 @@ Facts: canonical/istio-operators, charms/istio-gateway, 1.28. Differences from t
 
 - A change of `kind` deletes the objects of the former kind.
 - It blocks as soon as the `istio-pilot` relation is gone; the proxies stay, as with the real one.
+- It notes the type of its Service in its unit's data on `istio-pilot`, so that istio-pilot looks at the
+  Service again. The real charm says nothing, and istio-pilot learns of the Service with its next event.
 - It defers no event, since every hook does the same.
 """
 
@@ -70,6 +72,8 @@ class IstioGateway(KubernetesStandIn):
         made = render(WORKLOAD, self.values(next(iter(pilots.values()))))
         for kind, resource in KINDS.items():
             self.objects.keep(resource, [each for each in made if each["kind"] == kind])
+        for relation in self.related("istio-pilot"):
+            relation.data[self.unit]["service-type"] = str(self.config["gateway_service_type"])
 
     def clear(self) -> None:
         """Delete the workload."""

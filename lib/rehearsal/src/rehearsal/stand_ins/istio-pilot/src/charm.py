@@ -3,9 +3,8 @@
 Facts: canonical/istio-operators, charms/istio-pilot, 1.28. Differences from the real charm:
 
 - It installs only CRDs; the real one installs the control plane, too. Its CRDs stay after its removal.
-- `gateway_up` is true if the Gateway exists and an application on `istio-pilot` has the control plane's
-  address. The real one checks for an address of that application's Service, but no event reports that
-  address, and local clusters assign none.
+- While the Service of the gateway's proxies waits for its load balancer, hooks fail, as those of the real one
+  do (`_get_address_from_loadbalancer`); but it waits a moment first, and `remove` works all the same.
 - The status is the worst problem itself, not the number of problems.
 - Wrong data on `ingress-auth` close the gateway, like missing data.
 - Certificates come only from the option `tls-secret-id`; a relation on `certificates` blocks it.
@@ -15,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from rehearsal.cluster import crds
 from rehearsal.stand_ins.handshake import speaking
 from rehearsal.stand_ins.installing import install
 from rehearsal.stand_ins.manifests import Manifest, load, render
-from rehearsal.stand_ins.objects import SECRET, KubernetesStandIn, Rejected
+from rehearsal.stand_ins.objects import SECRET, SERVICE, KubernetesStandIn, Rejected
 from rehearsal.stand_ins.stopping import Stop, blocked, waiting
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,11 @@ ENVOY_FILTER = create_namespaced_resource("networking.istio.io", "v1alpha3", "En
 VIRTUAL_SERVICE = create_namespaced_resource(
     "networking.istio.io", "v1alpha3", "VirtualService", "virtualservices"
 )
+
+ADDRESS_WAIT = 2.0
+"""Seconds that a hook waits for the address that a load balancer gives the gateway's Service."""
+PAUSE = 0.05
+"""Seconds between two looks at that Service."""
 
 LAST = "gateways.networking.istio.io"
 """The CRD that is installed last: if it exists, all others do."""
@@ -54,10 +59,13 @@ class IstioPilot(KubernetesStandIn):
     """The parts of istio-pilot that other charms rely on."""
 
     endpoints = speaking(Path(__file__).parents[1] / "charmcraft.yaml")
+    reached = False
+    """Whether traffic reaches the gateway's proxies, as far as their Service shows."""
 
     def play(self) -> None:
         """Install types first, and send the gateway's state after the gateway is made."""
         self.each(
+            self.ask_for_the_address,
             self.check_images,
             self.install_types,
             self.tell_address,
@@ -70,6 +78,27 @@ class IstioPilot(KubernetesStandIn):
         """Delete everything but the CRDs, which others use."""
         for kind in (VIRTUAL_SERVICE, GATEWAY, ENVOY_FILTER, SECRET):
             self.objects.keep(kind)
+
+    def ask_for_the_address(self) -> None:
+        """Find out whether the Service of the gateway's proxies can be reached.
+
+        Raises:
+            RuntimeError: if a load balancer owes it an address.
+        """
+        name = str(self.config["gateway-service-name"])
+        until = time.monotonic() + ADDRESS_WAIT
+        while (service := self.objects.look_at(SERVICE, name)) is not None:
+            kind = service["spec"]["type"]
+            given = service.get("status", {}).get("loadBalancer", {}).get("ingress")
+            if kind != "LoadBalancer" or given:
+                self.reached = kind in ("ClusterIP", "NodePort", "LoadBalancer")
+                return
+            if time.monotonic() > until:
+                raise RuntimeError(
+                    f"Service {name} has no address: this cluster has no load balancer that gives it one. "
+                    "Without one: juju config istio-ingressgateway gateway_service_type=NodePort"
+                )
+            time.sleep(PAUSE)
 
     def check_images(self) -> None:
         """Check the control plane's images."""
@@ -161,11 +190,10 @@ class IstioPilot(KubernetesStandIn):
         """Send the gateway's name and namespace, and whether traffic gets through it."""
         name = str(self.config["default-gateway"])
         there = name in self.objects.names(GATEWAY)
-        proxied = any("data" in each.data[self.app] for each in self.related("istio-pilot"))
         said = {
             "gateway_name": name,
             "gateway_namespace": self.model.name,
-            "gateway_up": str(there and proxied).lower(),
+            "gateway_up": str(there and self.reached).lower(),
         }
         for relation in self.related("gateway-info"):
             relation.data[self.app].update(said)
