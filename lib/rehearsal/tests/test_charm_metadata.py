@@ -58,7 +58,7 @@ def test_everything_in_charmcraft_yaml(tmp_path: Path):
     assert charm.resources["image"] == charms.ResourceSpec("image", "oci-image", "", "nginx")
     assert charm.resources["page"].filename == "page.html"
     assert charm.containers == ["web"]
-    assert charm.storage == ["pages"]
+    assert list(charm.storage) == ["pages"]
     assert charm.needs_trust
 
 
@@ -197,6 +197,16 @@ BAD = {
     "assumptions in an unknown group": (
         "name: web\nassumes: [{none-of: [juju]}]",
         "2:1: assumes: expected any-of or all-of with a list",
+    ),
+    "storage of no number": (
+        "name: web\nstorage: {pages: {type: filesystem, multiple: {range: few}}}",
+        "2:48: storage.pages.multiple.range: supported formats are: m (a fixed number), m-n (an explicit "
+        'range), and m- (a minimum number), got "few"',
+    ),
+    "storage of no size": (
+        "name: web\nstorage: {pages: {type: filesystem, minimum-size: big}}",
+        "2:37: storage.pages.minimum-size: expected a non-negative float with optional M/G/T/P/E/Z/Y suffix, "
+        'got "big"',
     ),
     "storage without a type": (
         "name: web\nstorage: {pages: {}}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -307,3 +308,31 @@ def test_requirements_that_nobody_has_are_told_in_one_sentence(tmp_path: Path) -
     with pytest.raises(JujuError, match=r"what .*requirements.txt names could not be installed: ") as refusal:
         charms.find(str(folder), Path("/"))
     assert "\n" not in str(refusal.value)
+
+
+def test_storage_is_told_of(juju: Juju, tmp_path: Path) -> None:
+    folder = shutil.copytree(SHELL, tmp_path / "shell")
+    text = (folder / "metadata.yaml").read_text()
+    (folder / "metadata.yaml").write_text(f"{text}\nstorage: {{data: {{type: filesystem}}}}\n")
+    script = """
+case $name in
+start) juju-log "none: $(storage-list)"; storage-get -s data/0 location || juju-log refused ;;
+data-storage-attached)
+  juju-log "$JUJU_STORAGE_ID $JUJU_STORAGE_KIND $(storage-list) $(storage-list logs) $(storage-get kind)"
+  [ "$(storage-get location)" = "$JUJU_STORAGE_LOCATION" ] && touch "$JUJU_STORAGE_LOCATION/x" && juju-log same
+  storage-get nothing || juju-log unknown
+  storage-add data || juju-log fixed ;;
+esac
+"""
+    with juju.engine.lock:
+        charm, _ = charms.find(str(folder), Path("/"))
+        juju.engine.add_application(juju.model, "a", charm, config={"script": script})
+    juju.settle()
+    assert said(juju, "a/0") == [
+        "none: ",
+        "refused",
+        "data/0 filesystem data/0  filesystem",
+        "same",
+        "unknown",
+        "fixed",
+    ]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from juju_model import Juju, eventually
+from juju_model import CHARMS, Juju, eventually
 
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.existing import Refused
@@ -260,6 +261,36 @@ def test_removal_deletes_what_was_made(juju: Juju, cluster: ControlPlane) -> Non
     juju.settle()
     for path in made.values():
         eventually(lambda path=path: not there(cluster, path))
+
+
+def test_storage_is_claimed_by_the_pods_and_mounted(
+    juju: Juju, cluster: ControlPlane, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(CHARMS / "puppet", tmp_path / "keeper")
+    said: dict[str, Any] = yaml.safe_load((folder / "charmcraft.yaml").read_text())
+    said["storage"] = {"data": {"type": "filesystem", "location": "/srv", "minimum-size": "2G"}}
+    said["containers"]["work"]["mounts"] = [{"storage": "data", "location": "/var/lib/work"}]
+    (folder / "charmcraft.yaml").write_text(yaml.safe_dump(said))
+    juju.deploy("app", folder)
+    juju.settle()
+    claims = f"/api/v1/namespaces/{juju.model.name}/persistentvolumeclaims"
+    name = juju.model.storage["data/0"].claim
+    claim = get(cluster, f"{claims}/{name}")
+    assert (claim["status"]["phase"], claim["status"]["capacity"]) == ("Bound", {"storage": "2Gi"})
+    assert claim["metadata"]["labels"]["storage.juju.is/name"] == "data"
+    pod = get(cluster, f"/api/v1/namespaces/{juju.model.name}/pods/app-0")["spec"]
+    [volume] = [each for each in pod["volumes"] if "persistentVolumeClaim" in each]
+    assert volume["persistentVolumeClaim"] == {"claimName": name}
+    mounted = {
+        container["name"]: mount["mountPath"]
+        for container in pod["containers"]
+        for mount in container["volumeMounts"]
+        if mount["name"] == volume["name"]
+    }
+    assert mounted == {"charm": "/srv", "work": "/var/lib/work"}
+    juju.remove("app", destroy_storage=True)
+    juju.settle()
+    eventually(lambda: not there(cluster, f"{claims}/{name}"))
 
 
 def test_a_destroyed_model_takes_its_namespace_with_it(juju: Juju, cluster: ControlPlane) -> None:

@@ -71,7 +71,9 @@ def test_options_may_stand_anywhere(line: str, expected: dict[str, object]) -> N
     [
         (["staus"], 2, 'ERROR juju: "staus" is not a juju command. See "juju --help".\n\nDid you mean:\n\tstatus\n'),
         (["bootstrap"], 1, "ERROR juju bootstrap is not rehearsed: a rehearsal is its own controller, on its own cloud\n"),
-        (["storage"], 1, "ERROR juju storage is not rehearsed: no storage is rehearsed\n"),
+        (["attach-storage"], 1,
+         "ERROR juju attach-storage is not rehearsed: a pod's claims do not change, and there is one pool, "
+         "kubernetes\n"),
         (["status", "-m", "nobody"], 1, "ERROR model rehearsal:admin/nobody not found\n"),
         (["status", "-m", "other:test"], 1, "ERROR controller other not found\n"),
         (["status", "-m", "carla/test"], 1, "ERROR model rehearsal:carla/test not found\n"),

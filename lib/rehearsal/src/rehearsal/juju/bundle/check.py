@@ -17,6 +17,7 @@ from rehearsal.juju.bundle.merge import Merged
 from rehearsal.juju.bundle.relating import Offered
 from rehearsal.juju.model.charms import Charm, EndpointSpec
 from rehearsal.juju.model.errors import JujuError
+from rehearsal.juju.model.storage import directives
 from rehearsal.yaml_document import Finding
 
 FindCharm = Callable[[str, Path], tuple[Charm, str]]
@@ -190,9 +191,11 @@ def _resources(
     if origin == "local" and images:
         message = f"local charm missing OCI images for: {', '.join(images)}"
         yield merged.finding(name, "resources", message=message)
-    for storage in sorted(application.storage.keys() - set(charm.storage)):
-        message = f'charm "{charm.name}" has no store called "{storage}"'
-        yield merged.finding(name, "storage", storage, message=message)
+    for storage, said in application.storage.items():
+        try:
+            directives(charm.storage, {} if said is None else {storage: said}, charm.name)
+        except JujuError as error:
+            yield merged.finding(name, "storage", storage, message=str(error))
 
 
 def _rights(name: str, application: schema.Application, charm: Charm, merged: Merged) -> Iterator[Finding]:

@@ -54,6 +54,7 @@ class Backend(mocking._MockModelBackend):
         """Secrets that the hook read: id to the revision that it tracks from now on, and the label."""
         self.removed_revisions: list[tuple[str, int]] = []
         self._model = request["model"]["uuid"]
+        self._storage = {said["id"]: said for said in request["storage"]}
         self.kept: dict[str, str] = dict(request["kept"])
         """What the unit keeps with Juju (`state-set`)."""
 
@@ -94,6 +95,18 @@ class Backend(mocking._MockModelBackend):
         if own and relation_id not in self._peers and not self.is_leader():
             raise ops.ModelError("ERROR permission denied")
         return super().relation_get(relation_id, member_name, is_app, relation_name=relation_name)
+
+    def storage_get(self, storage_name_id: str, attribute: str) -> str:
+        """Return where storage is, or of which kind."""
+        if storage_name_id not in self._storage:
+            raise ops.ModelError(f'ERROR invalid value "{storage_name_id}" for option -s: storage not found')
+        if attribute not in ("location", "kind"):
+            raise ops.ModelError(f'ERROR invalid storage attribute "{attribute}"')
+        return str(self._storage[storage_name_id][attribute])
+
+    def storage_add(self, name: str, count: int = 1) -> None:
+        """Refuse: the claims of a StatefulSet's pods do not change."""
+        raise ops.ModelError("ERROR adding storage to a unit of a Kubernetes model not supported")
 
     def get_pebble(self, socket_path: str) -> ops.pebble.Client:
         """Return Pebble in a container, whose files are those that earlier hooks have left.

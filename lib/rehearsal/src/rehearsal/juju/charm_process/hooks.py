@@ -144,6 +144,13 @@ def _details(request: dict[str, Any], hook: Hook, *, action: bool) -> dict[str, 
                 "JUJU_SECRET_ID": found["uri"] if found and found["abroad"] else f"secret:{hook.secret}",
                 "JUJU_SECRET_LABEL": (found and found["label"]) or "",
             } | revision
+        case "storage":
+            found = next(said for said in request["storage"] if said["id"] == hook.storage)
+            return {
+                "JUJU_STORAGE_ID": hook.storage,
+                "JUJU_STORAGE_KIND": found["kind"],
+                "JUJU_STORAGE_LOCATION": found["location"],
+            }
         case "workload":
             return {"JUJU_WORKLOAD_NAME": hook.container}
         case _:

@@ -26,6 +26,8 @@ from rehearsal.juju.model.charms import Charm
 HOOK_WITHIN = 600.0
 """Seconds after which the engine kills a hook."""
 
+STORAGE = "storage"
+"""The folder of an application's storage, beside those of its charm's versions."""
 _IN_POD = Path(__file__).with_name("in_pod")
 """What the Python of a charm with its own dispatch imports first."""
 _DISPATCH = """#!/bin/sh
@@ -124,6 +126,7 @@ class Host:
                 "output": str(output),
                 "socket": str(self._zygote.new_path()),
                 "files": str(scratch / "files"),
+                **self._storage(request),
                 "tools": f"{self._tools}{os.pathsep}{scratch / 'bin'}",
             }
             result = self._ask(request, heard)
@@ -133,6 +136,22 @@ class Host:
             result["action"]["results"] |= _printed(output)
         result["log"] = _log(output, request["hook"].name)
         return result
+
+    def _storage(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return the unit's storage and its containers' mounts with their folders, which outlive its pods."""
+
+        def folder(storage: str) -> str:
+            place = self._folder.parent / STORAGE / storage.replace("/", "-")
+            place.mkdir(parents=True, exist_ok=True)
+            return str(place)
+
+        return {
+            "storage": [each | {"location": folder(each["id"])} for each in request["storage"]],
+            "mounts": {
+                name: [(location, folder(storage)) for location, storage in mounts]
+                for name, mounts in request["mounts"].items()
+            },
+        }
 
     def _ask(self, request: dict[str, Any], heard: Callable[[str, Any], None]) -> dict[str, Any]:
         with self._connect(request["unit"]) as channel:

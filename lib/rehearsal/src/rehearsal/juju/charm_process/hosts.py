@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import urllib.parse
 from collections.abc import Mapping
@@ -11,9 +12,10 @@ from pathlib import Path
 import yaml
 
 from rehearsal.juju.charm_process import hook_tools, oci_images
-from rehearsal.juju.charm_process.host import Host
+from rehearsal.juju.charm_process.host import STORAGE, Host
 from rehearsal.juju.charm_process.zygote import Zygote
 from rehearsal.juju.model.state import Application, Model, Unit
+from rehearsal.juju.model.storage import StorageInstance
 
 
 def service_account(kubeconfig: Path) -> dict[str, str]:
@@ -94,6 +96,11 @@ class Hosts:
     def resource(self, model: Model, application: Application, name: str) -> Path:
         """Return the path of a resource's file as the charm gets it."""
         return self._application(model, application) / "resources" / name
+
+    def delete_storage(self, model: Model, instance: StorageInstance) -> None:
+        """Delete what is in a unit's storage."""
+        folder = self._folder / model.name / instance.application / STORAGE
+        shutil.rmtree(folder / instance.id.replace("/", "-"), ignore_errors=True)
 
     def write_resources(self, model: Model, application: Application, given: Mapping[str, str]) -> None:
         """Store the given resources; others keep their value, or get the charm's `upstream-source`."""

@@ -81,6 +81,24 @@ class Tools:
         except ToolError as error:
             return error.code, "", f"ERROR {error}\n"
 
+    # Storage
+
+    def _storage_list(self, line: Line) -> Any:
+        name = line.word(0)
+        return [said["id"] for said in self._request["storage"] if name in ("", said["name"])]
+
+    def _storage_get(self, line: Line) -> Any:
+        which = line.get("storage") or self._environment.get("JUJU_STORAGE_ID", "")
+        if not which:
+            raise ToolError("no storage instance specified", 2)
+        keys = [line.word(0)] if line.word(0) else ["kind", "location"]
+        found = {key: self._backend.storage_get(which, key) for key in keys}
+        return found[line.word(0)] if line.word(0) else found
+
+    def _storage_add(self, line: Line) -> Any:
+        self._backend.storage_add(line.word(0, "storage add requires a storage directive"))
+        return _NOTHING
+
     # Relations
 
     def _relation(self, line: Line) -> int:
@@ -428,6 +446,9 @@ _TOOLS: dict[str, _Tool] = {
     "state-set": (Tools._state_set, {"--file": "input"}, {}),
     "status-get": (Tools._status_get, {}, {"--include-data": "include-data", "--application": "application"}),
     "status-set": (Tools._status_set, {}, {"--application": "application"}),
+    "storage-add": (Tools._storage_add, {}, {}),
+    "storage-get": (Tools._storage_get, {"-s": "storage"}, {}),
+    "storage-list": (Tools._storage_list, {}, {}),
     "unit-get": (Tools._unit_get, {}, {}),
 }
 """By name: what it does, and its options with and without a value."""

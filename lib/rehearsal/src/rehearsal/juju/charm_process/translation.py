@@ -23,7 +23,10 @@ def given(request: dict[str, Any]) -> testing.State:
         secrets=[_secret(said) for said in request["secrets"]],
         networks=[_network(name, request["address"]) for name in ("juju-info", *request["endpoints"])],
         resources=[testing.Resource(name=name, path=path) for name, path in request["resources"].items()],
-        containers=[_container(name, said) for name, said in request["containers"].items()],
+        containers=[
+            _container(name, said, request["mounts"][name]) for name, said in request["containers"].items()
+        ],
+        storages=[testing.Storage(said["name"], index=said["index"]) for said in request["storage"]],
         model=testing.Model(name=request["model"]["name"], uuid=request["model"]["uuid"], type="kubernetes"),
         planned_units=request["planned_units"],
         opened_ports=[_PORTS[protocol](int(number)) for number, protocol in ports],
@@ -79,9 +82,13 @@ def _network(endpoint: str, address: str) -> testing.Network:
     )
 
 
-def _container(name: str, said: dict[str, Any]) -> testing.Container:
+def _container(name: str, said: dict[str, Any], mounts: list[tuple[str, str]]) -> testing.Container:
     return testing.Container(
         name,
+        mounts={
+            str(number): testing.Mount(location=location, source=source)
+            for number, (location, source) in enumerate(mounts)
+        },
         can_connect=said["ready"],
         layers={label: pebble.Layer(layer) for label, layer in said["layers"].items()},
         service_statuses={

@@ -29,6 +29,7 @@ from rehearsal.juju.commands import (  # noqa: F401 (each registers its commands
     resourcing,
     secrets,
     statusing,
+    storing,
     tasks,
     waiting,
 )

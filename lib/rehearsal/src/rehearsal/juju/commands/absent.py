@@ -32,10 +32,9 @@ _REASONS = {
     "Charmhub is not asked: stand-ins play its charms, and --charm NAME=DIR runs one from its source": (
         "charm-resources download find info"
     ),
-    "no storage is rehearsed": (
-        "add-storage attach-storage create-storage-pool detach-storage import-filesystem list-storage "
-        "list-storage-pools remove-storage remove-storage-pool show-storage storage storage-pools "
-        "update-storage-pool"
+    "a pod's claims do not change, and there is one pool, kubernetes": (
+        "add-storage attach-storage create-storage-pool detach-storage import-filesystem "
+        "remove-storage-pool update-storage-pool"
     ),
     "a Kubernetes model has no spaces": (
         "add-space bind list-spaces list-subnets move-to-space reload-spaces remove-space rename-space "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rehearsal.juju.commands.call import Call
 from rehearsal.juju.commands.parsing import USAGE
 from rehearsal.juju.commands.registry import Word, command, flag, number, option
+from rehearsal.juju.model import attaching
 from rehearsal.juju.model.errors import JujuError
 from rehearsal.juju.model.state import Application
 
@@ -74,7 +75,7 @@ def remove_unit(call: Call) -> None:
     application = call.application(names[0])
     if less > application.scale:
         raise JujuError(f"cannot remove more units than currently exist ({application.scale})")
-    _scale(call, application, application.scale - less)
+    _scale(call, application, application.scale - less, destroy_storage=call.arguments.destroy_storage)
     call.info(f"scaling down to {application.scale} units")
 
 
@@ -98,9 +99,9 @@ def scale_application(call: Call) -> None:
     call.info(f"{application.name} scaled to {scale} units")
 
 
-def _scale(call: Call, application: Application, scale: int) -> None:
+def _scale(call: Call, application: Application, scale: int, *, destroy_storage: bool = False) -> None:
     call.alive(application)
-    call.engine.set_scale(call.model, application, scale)
+    call.engine.set_scale(call.model, application, scale, destroy_storage=destroy_storage)
 
 
 @command(
@@ -123,7 +124,7 @@ def remove_application(call: Call) -> int:
         raise JujuError("--no-wait without --force not valid", USAGE)
     with call.locked():
         there = [name for name in arguments.names if name in call.model.applications]
-        lines = [line for name in there for line in _removed(call.application(name))]
+        lines = [line for name in there for line in _removed(call, call.application(name))]
         ask = not arguments.no_prompt and not arguments.dry_run and call.prompts
     if ask:
         call.info("WARNING This command will perform the following actions:")
@@ -137,18 +138,26 @@ def remove_application(call: Call) -> int:
                 call.info(f'ERROR removing application {name} failed: application "{name}" not found')
             elif not arguments.dry_run:
                 try:
-                    call.engine.remove_application(call.model, call.application(name), force=arguments.force)
+                    call.engine.remove_application(
+                        call.model,
+                        call.application(name),
+                        force=arguments.force,
+                        destroy_storage=arguments.destroy_storage,
+                    )
                 except JujuError as error:
                     call.info(f"ERROR removing application {name} failed: {error}")
                     there.remove(name)
     return int(len(there) < len(arguments.names))
 
 
-def _removed(application: Application) -> list[str]:
+def _removed(call: Call, application: Application) -> list[str]:
     units = sorted(application.units.values(), key=lambda unit: unit.number)
+    storage = [each for unit in units for each in attaching.of_unit(call.model, unit.name)]
+    what = "remove" if call.arguments.destroy_storage else "detach"
     return [
         f"will remove application {application.name}",
         *(f"- will remove unit {unit.name}" for unit in units),
+        *(f"- will {what} storage {each.id}" for each in storage),
     ]
 
 

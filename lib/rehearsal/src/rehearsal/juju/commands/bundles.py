@@ -175,6 +175,7 @@ def _deployment(
             trust=said.trust and call.arguments.trust,
             resources=_resources(call, charm, said.resources),
             scale=said.scale,
+            storage={key: value for key, value in said.storage.items() if value is not None},
         )
 
     yield Step(f"deploy application {name}{source}{units}{with_channel}{using}", deploy)

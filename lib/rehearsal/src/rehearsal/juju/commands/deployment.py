@@ -13,6 +13,7 @@ from rehearsal.juju.commands.parsing import USAGE
 from rehearsal.juju.commands.registry import Word, command, flag, number, option, options
 from rehearsal.juju.model.charms import Charm
 from rehearsal.juju.model.errors import JujuError
+from rehearsal.juju.model.storage import directives
 
 _NO_EFFECT = (
     option("--base", help="The base on which to deploy; no effect here"),
@@ -20,7 +21,6 @@ _NO_EFFECT = (
     option("--constraints", help="Application constraints; no effect here"),
     options("--device", help="Charm device constraints; no effect here"),
     option("--revision", type=number, default=None, help="The revision to deploy; no effect here"),
-    options("--storage", help="Charm storage constraints; no effect here"),
 )
 """Options that only cause a warning: applications here have no own pods or disks, and no charm store."""
 
@@ -44,6 +44,7 @@ or use remove-application to remove the existing one and try again."""
             "--config", help="Either a path to yaml-formatted application config file or a key=value pair"
         ),
         options("--resource", help="Resource to be uploaded to the controller"),
+        options("--storage", help="Charm storage directives: <name>=<pool>,<count>,<size>"),
         *_NO_EFFECT,
         option("-n", "--num-units", type=number, default=None, help="Number of application units to deploy"),
         options("--overlay", help="Bundles to overlay on the primary bundle, applied in order"),
@@ -114,6 +115,8 @@ def _deploy_charm(call: Call) -> None:
         raise JujuError(_TAKEN.format(name))
     config = configuration.given(call, charm, name, arguments.config)
     resources = resourcing.checked(call, charm, arguments.resource)
+    storage = _storage(call)
+    directives(charm.storage, storage, charm.name)
     channel = ""
     if origin == "local":
         resourcing.need_images(charm, resources)
@@ -133,8 +136,22 @@ def _deploy_charm(call: Call) -> None:
         config=config,
         trust=trust,
         resources=resources,
+        storage=storage,
         scale=1 if arguments.num_units is None else arguments.num_units,
     )
+
+
+def _storage(call: Call) -> dict[str, str]:
+    """Return what `--storage` says, by name of the storage."""
+    found = {}
+    for word in call.arguments.storage:
+        name, sign, said = word.partition("=")
+        if not sign or not name:
+            raise JujuError(f"expected key=value, got {word!r}".replace("'", '"'), USAGE)
+        if name in found:
+            raise JujuError(f'storage "{name}" specified more than once', USAGE)
+        found[name] = said
+    return found
 
 
 def _say(call: Call, name: str, charm: Charm, channel: str) -> None:

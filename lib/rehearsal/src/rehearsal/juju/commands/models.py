@@ -26,8 +26,21 @@ _DESTROYS = (
     "It cannot be stopped.\n"
     " - {count} application{plural} will be removed\n"
     "  - application list:{names}\n"
-    " - 0 filesystem and 0 volume will be {storage}\n"
+    " - {stored} filesystem{stored_plural} and {stored} volume{stored_plural} will be {storage}\n"
 )
+_STORED = """cannot destroy model "{name}"
+
+The model has persistent storage remaining:
+    {count} volume{plural} and {count} filesystem{plural}
+
+To destroy the storage, run the destroy-model
+command again with the "--destroy-storage" option.
+
+To release the storage from Juju's management
+without destroying it, use the "--release-storage"
+option instead. The storage can then be imported
+into another Juju model.
+"""
 
 
 @command(
@@ -203,6 +216,9 @@ def destroy_model(call: Call) -> None:
     with call.locked():
         model = call.model_named(arguments.name)
         warning = _warning(call, model)
+        if model.storage and not (arguments.destroy_storage or arguments.release_storage):
+            count = len(model.storage)
+            raise JujuError(_STORED.format(name=model.name, count=count, plural="s"[: count > 1]))
     if not arguments.no_prompt and not call.skips_confirmation:
         call.info(warning)
         if call.ask("To continue, enter the name of the model to be unregistered: ") != model.name:
@@ -250,5 +266,7 @@ def _warning(call: Call, model: Model) -> str:
         count=len(names),
         plural="s"[: len(names) > 1],
         names="".join(f' "{name}"' for name in names),
+        stored=len(model.storage),
+        stored_plural="s"[: len(model.storage) > 1],
         storage="released" if call.arguments.release_storage else "destroyed",
     )

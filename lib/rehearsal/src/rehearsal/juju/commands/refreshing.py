@@ -8,6 +8,7 @@ from rehearsal.juju.commands import configuration, resourcing
 from rehearsal.juju.commands.call import Call
 from rehearsal.juju.commands.parsing import USAGE
 from rehearsal.juju.commands.registry import Word, command, flag, number, option, options
+from rehearsal.juju.model import attaching, storage
 from rehearsal.juju.model.charms import Charm
 from rehearsal.juju.model.errors import JujuError
 from rehearsal.juju.model.state import Application
@@ -50,6 +51,7 @@ def refresh(call: Call) -> None:
     call.alive(application)
     charm, origin = _charm(call, application)
     _keep_relations(call, application, charm)
+    _keep_storage(call, application, charm)
     config = configuration.given(call, charm, application.name, arguments.config)
     if "trust" in arguments.said or arguments.trust:
         config["trust"] = arguments.trust
@@ -95,6 +97,15 @@ def _keep_relations(call: Call, application: Application, charm: Charm) -> None:
                 f'cannot upgrade application "{application.name}" to charm "{charm.name}": '
                 f'would break relation "{relation.key}"'
             )
+
+
+def _keep_storage(call: Call, application: Application, charm: Charm) -> None:
+    there = attaching.of_application(call.model, application.name)
+    try:
+        storage.check_next(application.charm.storage, charm.storage, {e.spec.name for e in there if e.unit})
+    except JujuError as error:
+        start = f'cannot upgrade application "{application.name}" to charm "{charm.name}"'
+        raise JujuError(f"{start}: {error}") from None
 
 
 def replace_charm(call: Call, application: Application, charm: Charm, channel: str) -> None:

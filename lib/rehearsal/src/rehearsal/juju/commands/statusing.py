@@ -22,7 +22,7 @@ _CLEAR = "\033[H\033[2J"
         flag(
             "--relations", "--integrations", help="Show relations section in tabular output", dest="relations"
         ),
-        flag("--storage", help="Show storage section in tabular output; there is none here"),
+        flag("--storage", help="Show storage section in tabular output"),
         flag("--utc", help="Display timestamps in the UTC timezone"),
         option("--watch", type=duration, default=None, help="Watch the status every period of time"),
         option("--retry-count", type=number, default=3, help="No effect here"),
@@ -61,6 +61,7 @@ def _text(call: Call) -> str:
                 model,
                 arguments.patterns,
                 show_relations=arguments.relations,
+                show_storage=arguments.storage,
                 terminal=call.terminal,
                 utc=utc,
             )

@@ -24,6 +24,7 @@ _APPLICATIONS = (
 _UNITS = ("Unit", "Workload", "Agent", "Address", "Ports", "Message")
 _REMOTE = ("SAAS", "Status", "Store", "URL")
 _OFFERS = ("Offer", "Application", "Charm", "Rev", "Connected", "Endpoint", "Interface", "Role")
+_STORAGE = ("Storage Unit", "Storage ID", "Type", "Pool", "Mountpoint", "Size", "Status", "Message")
 _RELATIONS = ("Integration provider", "Requirer", "Interface", "Type", "Message")
 
 
@@ -53,6 +54,7 @@ def render_status(
     patterns: Sequence[str] = (),
     *,
     show_relations: bool = False,
+    show_storage: bool = False,
     terminal: bool = False,
     utc: bool = False,
 ) -> str:
@@ -62,6 +64,7 @@ def render_status(
         model: the model.
         patterns: select what is shown (`status.selected`); without patterns, everything is.
         show_relations: whether to show the integrations.
+        show_storage: whether to show the storage.
         terminal: whether the output is a terminal, where Juju cuts long messages.
         utc: whether times are in UTC.
     """
@@ -81,7 +84,37 @@ def render_status(
         parts.append(table(_OFFERS, offered))
     if show_relations and (rows := _relations(model, {each.name for each in chosen})):
         parts.append(table(_RELATIONS, rows))
+    if show_storage and model.storage:
+        parts.append(storage_table(model, _STORAGE))
     return "\n".join(parts)
+
+
+def storage_table(model: Model, heading: Sequence[str]) -> str:
+    """Return a table of the model's storage with these columns, detached storage first."""
+    rows = []
+    for each in sorted(model.storage.values(), key=lambda each: (natural(each.unit), natural(each.id))):
+        state, message = status.storage_state(each)
+        cells = {
+            "Storage ID": each.id,
+            "Type": each.spec.type,
+            "Pool": each.directive.pool,
+            "Mountpoint": each.spec.mount_point if each.unit else "",
+            "Size": _size(each.directive.size),
+            "Status": state,
+            "Message": message,
+        }
+        rows.append([each.unit, *(cells[name] for name in heading[1:])])
+    return table(heading, rows)
+
+
+def _size(mebibytes: int) -> str:
+    """Return a size as Juju shows it: `1.0 GiB`, `512 MiB` (go-humanize, IBytes)."""
+    size, unit = float(mebibytes), "MiB"
+    for larger in ("GiB", "TiB", "PiB"):
+        if size < 1024:
+            break
+        size, unit = size / 1024, larger
+    return f"{size:.1f} {unit}" if size < 10 else f"{size:.0f} {unit}"
 
 
 def render_lines(model: Model, patterns: Sequence[str] = ()) -> str:

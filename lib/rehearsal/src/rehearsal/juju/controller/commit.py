@@ -197,6 +197,12 @@ def _seen(model: Model, unit: Unit, hook: Hook, interval: float) -> None:
             unit.life = Life.DEAD
         case "update-status", _:
             seen.update_status_due = time.monotonic() + interval
+        case _, "storage" if hook.name.endswith("-attached"):
+            seen.storage.add(hook.storage)
+        case _, "storage":
+            seen.storage.discard(hook.storage)
+            if instance := model.storage.get(hook.storage):
+                instance.unit = ""
         case _, "workload":
             seen.pebble_ready.add(hook.container)
         case _, "secret":

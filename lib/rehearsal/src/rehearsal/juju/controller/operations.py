@@ -15,6 +15,7 @@ from rehearsal.juju.controller.offering import Offering
 from rehearsal.juju.model.charms import Charm
 from rehearsal.juju.model.errors import JujuError
 from rehearsal.juju.model.state import Application, Endpoint, Life, Model, Relation, Task, Unit
+from rehearsal.juju.model.storage import directives
 
 
 class Operations(Offering):
@@ -59,7 +60,7 @@ class Operations(Offering):
         for offer in list(model.offers):
             self.remove_offer(model, offer, force=True)
         for application in list(model.applications.values()):
-            self.remove_application(model, application, force=force)
+            self.remove_application(model, application, force=force, destroy_storage=True)
         self.poke()
 
     # Applications
@@ -76,8 +77,9 @@ class Operations(Offering):
         trust: bool = False,
         resources: Mapping[str, str] | None = None,
         scale: int = 1,
+        storage: Mapping[str, str] | None = None,
     ) -> Application:
-        """Deploy a charm."""
+        """Deploy a charm; `storage` maps names to `pool,count,size`, if the charm's minimum is not enough."""
         if name in model.remote_applications:
             raise JujuError(
                 f'cannot add application "{name}": saas application with same name already exists'
@@ -87,13 +89,14 @@ class Operations(Offering):
         application = Application(
             name, charm, origin, channel, config=dict(config or {}), trust=trust, scale=scale
         )
+        application.storage = directives(charm.storage, storage or {}, charm.name)
         # The pods' images are among the resources.
         self._hosts.write_resources(model, application, resources or {})
         self._namespace.add_application(model, application, self._hosts.kubeconfig(model, application))
         model.applications[name] = application
         self._relate_peers(model, application, charm)
         self._hosts.start(model, application)
-        self._fill(application)
+        self._fill(model, application)
         self.poke()
         return application
 
@@ -103,17 +106,26 @@ class Operations(Offering):
             self._hosts.write_resources(model, application, given)
             self._replace_pods(model, application)
 
-    def set_scale(self, model: Model, application: Application, scale: int) -> None:
+    def set_scale(
+        self, model: Model, application: Application, scale: int, *, destroy_storage: bool = False
+    ) -> None:
         """Change the number of units; those with the highest numbers go first, as in a StatefulSet."""
-        application.scale = scale
+        application.scale, application.destroys_storage = scale, destroy_storage
         for unit in application.units.values():
             if unit.number >= scale and unit.life is Life.ALIVE:
                 unit.life = Life.DYING
-        self._fill(application)
+        self._fill(model, application)
         self._scale_pods(model, application)
         self.poke()
 
-    def remove_application(self, model: Model, application: Application, *, force: bool = False) -> None:
+    def remove_application(
+        self,
+        model: Model,
+        application: Application,
+        *,
+        force: bool = False,
+        destroy_storage: bool = False,
+    ) -> None:
         """Begin to remove an application: break its relations, stop its units; `force` skips their hooks.
 
         Its offers go, too; but one that is in use keeps it, unless forced (juju/juju, state/application.go).
@@ -126,7 +138,7 @@ class Operations(Offering):
             )
         for offer in offers:
             self.remove_offer(model, offer.name, force=True)
-        application.life = Life.DYING
+        application.life, application.destroys_storage = Life.DYING, destroy_storage
         for relation in model.relations_of(application.name):
             relation.life = Life.DYING
         for unit in application.units.values():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rehearsal.juju.model import attaching
 from rehearsal.juju.model.crossing import secrets_abroad
 from rehearsal.juju.model.secrets import readable
 from rehearsal.juju.model.state import Application, Hook, Life, Model, Relation, Secret, Unit
@@ -40,6 +41,13 @@ def build(model: Model, unit: Unit, hook: Hook) -> dict[str, Any]:
             }
             for name in application.charm.containers
         },
+        "storage": [
+            {"id": each.id, "name": each.spec.name, "index": each.index, "kind": each.spec.type}
+            for each in attaching.of_unit(model, unit.name)
+            # A hook finds what is attached, and what it is about.
+            if each.id in unit.seen.storage or each.id == hook.storage
+        ],
+        "mounts": _mounts(model, application, unit),
         "endpoints": list(application.charm.endpoints),
         "unit_status": (unit.charm_status.current, unit.charm_status.message),
         "application_status": (application.status.current, application.status.message),
@@ -47,6 +55,20 @@ def build(model: Model, unit: Unit, hook: Hook) -> dict[str, Any]:
         "ports": list(unit.ports),
         "address": unit.address,
         "kept": dict(unit.kept),
+    }
+
+
+def _mounts(model: Model, application: Application, unit: Unit) -> dict[str, list[tuple[str, str]]]:
+    """Return where each container has which storage; the pod has it from its start."""
+    mine = {each.spec.name: each for each in attaching.of_unit(model, unit.name)}
+    said = application.charm.metadata.get("containers") or {}
+    return {
+        name: [
+            (mount.get("location") or mine[mount["storage"]].spec.mount_point, mine[mount["storage"]].id)
+            for mount in (said[name] or {}).get("mounts") or ()
+            if mount["storage"] in mine
+        ]
+        for name in application.charm.containers
     }
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from rehearsal.juju.controller.ordering import InTurn, Order
+from rehearsal.juju.model import attaching
 from rehearsal.juju.model.crossing import secrets_abroad
 from rehearsal.juju.model.state import Application, Hook, Life, Model, Relation, Secret, SeenRelation, Unit
 
@@ -66,6 +67,7 @@ def _due(
         yield from _pebble_ready(application, unit)
         yield from _secret_hooks(model, application, unit, today)
     yield from _tasks(unit)
+    yield from _storage_hooks(model, unit, dying=dying)
     if dying:
         yield from _ending(model, application, unit, order)
         return
@@ -118,6 +120,18 @@ def _tasks(unit: Unit) -> Iterator[Hook]:
     if unit.seen.installed:
         for task in unit.tasks:
             yield Hook(task.name, "task", task=task.id)
+
+
+def _storage_hooks(model: Model, unit: Unit, *, dying: bool) -> Iterator[Hook]:
+    """Yield storage-attached after start, and storage-detaching before all else when the unit goes.
+
+    Storage that was never attached is not detached (storage/resolver.go).
+    """
+    for each in attaching.of_unit(model, unit.name):
+        if dying and each.id in unit.seen.storage:
+            yield Hook(f"{each.spec.name}-storage-detaching", "storage", storage=each.id)
+        elif not dying and unit.seen.started and each.id not in unit.seen.storage:
+            yield Hook(f"{each.spec.name}-storage-attached", "storage", storage=each.id)
 
 
 def _all_relations(model: Model, application: Application, unit: Unit, order: Order) -> Iterator[Hook]:

@@ -10,8 +10,9 @@ from rehearsal.juju.charm_process.hosts import Hosts
 from rehearsal.juju.controller import commit
 from rehearsal.juju.controller.resolver import leaving
 from rehearsal.juju.kubernetes.namespace import NoNamespace
-from rehearsal.juju.model import crossing, durations, relations, secrets
+from rehearsal.juju.model import attaching, crossing, durations, relations, secrets
 from rehearsal.juju.model.state import Application, Endpoint, Life, LogLine, Model, Relation, Unit, now
+from rehearsal.juju.model.storage import StorageInstance
 from rehearsal.juju.model.version import JUJU_VERSION
 
 
@@ -111,13 +112,14 @@ class Upkeep:
 
     # Coming and going
 
-    def _fill(self, application: Application) -> None:
+    def _fill(self, model: Model, application: Application) -> None:
         """Add the missing units; the number of a dying unit is filled later."""
         if application.life is Life.ALIVE:
             for number in range(application.scale):
                 if number not in application.units:
                     unit = Unit(number, application.name, code=application.charm_version)
                     application.units[number] = unit
+                    attaching.provide(model, application, unit)
         self._elect(application)
 
     def _elect(self, application: Application) -> None:
@@ -148,7 +150,7 @@ class Upkeep:
                     unit.life = Life.DEAD
                 if unit.life is Life.DEAD:
                     self._forget_unit(model, application, unit)
-            self._fill(application)
+            self._fill(model, application)
             self._open_ports(model, application)
         for relation in list(model.relations.values()):
             if relation.life is not Life.ALIVE and not relation.unit_data and not relation.is_peer:
@@ -183,9 +185,25 @@ class Upkeep:
         for task in unit.tasks:
             task.status, task.message, task.completed = "failed", "unit removed", now()
         self._hosts.of(model, unit).end_unit(unit.name)
+        for each in attaching.of_unit(model, unit.name):
+            each.unit = ""
+        if application.destroys_storage:
+            self._destroy_storage(model, application, unit)
         if application.leader == unit.name:
             application.leader, application.vacant_until = None, time.monotonic() + self._lease
         self.changed.notify_all()
+
+    def _destroy_storage(self, model: Model, application: Application, unit: Unit) -> None:
+        """Delete the storage that a unit had, and its claims."""
+        for each in attaching.of_application(model, application.name):
+            if each.claim.endswith(f"-{application.storage_id}-{unit.pod}"):
+                self.delete_storage(model, each)
+
+    def delete_storage(self, model: Model, instance: StorageInstance) -> None:
+        """Delete detached storage: its claim, and what is in it."""
+        self._namespace.delete_claim(model, instance.claim)
+        self._hosts.delete_storage(model, instance)
+        del model.storage[instance.id]
 
     def _forget_relation(self, model: Model, relation: Relation) -> None:
         self.changed.notify_all()

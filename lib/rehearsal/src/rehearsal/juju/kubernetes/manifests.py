@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from rehearsal.juju.model.attaching import claim_template
 from rehearsal.juju.model.state import Application, Model
 from rehearsal.juju.model.version import JUJU_VERSION
 
@@ -67,15 +68,52 @@ def workload(model: Model, application: Application, scale: int) -> tuple[str, M
         "metadata": {"labels": labels, "annotations": _annotations(model)},
         "spec": _pod(application),
     }
-    spec = {
+    spec: Manifest = {
         "replicas": scale,
         "serviceName": f"{name}-endpoints",
         "podManagementPolicy": "Parallel",
         "selector": {"matchLabels": labels},
         "template": template,
     }
+    if application.storage:
+        spec["volumeClaimTemplates"] = [_claim(application, each) for each in application.storage]
     item = _object(model, application, "apps/v1", "StatefulSet") | {"spec": spec}
     return f"/apis/apps/v1/namespaces/{model.name}/statefulsets", item
+
+
+def _claim(application: Application, name: str) -> Manifest:
+    """Return the template of the claims for a storage (application.go, configureStorage)."""
+    labels = {
+        "app.juju.is/created-by": application.name,
+        "app.kubernetes.io/managed-by": "juju",
+        "storage.juju.is/name": name,
+    }
+    annotations = {"storage.juju.is/name": name}
+    metadata = {"name": claim_template(application, name), "labels": labels, "annotations": annotations}
+    spec = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": f"{application.storage[name].size}Mi"}},
+    }
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
+
+
+def _mounts(application: Application, container: str = "") -> Manifest:
+    """Return the mounts of a workload container, or of the charm's."""
+    specs = {name: application.charm.storage[name] for name in application.storage}
+    if container:
+        said = ((application.charm.metadata["containers"] or {})[container] or {}).get("mounts") or ()
+        places = [(each["storage"], each.get("location")) for each in said if each["storage"] in specs]
+    else:
+        places = [(name, None) for name in specs]
+    mounts = [
+        {
+            "name": claim_template(application, name),
+            "mountPath": location or specs[name].mount_point,
+            **({"readOnly": True} if specs[name].read_only else {}),
+        }
+        for name, location in places
+    ]
+    return {"volumeMounts": mounts} if mounts else {}
 
 
 def _annotations(model: Model) -> dict[str, str]:
@@ -209,6 +247,7 @@ def _pod(application: Application) -> Manifest:
         "args": ["run", "--http", ":38812", "--verbose"],
         "env": [{"name": "JUJU_CONTAINER_NAMES", "value": names}],
         "resources": {"requests": {"memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+        **_mounts(application),
     }
     metadata = application.charm.metadata.get("containers") or {}
     others = [
@@ -217,6 +256,7 @@ def _pod(application: Application) -> Manifest:
             "image": application.resources.get((metadata[name] or {}).get("resource", ""), _CHARM),
             "command": ["/charm/bin/pebble"],
             "env": [{"name": "JUJU_CONTAINER_NAME", "value": name}],
+            **_mounts(application, name),
         }
         for name in sorted(application.charm.containers)
     ]

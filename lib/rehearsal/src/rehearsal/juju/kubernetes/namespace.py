@@ -75,6 +75,9 @@ class NoNamespace:
     def remove_application(self, model: Model, application: Application) -> None:
         """Delete the application's objects."""
 
+    def delete_claim(self, model: Model, name: str) -> None:
+        """Delete the claim of a unit's storage."""
+
     def pods(self, model: Model) -> Mapping[str, Pod]:
         """Return the running pods of a model by name."""
         running = {}
@@ -184,6 +187,10 @@ class Namespace(NoNamespace):
         """Delete the application's objects."""
         for path, item in reversed(manifests.application(model, application, 0)):
             self._delete(f"{path}/{item['metadata']['name']}")
+
+    def delete_claim(self, model: Model, name: str) -> None:
+        """Delete the claim of a unit's storage."""
+        self._delete(f"/api/v1/namespaces/{model.name}/persistentvolumeclaims/{name}")
 
     def pods(self, model: Model) -> Mapping[str, Pod]:
         """Return the running pods of a model by name."""

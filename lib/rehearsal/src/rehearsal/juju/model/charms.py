@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from rehearsal.errors import RehearsalError
-from rehearsal.juju.model import assumes, environments, metadata, packed
+from rehearsal.juju.model import assumes, environments, metadata, packed, storage
 from rehearsal.juju.model.errors import JujuError
 from rehearsal.juju.model.metadata import CharmError
 from rehearsal.juju.model.options import OptionSpec
+from rehearsal.juju.model.storage import StorageSpec
 
 __all__ = ["Charm", "CharmError", "EndpointSpec", "Finder", "OptionSpec", "ResourceSpec", "find", "load"]
 
@@ -105,10 +106,10 @@ class Charm:
             for name, r in said.items()
         }
 
-    @property
-    def storage(self) -> list[str]:
-        """The names of the storage that the charm declares."""
-        return list(self.metadata.get("storage") or {})
+    @cached_property
+    def storage(self) -> dict[str, StorageSpec]:
+        """The storage by name."""
+        return storage.declared(self.metadata)
 
     @property
     def needs_trust(self) -> bool:

@@ -15,6 +15,7 @@ from rehearsal import yaml_document as document
 from rehearsal.juju.model import assumes
 from rehearsal.juju.model.errors import JujuError
 from rehearsal.juju.model.options import TYPES, OptionSpec
+from rehearsal.juju.model.storage import STORAGE_COUNT, megabytes
 from rehearsal.yaml_document import Document, Finding, Place
 
 ROLES = ("provides", "requires", "peers")
@@ -222,6 +223,19 @@ def _storage(values: dict[str, Any]) -> Iterator[Refusal]:
             yield (
                 ("storage", name),
                 f'charm "{charm}" storage "{name}": type must be specified: filesystem or block',
+            )
+        elif not re.fullmatch(STORAGE_COUNT, str((said.get("multiple") or {}).get("range", 1))):
+            said_range = said["multiple"]["range"]
+            yield (
+                ("storage", name, "multiple", "range"),
+                f"storage.{name}.multiple.range: supported formats are: m (a fixed number), m-n (an explicit "
+                f'range), and m- (a minimum number), got "{said_range}"',
+            )
+        elif said.get("minimum-size") and megabytes(str(said["minimum-size"])) is None:
+            yield (
+                ("storage", name, "minimum-size"),
+                f"storage.{name}.minimum-size: expected a non-negative float with optional M/G/T/P/E/Z/Y "
+                f'suffix, got "{said["minimum-size"]}"',
             )
 
 

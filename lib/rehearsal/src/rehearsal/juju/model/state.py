@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rehearsal.juju.model.charms import Charm
+from rehearsal.juju.model.storage import Directive, StorageInstance
 
 
 def now() -> datetime.datetime:
@@ -170,6 +171,8 @@ class Seen:
     """Maps a secret's id to the newest revision for which secret-changed ran."""
     secret_removals: dict[str, set[int]] = field(default_factory=dict)
     """Maps a secret's id to the revisions for which the owner ran secret-remove."""
+    storage: set[str] = field(default_factory=set)
+    """The identifiers of storage for which storage-attached ran."""
     update_status_due: float = 0.0
     """Monotonic time of the next update-status."""
 
@@ -181,7 +184,7 @@ class Hook:
     name: str
     """Juju's name of it: `config-changed`, `gateway-info-relation-changed`, `kubernetes_changed`."""
     kind: str
-    """`lifecycle`, `relation`, `secret`, `workload`, `task`."""
+    """`lifecycle`, `relation`, `secret`, `storage`, `workload`, `task`."""
     relation: int | None = None
     step: str = ""
     """For a relation hook: `created`, `joined`, `changed`, `departed`, `broken`."""
@@ -193,6 +196,7 @@ class Hook:
     secret: str = ""
     revision: int | None = None
     container: str = ""
+    storage: str = ""
     task: int | None = None
 
 
@@ -316,6 +320,12 @@ class Application:
     """As `juju set-constraints` says; they have no effect."""
     opened: list[str] = field(default_factory=list)
     """The ports that its Service has."""
+    storage: dict[str, Directive] = field(default_factory=dict)
+    """What each unit has of the charm's storage, by name."""
+    storage_id: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
+    """Part of the names of its claims."""
+    destroys_storage: bool = False
+    """Whether a unit's storage goes with the unit."""
 
     @property
     def stand_in(self) -> bool:
@@ -425,6 +435,7 @@ class Model:
     relations: dict[int, Relation] = field(default_factory=dict)
     secrets: dict[str, Secret] = field(default_factory=dict)
     tasks: dict[int, Task] = field(default_factory=dict)
+    storage: dict[str, StorageInstance] = field(default_factory=dict)
     offers: dict[str, Offer] = field(default_factory=dict)
     remote_applications: dict[str, RemoteApplication] = field(default_factory=dict)
     """By the name that they have in this model."""
@@ -433,6 +444,7 @@ class Model:
     constraints: dict[str, Any] = field(default_factory=dict)
     next_relation: int = 0
     next_task: int = 1
+    next_storage: int = 0
     created: datetime.datetime = field(default_factory=now)
 
     def units(self) -> Iterator[Unit]:

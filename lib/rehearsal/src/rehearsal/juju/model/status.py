@@ -26,6 +26,7 @@ from rehearsal.juju.model.state import (
     Unit,
     now,
 )
+from rehearsal.juju.model.storage import StorageInstance
 from rehearsal.juju.model.version import JUJU_VERSION
 
 CONTROLLER = "rehearsal"
@@ -131,9 +132,52 @@ def document(model: Model, patterns: Sequence[str] = (), *, utc: bool = False) -
             else {}
         ),
         **({"offers": offered} if offered else {}),
-        "storage": {},
+        "storage": storage(model, utc=utc),
         "controller": {"timestamp": timestamp(utc=utc)},
     }
+
+
+def storage_state(instance: StorageInstance) -> tuple[str, str]:
+    """Return word and message of an instance's status."""
+    if not instance.unit:
+        return "detached", ""
+    return "attached", f"Successfully provisioned volume {instance.claim}"
+
+
+def storage(model: Model, *, utc: bool) -> dict[str, Any]:
+    """Return the storage of a model; empty if it has none (cmd/juju/storage/list.go, CombinedStorage)."""
+    if not model.storage:
+        return {}
+    found: dict[str, Any] = {"storage": {}, "filesystems": {}, "volumes": {}}
+    for each in sorted(model.storage.values(), key=lambda each: each.index):
+        state, message = storage_state(each)
+        said = _status(Status(state, message, model.created), utc=utc)
+        units = {each.unit: {"life": "alive"}} if each.unit else {}
+        mounted = {each.unit: {"mount-point": each.spec.mount_point, "life": "alive"}} if each.unit else {}
+        shared = {"storage": each.id, "pool": each.directive.pool, "size": each.directive.size}
+        found["storage"][each.id] = {
+            "kind": each.spec.type,
+            "life": "alive",
+            "status": said,
+            "persistent": False,
+            **({"attachments": {"units": units}} if units else {}),
+        }
+        found["filesystems"][str(each.index)] = {
+            "provider-id": each.claim,
+            "volume": str(each.index),
+            **shared,
+            "attachments": {"containers": mounted, "units": units},
+            "life": "alive",
+            "status": said,
+        }
+        found["volumes"][str(each.index)] = {
+            "provider-id": each.claim,
+            **shared,
+            "persistent": False,
+            "life": "alive",
+            "status": said,
+        }
+    return found
 
 
 def _model(model: Model, *, utc: bool) -> dict[str, Any]:
