@@ -18,7 +18,7 @@ from rehearsal.stage import Stage
 ROOT = Path(__file__).parents[2]
 OWN = ("example.com/nodes", "platform")
 """The label of the platform's own nodes."""
-PLATFORM_NODES = {"name": "platform", "count": 9, "labels": dict([OWN]), "allocatable": {"cpu": "400m"}}
+PLATFORM_NODES = {"name": "platform", "count": 14, "labels": dict([OWN]), "allocatable": {"cpu": "400m"}}
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -17,6 +17,7 @@ from rehearsal.cluster.stages import Misbehaviour
 from rehearsal.errors import RehearsalError
 from rehearsal.juju.commands.tabular import render_status
 from rehearsal.juju.controller.ordering import Shuffled
+from rehearsal.juju.model import workloads
 from rehearsal.juju.model.charms import Finder
 from rehearsal.juju.model.state import Model
 from rehearsal.network.outside import Outside
@@ -80,6 +81,8 @@ def _parser() -> argparse.ArgumentParser:
         help="run hooks in an order by chance where Juju promises none, N is its seed")  # fmt: skip
     add("--lease", type=float, default=0.0, metavar="SECONDS",
         help="how long an application has no leader when one is gone, 30 to 60 on Juju (0)")  # fmt: skip
+    add("--workloads", type=Path, metavar="FILE",
+        help="when containers are ready, and what commands in them answer")  # fmt: skip
     add("--no-load-balancer", dest="load_balancer", action="store_false",
         help="Services of type LoadBalancer get no address, as on a bare cluster")  # fmt: skip
     add("--timeout", type=float, default=300, help="seconds until everything must be active (300)")
@@ -106,6 +109,7 @@ def _rehearse(arguments: argparse.Namespace, progress: Progress) -> int:
         lease=arguments.lease,
         audit_log=arguments.audit_log,
         outside=tuple(map(Outside.parse, arguments.outside)),
+        workloads=None if arguments.workloads is None else workloads.read(arguments.workloads),
         load_balancer=arguments.load_balancer,
         on_phase=progress.tell,
     )

@@ -22,6 +22,7 @@ from rehearsal.juju import client
 from rehearsal.juju.controller.engine import Engine
 from rehearsal.juju.controller.ordering import Order
 from rehearsal.juju.model.charms import Finder
+from rehearsal.juju.model.workloads import Workloads
 from rehearsal.juju.server import Server
 from rehearsal.network.outside import Outside
 from rehearsal.network.proxy import Network
@@ -44,6 +45,7 @@ class Stage:
         clock: the time that programs in pods see.
         audit_log: the file to which the local control plane adds a line for each request to the API server.
         outside: the programs that are not played, but run elsewhere; connections to their pods lead to them.
+        workloads: what is in workload containers.
         load_balancer: whether the local control plane has one, so that such Services get an address.
         on_phase: called with the current work.
     """
@@ -61,6 +63,7 @@ class Stage:
         clock: Clock = now,
         audit_log: Path | None = None,
         outside: Sequence[Outside] = (),
+        workloads: Workloads | None = None,
         load_balancer: bool = True,
         on_phase: Callable[[str], None] = lambda _: None,
     ):
@@ -89,6 +92,7 @@ class Stage:
         self._kernels, self._clock = kernels, clock
         self._outside = tuple(outside)
         self._load_balancer = load_balancer
+        self._workloads = workloads or {}
         self.bin = self.folder / "bin"
         """The folder of `juju`, `juju-exec` and `kubectl`."""
         self.players: Players | None = None
@@ -111,6 +115,7 @@ class Stage:
                 order=self._order,
                 lease=self._lease,
             )
+            self.engine.workloads = self._workloads
             self.server = Server(self.engine, self._socket, self._finder)
             self.engine.start()
             if isinstance(self.cluster, ControlPlane):

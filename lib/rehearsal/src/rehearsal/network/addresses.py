@@ -12,11 +12,14 @@ from __future__ import annotations
 import json
 import random
 import socket
+import time
 import urllib.parse
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 Object = dict[str, Any]
+_TRIES, _PAUSE = 20, 0.1
+"""How often, and after how many seconds, endpoints are looked up again if the pod of one is gone."""
 
 
 class Cluster(Protocol):
@@ -33,6 +36,10 @@ class Unreachable(Exception):
     def __init__(self, reason: str, *, status: int = 502):
         super().__init__(reason)
         self.status = status
+
+
+class _Gone(Unreachable):
+    """The pod of an endpoint cannot be found."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,18 @@ class Addresses:
         return self._get(f"/api/v1/namespaces/{namespace}/services/{name}") if kind == "svc" else None
 
     def _endpoint(self, service: Object, port: int) -> Destination:
-        """Return a random ready endpoint of the Service."""
+        """Return a random ready endpoint of the Service whose pod is there.
+
+        Endpoints follow pods a moment later, and a packet in that moment is sent again.
+        """
+        for _ in range(_TRIES - 1):
+            try:
+                return self._any_endpoint(service, port)
+            except _Gone:
+                time.sleep(_PAUSE)
+        return self._any_endpoint(service, port)
+
+    def _any_endpoint(self, service: Object, port: int) -> Destination:
         name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
         ports = [each for each in service["spec"].get("ports", []) if each["port"] == port]
         if not ports:
@@ -100,7 +118,10 @@ class Addresses:
         host, target = endpoint["addresses"][0], endpoint.get("targetRef", {})
         if target.get("kind") == "Pod":
             path = f"/api/v1/namespaces/{target['namespace']}/pods/{target['name']}"
-            return Destination(host, port, self._get(path))
+            try:
+                return Destination(host, port, self._get(path))
+            except Unreachable as reason:
+                raise _Gone(str(reason)) from None
         if _is_here(host):
             return Destination(host, port)
         if pod := self._pod_at(host):

@@ -44,7 +44,7 @@ class Backend(mocking._MockModelBackend):
         log: Any,
         say: Callable[[str, Any], None],
     ):
-        super().__init__(given, _event(request), context.charm_spec, context, juju_context)
+        super().__init__(given, _event(request), context._charm_spec, context, juju_context)
         self._log = log
         self._say = say
         self._withheld = set(request["withheld"])
@@ -121,7 +121,7 @@ class Backend(mocking._MockModelBackend):
         if kept.exists():
             shutil.rmtree(root)
             kept.rename(root)
-        return client
+        return _prepared(client)
 
     def secret_add(self, content: dict[str, str], **details: Any) -> str:
         """Add a secret under an identifier that looks like Juju's."""
@@ -176,6 +176,37 @@ class Backend(mocking._MockModelBackend):
         secret = self._get_secret(id)
         self._check_can_manage_secret(secret)
         self.removed_revisions.append((secret.id, revision))
+
+
+def _prepared(client: Any) -> Any:
+    """Have a client refuse what Pebble refuses, in its words, where ops-scenario is lenient or helps testers.
+
+    Facts: canonical/pebble 1.22, internals/daemon/api_exec.go and internals/plan/plan.go.
+    """
+    answer, add_layer = client.exec, client.add_layer
+
+    def run(command: list[str], **details: Any) -> Any:
+        client._check_connection()
+        if client._find_exec_handler(command) is None:
+            hint = "nothing runs in the container: --workloads FILE tells what commands answer"
+            raise _refused(f'cannot find executable "{command[0]}" ({hint})')
+        return answer(command, **details)
+
+    def add(label: str, layer: Any, *, combine: bool = False) -> None:
+        said = ops.pebble.Layer(layer.to_dict() if isinstance(layer, ops.pebble.Layer) else layer)
+        parts = {"service": said.services, "check": said.checks, "log target": said.log_targets}
+        for kind, found in parts.items():
+            for name, each in found.items():
+                if not each.override:
+                    raise _refused(f'layer "{label}" must define "override" for {kind} "{name}"')
+        add_layer(label, layer, combine=combine)
+
+    client.exec, client.add_layer = run, add
+    return client
+
+
+def _refused(message: str) -> ops.pebble.APIError:
+    return ops.pebble.APIError({}, 400, "Bad Request", message)
 
 
 def _check_size(content: dict[str, str]) -> None:

@@ -39,7 +39,13 @@ def carry_out(backend: Backend, request: Mapping[str, Any]) -> int:
     program = _program(root, os.environ["JUJU_DISPATCH_PATH"])
     if program is None:
         return 0  # "hook not implemented"
-    with _answering(Tools(backend, request, environment), Path(request["socket"])):
+    clients = {
+        Path(f"{request['socket']}.{name}"): backend.get_pebble(f"/charm/containers/{name}/pebble.socket")
+        for name, said in request["containers"].items()
+        if said["ready"]
+    }
+    environment["REHEARSAL_PEBBLE"] = request["socket"]
+    with _answering(Tools(backend, request, environment), Path(request["socket"])), _pebble(clients):
         try:
             ran = subprocess.run([program], cwd=root, env=environment, stdin=subprocess.DEVNULL, check=False)
         except OSError as error:
@@ -51,6 +57,18 @@ def carry_out(backend: Backend, request: Mapping[str, Any]) -> int:
 def _program(root: Path, path: str) -> Path | None:
     """Return what runs a hook: `dispatch`, or the hook's own program; None if the charm has neither."""
     return next((each for each in (root / "dispatch", root / path) if each.exists()), None)
+
+
+@contextlib.contextmanager
+def _pebble(clients: Mapping[Path, Any]) -> Iterator[None]:
+    """Serve Pebble of the containers in which it answers."""
+    if not clients:
+        yield
+        return
+    from rehearsal.juju.charm_process import pebble_server  # only charms with containers need its library
+
+    with pebble_server.serving(clients):
+        yield
 
 
 @contextlib.contextmanager

@@ -90,6 +90,15 @@ def _container(name: str, said: dict[str, Any], mounts: list[tuple[str, str]]) -
             for number, (location, source) in enumerate(mounts)
         },
         can_connect=said["ready"],
+        execs={
+            testing.Exec(
+                answer["command"],
+                return_code=answer["exit"],
+                stdout=answer["stdout"],
+                stderr=answer["stderr"],
+            )
+            for answer in said["exec"]
+        },
         layers={label: pebble.Layer(layer) for label, layer in said["layers"].items()},
         service_statuses={
             service: pebble.ServiceStatus(state) for service, state in said["services"].items()

@@ -152,6 +152,8 @@ def _worker(channel: socket.socket) -> None:
     os.chdir(asked["charm"])
     if asked["dispatched"]:
         ready: Hooks = hooks.DispatchedHooks(asked["metadata"])
+        if asked["metadata"].get("containers"):
+            from rehearsal.juju.charm_process import pebble_server  # noqa: F401 (for the children)
     else:
         ready = importing.ImportedHooks(Path(asked["charm"]), asked["metadata"])
     gc.collect()

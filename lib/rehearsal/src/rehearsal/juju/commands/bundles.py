@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rehearsal.juju.bundle import check
 from rehearsal.juju.bundle.check import Bundle
-from rehearsal.juju.commands import consuming, offers, refreshing
+from rehearsal.juju.commands import consuming, offers, refreshing, resourcing
 from rehearsal.juju.commands.call import Call
 from rehearsal.juju.model.charms import Charm, EndpointSpec
 from rehearsal.juju.model.errors import JujuError
@@ -52,6 +52,8 @@ def deploy(call: Call, paths: list[Path]) -> None:
         call.info(line)
     for warning in bundle.warnings:
         call.info(f"WARNING {warning}")
+    for name in sorted(bundle.applications.keys() - call.model.applications.keys()):
+        resourcing.tell_of_containers(call, name, bundle.charms[name])
     if not steps:
         call.info("No changes to apply.")
         return

@@ -54,6 +54,17 @@ def need_images(charm: Charm, given: Mapping[str, str]) -> None:
         raise JujuError(f"local charm missing OCI images for: {', '.join(missing)}")
 
 
+def tell_of_containers(call: Call, name: str, charm: Charm) -> None:
+    """Say that programs in containers are not played, unless a file tells of them."""
+    told = call.engine.workloads.get(name, {})
+    if charm.stand_in or not (silent := [each for each in charm.containers if each not in told]):
+        return
+    call.info(
+        f"WARNING {name}: nothing runs in {', '.join(silent)}: services are only said to run, and commands "
+        "fail unless rehearse --workloads FILE tells what they answer"
+    )
+
+
 @command(
     "attach-resource",
     usage="application <resource name>=<resource>",

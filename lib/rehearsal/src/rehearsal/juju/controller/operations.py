@@ -89,6 +89,7 @@ class Operations(Offering):
         application = Application(
             name, charm, origin, channel, config=dict(config or {}), trust=trust, scale=scale
         )
+        application.workloads = self.workloads.get(name, {})
         application.storage = directives(charm.storage, storage or {}, charm.name)
         # The pods' images are among the resources.
         self._hosts.write_resources(model, application, resources or {})

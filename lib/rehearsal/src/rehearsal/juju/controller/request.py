@@ -34,7 +34,10 @@ def build(model: Model, unit: Unit, hook: Hook) -> dict[str, Any]:
         "containers": {
             name: {
                 # "Make no assumptions at all about the moment" (Juju's reference, pebble-ready).
-                "ready": name in unit.seen.pebble_ready or hook.container == name,
+                "ready": name in unit.seen.pebble_ready
+                or hook.container == name
+                or application.workload(name).ready == "install",
+                "exec": [answer.model_dump() for answer in application.workload(name).exec],
                 "layers": {},
                 "services": {},
                 **unit.workloads.get(name, {}),

@@ -109,11 +109,11 @@ def _created(model: Model, unit: Unit, order: Order) -> Iterator[Hook]:
 
 
 def _pebble_ready(application: Application, unit: Unit) -> Iterator[Hook]:
-    """Yield pebble-ready for each container, after start; Juju promises no order."""
-    if unit.seen.started:
-        for container in application.charm.containers:
-            if container not in unit.seen.pebble_ready:
-                yield Hook(f"{container}-pebble-ready", "workload", container=container)
+    """Yield pebble-ready for each container, after start or install; Juju promises no order."""
+    for container in application.charm.containers:
+        begun = unit.seen.started or application.workload(container).ready == "install"
+        if begun and container not in unit.seen.pebble_ready:
+            yield Hook(f"{container}-pebble-ready", "workload", container=container)
 
 
 def _tasks(unit: Unit) -> Iterator[Hook]:

@@ -14,6 +14,7 @@ from rehearsal.juju.model import attaching, crossing, durations, relations, secr
 from rehearsal.juju.model.state import Application, Endpoint, Life, LogLine, Model, Relation, Unit, now
 from rehearsal.juju.model.storage import StorageInstance
 from rehearsal.juju.model.version import JUJU_VERSION
+from rehearsal.juju.model.workloads import Workloads
 
 
 class Upkeep:
@@ -34,6 +35,8 @@ class Upkeep:
         """Settings that new models begin with (`juju model-defaults`)."""
         self.current: str | None = None
         """The name of the model that `juju switch` chose."""
+        self.workloads: Workloads = {}
+        """What the user says of workload containers."""
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
         self.stopping = False

@@ -12,12 +12,13 @@ import datetime
 import enum
 import uuid
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from rehearsal.juju.model.charms import Charm
 from rehearsal.juju.model.storage import Directive, StorageInstance
+from rehearsal.juju.model.workloads import SILENT, Workload
 
 
 def now() -> datetime.datetime:
@@ -320,12 +321,18 @@ class Application:
     """As `juju set-constraints` says; they have no effect."""
     opened: list[str] = field(default_factory=list)
     """The ports that its Service has."""
+    workloads: Mapping[str, Workload] = field(default_factory=dict)
+    """What the user says of its containers."""
     storage: dict[str, Directive] = field(default_factory=dict)
     """What each unit has of the charm's storage, by name."""
     storage_id: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
     """Part of the names of its claims."""
     destroys_storage: bool = False
     """Whether a unit's storage goes with the unit."""
+
+    def workload(self, container: str) -> Workload:
+        """Return what the user says of a container."""
+        return self.workloads.get(container, SILENT)
 
     @property
     def stand_in(self) -> bool:

@@ -1,16 +1,20 @@
-"""Show the process of a charm the files of its service account, where the pod of a unit has them.
+"""Show the process of a charm what the pod of a unit has: its service account's files, and Pebble's sockets.
 
-Python imports this before the charm, from its path. The files are in a folder of the rehearsal's; nothing is
-written to the machine's own /var/run. It must run on every Python that a charm may have, so from 3.8 on.
+Python imports this before the charm, from its path. The files and sockets are in folders of the rehearsal's;
+nothing is written to the machine's own /var/run or /charm. It must run on every Python that a charm may have,
+so from 3.8 on.
 """
 
 import builtins
 import io
 import os
+import socket
 import ssl
 
 _PLACES = tuple(f"{top}/secrets/kubernetes.io/serviceaccount" for top in ("/var/run", "/run"))
 _FOLDER = os.environ.get("REHEARSAL_SERVICE_ACCOUNT", "")
+_PEBBLE = os.environ.get("REHEARSAL_PEBBLE", "")
+_CONTAINERS, _SOCKET = "/charm/containers/", "/pebble.socket"
 
 
 def _led(path):
@@ -41,3 +45,14 @@ if _FOLDER:
     ssl.SSLContext.load_verify_locations = lambda self, cafile=None, capath=None, cadata=None: _verify(
         self, _led(cafile) if cafile else None, capath, cadata
     )
+
+
+if _PEBBLE:
+    _connect = socket.socket.connect
+
+    def _connected(self, address):
+        if isinstance(address, str) and address.startswith(_CONTAINERS) and address.endswith(_SOCKET):
+            address = _PEBBLE + "." + address[len(_CONTAINERS) : -len(_SOCKET)]
+        return _connect(self, address)
+
+    socket.socket.connect = _connected
