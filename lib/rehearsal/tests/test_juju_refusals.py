@@ -43,7 +43,8 @@ def model() -> Model:
         (
             "a:only-one",
             "b:web",
-            'cannot add relation "a:only-one b:web": relation a:only-one b:web already exists',
+            'cannot add relation "a:only-one b:web"\nrelation a:only-one b:web (already exists):\n\n'
+            "Use 'juju status --relations' to view the current relations.",
         ),
         (
             "a:only-one",

@@ -13,15 +13,13 @@ from itertools import product
 
 from rehearsal.juju.bundle import schema
 from rehearsal.juju.bundle.merge import Merged
-from rehearsal.juju.model.charms import Charm, EndpointSpec
+from rehearsal.juju.model.charms import INFO, Charm, EndpointSpec
 from rehearsal.juju.model.errors import JujuError
 from rehearsal.yaml_document import Finding
 
 _COUNTERPART = {"provides": "requires", "requires": "provides"}
 _SIDE = {"provides": "provider", "requires": "requirer"}
 _END = re.compile(rf"({schema.APPLICATION_NAME})(:[a-z][a-z0-9]*([_-][a-z0-9]+)*)?")
-_INFO = EndpointSpec("juju-info", "provides", "juju-info", None, optional=True)
-"""Every charm provides it without declaring it."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ class Relations:
         self._taken.update(pair)
         for end in pair:
             name, _, endpoint = end.partition(":")
-            spec = self._charms[name].endpoints.get(endpoint, _INFO)
+            spec = self._charms[name].endpoints.get(endpoint, INFO)
             if spec.limit is not None and self._taken[end] > spec.limit:
                 raise JujuError(
                     f'cannot add relation "{" ".join(pair)}": establishing a new relation for {end} would '
@@ -121,7 +119,7 @@ class Relations:
         candidates = [self._candidates(end) for end in ends]
         fits = [pair for pair in product(*candidates) if _fit(*pair)]
         if len(fits) > 1:
-            fits = [pair for pair in fits if _INFO not in pair] or fits
+            fits = [pair for pair in fits if INFO not in pair] or fits
         if len(fits) != 1:
             raise JujuError(_why_not(ends, candidates, fits))
         return _requirer_first(names, fits[0])
@@ -129,7 +127,7 @@ class Relations:
     def _candidates(self, end: str) -> list[EndpointSpec]:
         name, _, endpoint = end.partition(":")
         charm = self._charms[name]
-        specs = [spec for spec in (*charm.endpoints.values(), _INFO) if spec.role in _COUNTERPART]
+        specs = [spec for spec in (*charm.endpoints.values(), INFO) if spec.role in _COUNTERPART]
         if not endpoint:
             return specs
         named = [spec for spec in specs if spec.name == endpoint]

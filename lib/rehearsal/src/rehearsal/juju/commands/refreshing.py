@@ -9,7 +9,7 @@ from rehearsal.juju.commands.call import Call
 from rehearsal.juju.commands.parsing import USAGE
 from rehearsal.juju.commands.registry import Word, command, flag, number, option, options
 from rehearsal.juju.model import attaching, storage
-from rehearsal.juju.model.charms import Charm
+from rehearsal.juju.model.charms import INFO, Charm
 from rehearsal.juju.model.errors import JujuError
 from rehearsal.juju.model.state import Application
 
@@ -91,7 +91,7 @@ def _keep_relations(call: Call, application: Application, charm: Charm) -> None:
         end = relation.end(application.name)
         if end is None:
             continue
-        spec = charm.endpoints.get(end.name)
+        spec = charm.endpoints.get(end.name, INFO if end.name == INFO.name else None)
         if spec is None or (spec.role, spec.interface) != (end.role, relation.interface):
             raise JujuError(
                 f'cannot upgrade application "{application.name}" to charm "{charm.name}": '

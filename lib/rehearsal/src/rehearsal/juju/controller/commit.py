@@ -136,7 +136,14 @@ def failed(model: Model, unit: Unit, hook: Hook, reason: str, action: dict[str, 
     unit.retry_at = time.monotonic() + wait if automatic else None
     unit.retries += 1
     unit.agent.set("idle")
-    unit.workload.set("error", f'hook failed: "{hook.name}"')
+    unit.workload.set("error", f'hook failed: "{hook.name}"{_with(model, unit, hook)}')
+
+
+def _with(model: Model, unit: Unit, hook: Hook) -> str:
+    """Return with whom a failed hook's relation is (cmd/juju/status/formatter.go, updateUnitStatusInfo)."""
+    relation = model.relations.get(hook.relation) if hook.relation is not None else None
+    others = [end for end in relation.endpoints if end.application != unit.application] if relation else []
+    return f" for {others[0]}" if others else ""
 
 
 def skip(model: Model, unit: Unit, interval: float) -> None:

@@ -19,7 +19,17 @@ from rehearsal.juju.model.metadata import CharmError
 from rehearsal.juju.model.options import OptionSpec
 from rehearsal.juju.model.storage import StorageSpec
 
-__all__ = ["Charm", "CharmError", "EndpointSpec", "Finder", "OptionSpec", "ResourceSpec", "find", "load"]
+__all__ = [
+    "INFO",
+    "Charm",
+    "CharmError",
+    "EndpointSpec",
+    "Finder",
+    "OptionSpec",
+    "ResourceSpec",
+    "find",
+    "load",
+]
 
 _PROJECT = Path(__file__).parents[6]
 """The project of the rehearsal when it runs from its sources; its charms share one environment."""
@@ -35,6 +45,10 @@ class EndpointSpec:
     interface: str
     limit: int | None
     optional: bool
+
+
+INFO = EndpointSpec("juju-info", "provides", "juju-info", None, optional=True)
+"""Every charm provides it without declaring it."""
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,15 @@ Facts: juju/juju, state/state.go (InferEndpoints) and its errors.
 
 from __future__ import annotations
 
+from rehearsal.juju.model.charms import INFO
 from rehearsal.juju.model.errors import JujuError
 from rehearsal.juju.model.state import Application, Endpoint, Life, Model, Relation, RemoteApplication
 
 _COUNTERPART = {"provides": "requires", "requires": "provides"}
+_THERE = """cannot add relation "{name}"
+relation {name} (already exists):
+
+Use 'juju status --relations' to view the current relations."""
 
 
 def infer(model: Model, first: str, second: str) -> tuple[list[Endpoint], str]:
@@ -27,6 +32,9 @@ def infer(model: Model, first: str, second: str) -> tuple[list[Endpoint], str]:
     if not pairs:
         raise JujuError("no relations found")
     if len(pairs) > 1:
+        # The implicit endpoint is meant only if no other one can be (state/state.go, InferEndpoints).
+        pairs = [pair for pair in pairs if INFO.name not in (pair[0].name, pair[1].name)] or pairs
+    if len(pairs) > 1:
         options = "; ".join(sorted(f'"{key([a, b])}"' for a, b, _ in pairs))
         raise JujuError(f'ambiguous relation: "{first} {second}" could refer to {options}')
     a, b, interface = pairs[0]
@@ -42,7 +50,7 @@ def check(model: Model, ends: list[Endpoint]) -> None:
             raise JujuError(f'cannot add relation "{name}": {kind} "{end.application}" is not alive')
     for relation in model.relations.values():
         if relation.key == name:
-            raise JujuError(f'cannot add relation "{name}": relation {name} already exists')
+            raise JujuError(_THERE.format(name=name))
     for end in ends:
         check_limit(model, end, name)
 
@@ -50,7 +58,7 @@ def check(model: Model, ends: list[Endpoint]) -> None:
 def check_limit(model: Model, end: Endpoint, name: str) -> None:
     """Raise JujuError if the relation called `name` would be one too many for an endpoint."""
     if application := model.applications.get(end.application):
-        limit = application.charm.endpoints[end.name].limit
+        limit = application.charm.endpoints.get(end.name, INFO).limit
         present = [r for r in model.relations_of(end.application) if str(r.end(end.application)) == str(end)]
         if limit is not None and len(present) >= limit:
             raise JujuError(
@@ -90,6 +98,8 @@ def _candidates(model: Model, name: str) -> list[tuple[Endpoint, str]]:
     application, _, endpoint = name.partition(":")
     named = _named(model, application)
     there = named.charm.endpoints if isinstance(named, Application) else named.endpoints
+    if isinstance(named, Application) and INFO.name not in there:
+        there = {**there, INFO.name: INFO}
     if endpoint and endpoint not in there:
         kind = "application" if isinstance(named, Application) else "saas application"
         raise JujuError(f'{kind} "{application}" has no "{endpoint}" relation')
