@@ -39,6 +39,31 @@ def test_types_of_another_installation_are_used_and_left_as_they_are(
         second.cluster.request("DELETE", f"{DEFINITIONS}/{name}")
 
 
+def test_two_in_one_cluster_never_fight(make_bench: Callable[..., Bench]) -> None:
+    """The second is blocked, and names the first, if both want an object of the cluster's."""
+    first, second = make_bench(), make_bench()
+    first.converge()
+    before = {uid: version for uid, version in _versions(first) if uid}
+    second.relate()
+    second.hook("install")
+    state, text = second.status
+    wide = [item for item in first.objects() if not item["metadata"].get("namespace")]
+    if any(item["kind"] != "CustomResourceDefinition" for item in wide):
+        assert state == "blocked", text
+        assert f" belongs to {first.application.name} in model {first.model.name}: remove one" in text
+    second.hook("update-status")
+    first.hook()
+    assert first.status[0] == "active", first.status
+    second.remove()
+    first.hook()
+    assert first.status[0] == "active", first.status
+    assert before.keys() <= {uid for uid, _ in _versions(first)}
+
+
+def _versions(bench: Bench) -> list[tuple[str, str]]:
+    return [(item["metadata"]["uid"], item["metadata"]["resourceVersion"]) for item in bench.objects()]
+
+
 def test_a_config_map_in_the_place_of_the_record_blocks_before_anything_is_written(bench: Bench) -> None:
     name = f"{bench.application.name}-applyset"
     path = f"/api/v1/namespaces/{bench.model.name}/configmaps"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -25,6 +26,8 @@ KINDS = "applyset.kubernetes.io/contains-group-kinds"
 TOOLING = "applyset.kubernetes.io/tooling"
 SHARED = "kubeflow-charm/shared-types"
 
+APPLICATION = re.compile(r"juju\.([a-z0-9-]+)\.([a-z0-9-]+)")
+"""Model and application in the name of a field manager."""
 _LABEL_VALUE = 63
 
 

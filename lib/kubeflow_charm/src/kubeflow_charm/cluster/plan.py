@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from kubeflow_charm.cluster import settled, sharing
-from kubeflow_charm.cluster.ownership import ApplySet, Record
+from kubeflow_charm.cluster.ownership import APPLICATION, ApplySet, Record
 from kubeflow_charm.cluster.resources import KINDS, WEBHOOK, Key, Kind, Manifest, described, identity, kind_of
 from kubeflow_charm.problems import Problem, blocked, waiting
 
@@ -256,10 +256,15 @@ def _way(own: ApplySet, item: Manifest) -> Way:
 
 
 def _belongs_to_another(present: Manifest) -> Problem:
-    what = f"{described(present)} belongs to {_writers(present)}"
-    return blocked(what, "remove or rename it", in_cluster=True)
+    for writer in _writers(present):
+        if application := APPLICATION.fullmatch(writer):
+            model, name = application.groups()
+            what = f"{described(present)} belongs to {name} in model {model}"
+            return blocked(what, "remove one", in_cluster=True)
+    who = ", ".join(_writers(present)) or "another"
+    return blocked(f"{described(present)} belongs to {who}", "remove or rename it", in_cluster=True)
 
 
-def _writers(present: Manifest) -> str:
+def _writers(present: Manifest) -> list[str]:
     entries = present["metadata"].get("managedFields") or []
-    return ", ".join(sorted({entry.get("manager", "another") for entry in entries})) or "another"
+    return sorted({entry.get("manager", "another") for entry in entries})
