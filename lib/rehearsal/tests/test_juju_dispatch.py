@@ -321,7 +321,8 @@ data-storage-attached)
   juju-log "$JUJU_STORAGE_ID $JUJU_STORAGE_KIND $(storage-list) $(storage-list logs) $(storage-get kind)"
   [ "$(storage-get location)" = "$JUJU_STORAGE_LOCATION" ] && touch "$JUJU_STORAGE_LOCATION/x" && juju-log same
   storage-get nothing || juju-log unknown
-  storage-add data || juju-log fixed ;;
+  storage-add data || juju-log fixed
+  juju-log "help: $(storage-get --help | grep -- -s)" ;;
 esac
 """
     with juju.engine.lock:
@@ -335,4 +336,5 @@ esac
         "same",
         "unknown",
         "fixed",
+        "help: -s  (= data/0)",
     ]

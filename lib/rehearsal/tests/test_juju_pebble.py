@@ -48,6 +48,7 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pebble.C
         "relations": [],
         "storage": [],
         "kept": {},
+        "containers": {"work": {"files": {"/etc/motd": "hello"}}},
         "model": {"uuid": "u"},
     }
     names = ("DISPATCH_PATH", "HOOK_NAME", "MODEL_NAME", "MODEL_UUID")
@@ -105,6 +106,11 @@ def test_files_come_back_as_they_were(client: pebble.Client) -> None:
     with pytest.raises(pebble.APIError, match="no such file or directory") as missing:
         client.list_files("/x")
     assert missing.value.code == 404
+
+
+def test_the_images_files_are_there(client: pebble.Client) -> None:
+    with client.pull("/etc/motd") as file:
+        assert file.read() == "hello"
 
 
 def test_commands_answer_as_told(client: pebble.Client) -> None:
@@ -275,6 +281,7 @@ def test_a_command_of_which_nothing_is_told_fails(juju: Juju, web: charms.Charm)
     [
         ("web: {work: {ready: soon}}", "web.work.ready: Input should be 'install' or 'start'"),
         ("web: {work: {exec: [{stdout: x}]}}", "web.work.exec.0.command: Field required"),
+        ("web: {work: {files: [x]}}", "web.work.files: Input should be a valid dictionary"),
         ("web: {work: {execs: []}}", "web.work.execs: Extra inputs are not permitted"),
         ("- web", ": Input should be a valid dictionary"),
         ("web: {", "is no YAML: "),

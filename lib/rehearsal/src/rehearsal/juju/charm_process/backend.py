@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ class Backend(mocking._MockModelBackend):
         """Secrets that the hook read: id to the revision that it tracks from now on, and the label."""
         self.removed_revisions: list[tuple[str, int]] = []
         self._model = request["model"]["uuid"]
+        self._images = {name: said["files"] for name, said in request["containers"].items()}
         self._storage = {said["id"]: said for said in request["storage"]}
         self.kept: dict[str, str] = dict(request["kept"])
         """What the unit keeps with Juju (`state-set`)."""
@@ -121,6 +122,8 @@ class Backend(mocking._MockModelBackend):
         if kept.exists():
             shutil.rmtree(root)
             kept.rename(root)
+        else:
+            _unpack(root, self._images.get(root.name, {}))
         return _prepared(client)
 
     def secret_add(self, content: dict[str, str], **details: Any) -> str:
@@ -176,6 +179,15 @@ class Backend(mocking._MockModelBackend):
         secret = self._get_secret(id)
         self._check_can_manage_secret(secret)
         self.removed_revisions.append((secret.id, revision))
+
+
+def _unpack(root: Path, files: Mapping[str, str]) -> None:
+    """Write what a container's image has into a new container."""
+    for path, text in files.items():
+        file = root / path.lstrip("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if not file.exists():
+            file.write_text(text)
 
 
 def _prepared(client: Any) -> Any:

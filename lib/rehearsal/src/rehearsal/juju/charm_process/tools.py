@@ -65,6 +65,8 @@ class Tools:
         """
         self._folder, self._input = folder, text
         function, valued, flags = _TOOLS[name]
+        if any(word in ("-h", "--help") for word in words):
+            return 0, self._help(name, {**_FORMAT, **valued}, flags), ""
         try:
             line = parse(words, {**_FORMAT, **valued}, flags)
             said = function(self, line)
@@ -80,6 +82,22 @@ class Tools:
             return 0, "" if said is _NOTHING else printed(said, line.get("format")), ""
         except ToolError as error:
             return error.code, "", f"ERROR {error}\n"
+
+    def _help(self, name: str, valued: dict[str, str], flags: dict[str, str]) -> str:
+        """Return a tool's help, in which ops before 3 looks up the storage of a hook."""
+        usual = {
+            "format": "smart",
+            "storage": self._environment.get("JUJU_STORAGE_ID", ""),
+            "relation": self._environment.get("JUJU_RELATION_ID", ""),
+        }
+        spelled: dict[str, list[str]] = {}
+        for option, first in (valued | flags).items():
+            spelled.setdefault(first, []).append(option)
+        options = ""
+        for first, names in spelled.items():
+            default = "false" if names[0] in flags else usual.get(first) or '""'
+            options += f"{', '.join(names)}  (= {default})\n"
+        return f"Usage: {name} [options]\n\nOptions:\n{options}"
 
     # Storage
 

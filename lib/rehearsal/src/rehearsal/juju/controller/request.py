@@ -37,6 +37,7 @@ def build(model: Model, unit: Unit, hook: Hook) -> dict[str, Any]:
                 "ready": name in unit.seen.pebble_ready
                 or hook.container == name
                 or application.workload(name).ready == "install",
+                "files": dict(application.workload(name).files),
                 "exec": [answer.model_dump() for answer in application.workload(name).exec],
                 "layers": {},
                 "services": {},

@@ -1,13 +1,16 @@
 """What the user says of workload containers, whose programs do not run: `rehearse --workloads FILE`.
 
-oidc-gatekeeper:            # application
-oidc-authservice:         # container
-ready: install          # Pebble answers from install on, and pebble-ready comes after it; or: start
-exec:
-- command: [ls, /etc] # the words that a command begins with
-stdout: "passwd"
-stderr: ""
-exit: 0
+    oidc-gatekeeper:            # application
+      oidc-authservice:         # container
+        ready: install          # Pebble answers from install on, and pebble-ready comes after it; or: start
+        exec:
+          - command: [ls, /etc] # the words that a command begins with
+            stdout: "passwd"
+            exit: 0
+        files:                  # of the image
+          /etc/motd: hello
+
+All keys of a container may be left out.
 """
 
 from __future__ import annotations
@@ -43,6 +46,8 @@ class Workload(pydantic.BaseModel):
     """After which hook Pebble answers: on Juju it may be either ("make no assumptions at all about the
     moment", Juju's reference of hooks)."""
     exec: tuple[Answer, ...] = ()
+    files: Mapping[str, str] = pydantic.Field(default_factory=dict)
+    """What the container's image has, by absolute path."""
 
 
 SILENT = Workload()
