@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 from juju_model import CHARMS, Juju
 
-from rehearsal.juju.model import charms
+from rehearsal.juju.model import charms, environments
 from rehearsal.juju.model.errors import JujuError
 
 SHELL = CHARMS / "shell"
@@ -301,6 +302,20 @@ def test_a_dependency_that_was_forgotten_is_missing(juju: Juju, tmp_path: Path) 
     assert "ModuleNotFoundError: No module named 'lightkube'" in [
         each.message for each in juju.lines("alone/0")
     ]
+
+
+def test_another_python_than_the_bases_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = python_charm(tmp_path / "alone", "ops==2.23.1\n", "os")
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    monkeypatch.setattr(environments, "_PYTHONS", {"24.04": own})
+    charm, _ = charms.find(str(folder), Path("/"))
+    assert charm.python
+    assert environments.stranger(charm.python, charm.release) == ""
+    monkeypatch.setattr(environments, "_PYTHONS", {"24.04": "3.99"})
+    charm, _ = charms.find(str(folder), Path("/"))
+    assert charm.python
+    expected = f"it runs on Python {own}, and on 3.99 on Ubuntu 24.04: no python3.99 is on PATH"
+    assert environments.stranger(charm.python, charm.release) == expected
 
 
 def test_requirements_that_nobody_has_are_told_in_one_sentence(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def deploy(call: Call, paths: list[Path]) -> None:
     for warning in bundle.warnings:
         call.info(f"WARNING {warning}")
     for name in sorted(bundle.applications.keys() - call.model.applications.keys()):
-        resourcing.tell_of_containers(call, name, bundle.charms[name])
+        resourcing.tell_of_differences(call, name, bundle.charms[name])
     if not steps:
         call.info("No changes to apply.")
         return

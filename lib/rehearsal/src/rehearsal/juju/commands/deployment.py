@@ -124,7 +124,7 @@ def _deploy_charm(call: Call) -> None:
     else:
         channel = resourcing.full_channel(arguments.channel)
     _say(call, name, charm, channel)
-    resourcing.tell_of_containers(call, name, charm)
+    resourcing.tell_of_differences(call, name, charm)
     if arguments.dry_run and origin != "local":
         return
     trust = bool(config.pop("trust", arguments.trust))

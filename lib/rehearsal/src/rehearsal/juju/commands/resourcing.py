@@ -10,6 +10,7 @@ from rehearsal.juju.commands.formats import document
 from rehearsal.juju.commands.parsing import USAGE, pairs
 from rehearsal.juju.commands.registry import Word, command, flag, output
 from rehearsal.juju.commands.tabular import table
+from rehearsal.juju.model import environments
 from rehearsal.juju.model.charms import Charm
 from rehearsal.juju.model.errors import JujuError
 from rehearsal.juju.model.state import Application
@@ -54,8 +55,10 @@ def need_images(charm: Charm, given: Mapping[str, str]) -> None:
         raise JujuError(f"local charm missing OCI images for: {', '.join(missing)}")
 
 
-def tell_of_containers(call: Call, name: str, charm: Charm) -> None:
-    """Say that programs in containers are not played, unless a file tells of them."""
+def tell_of_differences(call: Call, name: str, charm: Charm) -> None:
+    """Say what is not as on Juju: its Python, and programs in containers, unless a file tells of them."""
+    if charm.python and (different := environments.stranger(charm.python, charm.release)):
+        call.info(f"WARNING {name}: {different}")
     told = call.engine.workloads.get(name, {})
     if charm.stand_in or not (silent := [each for each in charm.containers if each not in told]):
         return

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
@@ -49,7 +50,8 @@ def python(folder: Path, base: str) -> Path:
         RehearsalError: if it cannot be made.
     """
     said = source(folder)
-    digest = hashlib.sha256(f"{base} {sys.platform}".encode())
+    interpreter = _interpreter(base)
+    digest = hashlib.sha256(f"{base} {sys.platform} {interpreter}".encode())
     for path in (said, folder / "pyproject.toml"):
         if path is not None and path.is_file():
             digest.update(path.read_bytes())
@@ -63,17 +65,34 @@ def python(folder: Path, base: str) -> Path:
         if not program.exists():
             shutil.rmtree(target, ignore_errors=True)
             try:
-                _make(folder, said, target, base)
+                _make(folder, said, target, interpreter)
             except BaseException:
                 shutil.rmtree(target, ignore_errors=True)
                 raise
     return program
 
 
-def _make(folder: Path, said: Path | None, target: Path, base: str) -> None:
+def stranger(program: Path, base: str) -> str:
+    """Return how a charm's Python differs from that of its base; empty if it does not."""
     wanted = _PYTHONS.get(base, "")
-    making = ("venv", "--quiet", "--python")
-    if (not wanted or _uv(*making, wanted, target)) and (why := _uv(*making, sys.executable, target)):
+    said = (program.parents[1] / "pyvenv.cfg").read_text()
+    found = re.search(r"^version_info\s*=\s*(\d+\.\d+)", said, re.MULTILINE)
+    if not wanted or found is None or found[1] == wanted:
+        return ""
+    return f"it runs on Python {found[1]}, and on {wanted} on Ubuntu {base}: no python{wanted} is on PATH"
+
+
+def _interpreter(base: str) -> str:
+    """Return the Python of a release of Ubuntu, if this machine has it, or else the rehearsal's own."""
+    if not (wanted := _PYTHONS.get(base)):
+        return sys.executable
+    asked = [uv.find_uv_bin(), "python", "find", "--no-python-downloads", "--no-project", wanted]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    return sys.executable if done.returncode else done.stdout.strip()
+
+
+def _make(folder: Path, said: Path | None, target: Path, interpreter: str) -> None:
+    if why := _uv("venv", "--quiet", "--python", interpreter, target):
         raise RehearsalError(f"the environment of {folder.name} could not be made: {why}")
     if said is None:
         return
