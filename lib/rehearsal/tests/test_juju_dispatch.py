@@ -293,6 +293,17 @@ def test_a_charm_in_python_has_its_own_packages_and_version_of_ops(juju: Juju, t
     assert f"ops 2.23.1 in {juju.model.name}" in said(juju, "alone/0")
 
 
+def test_names_lead_to_the_played_stores_and_nowhere_else(juju: Juju, tmp_path: Path) -> None:
+    folder = python_charm(tmp_path / "alone", "ops==2.23.1\n", "socket")
+    file = folder / "src" / "charm.py"
+    asked = "str(socket.getaddrinfo('minio.kubeflow', 9000)[0][4])"
+    file.write_text(file.read_text().replace('ops.ActiveStatus("alone")', f"ops.ActiveStatus({asked})"))
+    with juju.engine.lock:
+        juju.engine.add_application(juju.model, "alone", charms.find(str(folder), Path("/"))[0])
+    juju.settle()
+    assert juju.unit("alone/0").workload.message == f"('127.0.0.1', {juju.engine.stores.port})"
+
+
 def test_a_dependency_that_was_forgotten_is_missing(juju: Juju, tmp_path: Path) -> None:
     """The rehearsal itself has jubilant's tests and lightkube; a unit would not."""
     folder = python_charm(tmp_path / "alone", "ops==2.23.1\ntoml==0.10.2\n", "lightkube")

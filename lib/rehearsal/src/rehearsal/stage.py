@@ -188,7 +188,8 @@ class Stage:
                 f'REHEARSAL_SOCKET="${{REHEARSAL_SOCKET:-{self._socket}}}" exec {python} -SE {program} {name}'
             )
             self._write_command(name, line)
-        self._write_command("kubectl", f"exec {shlex.join(self.cluster.kubectl)}")
+        kubeconfig = f'KUBECONFIG="${{KUBECONFIG:-{self.cluster.admin_kubeconfig}}}" '
+        self._write_command("kubectl", f"{kubeconfig}exec {shlex.join(self.cluster.kubectl)}")
 
     def _write_command(self, name: str, line: str) -> None:
         path = self.bin / name

@@ -11,6 +11,7 @@ from rehearsal.players import (
     discovery,
     gang_scheduler,
     identity,
+    istiod,
     notebook,
     profile,
     pvcviewer,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 PROGRAMS: Mapping[str, Callable[[Program], list[Controller]]] = {
     gang_scheduler.COSCHEDULING: gang_scheduler.controllers,
     gang_scheduler.VOLCANO: gang_scheduler.controllers,
+    istiod.IMAGE: istiod.controllers,
     jobsets.IMAGE: jobsets.controllers,
     katib.IMAGE: katib.controllers,
     **knative.PROGRAMS,

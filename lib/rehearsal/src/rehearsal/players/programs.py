@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rehearsal.network.playing import Program
-from rehearsal.players import poddefaults, pvcviewer_webhook
+from rehearsal.players import istiod, poddefaults, pvcviewer_webhook
 from rehearsal.players.jobset import jobsets
 from rehearsal.players.jobset import webhook as jobset_webhook
 from rehearsal.players.katib import controllers as katib
@@ -23,6 +23,7 @@ from rehearsal.players.training import webhook as training_webhook
 PROGRAMS: Mapping[str, Program] = {
     poddefaults.IMAGE: poddefaults.program,
     pvcviewer_webhook.IMAGE: pvcviewer_webhook.program,
+    istiod.IMAGE: istiod.program,
     jobsets.IMAGE: jobset_webhook.program,
     trainjobs.IMAGE: trainer_webhook.program,
     katib.IMAGE: katib_webhook.program,

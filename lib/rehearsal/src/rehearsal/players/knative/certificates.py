@@ -10,14 +10,8 @@ from __future__ import annotations
 
 import base64
 import copy
-import datetime
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
-from rehearsal.players import kinds
+from rehearsal.players import issuing, kinds
 from rehearsal.players.controller import Controller
 from rehearsal.players.kinds import Key, Object
 from rehearsal.players.program import Program
@@ -27,8 +21,6 @@ MUTATING = "webhook.serving.knative.dev"
 VALIDATING = "validation.webhook.serving.knative.dev"
 SECRET = "webhook-certs"  # noqa: S105 (a name)
 PATHS = {MUTATING: "/defaulting", VALIDATING: "/resource-validation"}
-
-_DAYS = 3650
 
 
 class Certificates:
@@ -69,44 +61,6 @@ class Certificates:
 
     def _issue(self) -> dict[str, str]:
         """Return a new certificate with its key and authority, encoded for a Secret."""
-        hosts = [
-            f"{self._service}{suffix}"
-            for suffix in (
-                "",
-                f".{self._namespace}",
-                f".{self._namespace}.svc",
-                f".{self._namespace}.svc.cluster.local",
-            )
-        ]
-        root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-        root_name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "knative.dev")])
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[2])])
-        root = (
-            _begin(root_name, root_name, root_key)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .sign(root_key, hashes.SHA256())
-        )
-        certificate = (
-            _begin(name, root_name, key)
-            .add_extension(
-                x509.SubjectAlternativeName([x509.DNSName(each) for each in hosts]), critical=False
-            )
-            .sign(root_key, hashes.SHA256())
-        )
-        pem = serialization.Encoding.PEM
-        private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        texts = {KEY: private, CERTIFICATE: certificate.public_bytes(pem), AUTHORITY: root.public_bytes(pem)}
+        made = issuing.issue(issuing.of_service(self._service, self._namespace), "knative.dev")
+        texts = {KEY: made.key, CERTIFICATE: made.certificate, AUTHORITY: made.authority}
         return {each: base64.b64encode(text).decode() for each, text in texts.items()}
-
-
-def _begin(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=5))
-        .not_valid_after(now + datetime.timedelta(days=_DAYS))
-    )

@@ -1,5 +1,7 @@
 """Show the process of a charm what the pod of a unit has: its service account's files, and Pebble's sockets.
 
+Names lead to the object stores that the rehearsal plays, as they do in charms that it has imported.
+
 Python imports this before the charm, from its path. The files and sockets are in folders of the rehearsal's;
 nothing is written to the machine's own /var/run or /charm. It must run on every Python that a charm may have,
 so from 3.8 on.
@@ -8,12 +10,15 @@ so from 3.8 on.
 import builtins
 import io
 import os
+import runpy
 import socket
 import ssl
+from pathlib import Path
 
 _PLACES = tuple(f"{top}/secrets/kubernetes.io/serviceaccount" for top in ("/var/run", "/run"))
 _FOLDER = os.environ.get("REHEARSAL_SERVICE_ACCOUNT", "")
 _PEBBLE = os.environ.get("REHEARSAL_PEBBLE", "")
+_NAMES = Path(__file__).parents[3] / "network" / "names.py"
 _CONTAINERS, _SOCKET = "/charm/containers/", "/pebble.socket"
 
 
@@ -46,6 +51,10 @@ if _FOLDER:
         self, _led(cafile) if cafile else None, capath, cadata
     )
 
+
+if os.environ.get("REHEARSAL_STORES"):
+    _names = runpy.run_path(str(_NAMES))
+    socket.getaddrinfo = _names["leading_to"](int(os.environ["REHEARSAL_STORES"]))
 
 if _PEBBLE:
     _connect = socket.socket.connect
