@@ -153,7 +153,8 @@ def storage(model: Model, *, utc: bool) -> dict[str, Any]:
         state, message = storage_state(each)
         said = _status(Status(state, message, model.created), utc=utc)
         units = {each.unit: {"life": "alive"}} if each.unit else {}
-        mounted = {each.unit: {"mount-point": each.spec.mount_point, "life": "alive"}} if each.unit else {}
+        mount = {"mount-point": each.spec.mount_point, "read-only": each.spec.read_only, "life": "alive"}
+        mounted = {each.unit: mount} if each.unit else {}
         shared = {"storage": each.id, "pool": each.directive.pool, "size": each.directive.size}
         found["storage"][each.id] = {
             "kind": each.spec.type,
