@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from rehearsal.patience import until
+from rehearsal.stage import Stage
+
 ROOT = Path(__file__).parents[2]
 CHARMCRAFT = ["uv", "tool", "run", "--python", sys.executable, "--from", "charmcraft>=4.5", "--with", "uv"]
 CANNOT_RUN = 3
@@ -48,16 +51,21 @@ def charmcraft() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def packed(charmcraft: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The dashboard's charm, packed on this machine."""
+def all_packed(charmcraft: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Every charm, packed on this machine as `tox -e pack` does it, by its name."""
     output = tmp_path_factory.mktemp("packed")
-    command = ["python", ROOT / "tests" / "pack.py", "dashboard", "--on-host", "--output", output]
+    command = ["python", ROOT / "tests" / "pack.py", "--on-host", "--output", output]
     ran = subprocess.run([*charmcraft, *command], capture_output=True, text=True)
     if ran.returncode == CANNOT_RUN:
         pytest.skip(ran.stderr.strip())
     assert ran.returncode == 0, ran.stderr
-    (path,) = output.glob("*.charm")
-    return path
+    return {path.name.partition("_")[0]: path for path in output.glob("*.charm")}
+
+
+@pytest.fixture(scope="module")
+def packed(all_packed: dict[str, Path]) -> Path:
+    """The dashboard's charm."""
+    return all_packed["kubeflow-dashboard"]
 
 
 @pytest.fixture(scope="module")
@@ -120,8 +128,36 @@ def test_is_named_as_the_bundle_names_it(packed: Path) -> None:
     assert packed.name.rpartition("-")[0] == named.rpartition("-")[0]
 
 
-def test_weighs_less_than_12_megabytes(packed: Path) -> None:
-    assert packed.stat().st_size < 12e6
+def test_weighs_less_than_12_megabytes(all_packed: dict[str, Path]) -> None:
+    assert len(all_packed) == len([*ROOT.glob("charms/*/charmcraft.yaml")])
+    assert all(path.stat().st_size < 12e6 for path in all_packed.values())
+
+
+def test_the_whole_bundle_becomes_active_by_what_was_packed(
+    all_packed: dict[str, Path], tmp_path: Path
+) -> None:
+    """Every hook is a process of the charm's own dispatch, with what charmcraft put into the charm."""
+    bundle = yaml.safe_load((ROOT / "bundle.yaml").read_text())
+    for said in bundle["applications"].values():
+        if said["charm"].startswith("."):
+            said["charm"] = str(all_packed[Path(said["charm"]).name.partition("_")[0]])
+    file = tmp_path / "bundle.yaml"
+    file.write_text(yaml.safe_dump(bundle))
+    with Stage() as stage:
+        stage.juju("add-model", "kubeflow")
+        stage.juju("deploy", file, "--trust")
+        model = stage.engine.models["kubeflow"]
+
+        def states() -> dict[str, tuple[str, str]]:
+            return {unit.name: (unit.workload.current, unit.workload.message) for unit in model.units()}
+
+        def active() -> bool:
+            return {state for state, _ in states().values()} == {"active"} and stage.engine.idle(1.0)
+
+        until(active, states, within=600, every=0.5)
+        ours = {name for name, each in model.applications.items() if not each.stand_in}
+        assert all(model.applications[name].charm.dispatched for name in ours)
+        assert {model.applications[name].charm.name for name in ours} == all_packed.keys()
 
 
 def test_holds_the_charm_and_the_library_and_nothing_of_the_rehearsal(unpacked: Path) -> None:
