@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from juju_model import CHARMS, Juju
 
+from rehearsal.juju.charm_process import host
 from rehearsal.juju.model import charms, environments
 from rehearsal.juju.model.errors import JujuError
 
@@ -364,3 +365,67 @@ esac
         "fixed",
         "help: -s  (= data/0)",
     ]
+
+
+def test_a_dispatch_that_does_not_end_is_killed_with_all_it_has_started(
+    juju: Juju, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "HOOK_WITHIN", 3.0)
+    sleep = f"sleep 600 & echo $! > {tmp_path}/child; echo $$ > {tmp_path}/self; sleep 600"
+    deploy(juju, "a", f'[ "$name" = start ] && {{ {sleep}; }}; true')
+    juju.fail_now("a/0")
+    log = [line.message for line in juju.lines("a/0")]
+    assert any(line.endswith("failed: no end within 3 seconds") for line in log)
+    started = [int((tmp_path / name).read_text()) for name in ("child", "self")]
+    juju.until(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in started if _runs(pid)))
+
+
+def _runs(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status")
+    return status.exists() and "State:\tZ" not in status.read_text()
+
+
+BAD: dict[str, tuple[str, str]] = {
+    "a syntax error": ("if then; fi", ""),
+    "closed pipes": ("exec >&- 2>&-; echo x; true", "start"),
+    "a child that outlives it": ("sleep 600 > /dev/null & true", "start"),
+}
+
+
+@pytest.mark.parametrize(("script", "last"), BAD.values(), ids=BAD)
+def test_what_charms_do_badly_harms_nobody_else(juju: Juju, script: str, last: str) -> None:
+    deploy(juju, "a", script)
+    deploy(juju, "b")
+    if last:
+        juju.settle()
+        assert juju.ran("a/0")[-1] == last
+    else:
+        juju.fail_now("a/0")
+    juju.until(lambda: juju.ran("b/0")[-1:] == ["start"])
+
+
+def test_a_flood_of_output_leaves_its_end(juju: Juju) -> None:
+    flood = "yes 0123456789 | head -c 100000000; echo; echo last"
+    deploy(juju, "a", f'[ "$name" = start ] && {{ {flood}; }}; true')
+    juju.settle()
+    printed = [line.message for line in juju.lines("a/0") if line.module.endswith(".start")]
+    assert printed[-1] == "last"
+    assert len(printed) < 500_000
+
+
+@pytest.mark.parametrize(("megabytes", "fits"), [(10, True), (17, False)])
+def test_relation_data_may_be_as_large_as_jujus_database_lets_it(
+    juju: Juju, tmp_path: Path, megabytes: int, fits: bool
+) -> None:
+    file = tmp_path / "data.yaml"
+    file.write_text(f"large: {'x' * (megabytes << 20)}\n")
+    deploy(juju, "a", f'[ "$name" = db-relation-created ] && relation-set --app --file {file}; true')
+    deploy(juju, "b")
+    juju.settle()
+    number = juju.integrate("a:db", "b:web")
+    if fits:
+        juju.settle()
+        assert len(juju.model.relations[number].application_data["a"].data["large"]) == megabytes << 20
+    else:
+        juju.fail_now("a/0")
+        assert any("larger than 16777216" in line.message for line in juju.lines("a/0"))

@@ -188,6 +188,14 @@ def end_descendants(root: int, *, mark: str = "") -> None:
         number, deadline = signal.SIGKILL, time.monotonic() + 0.5
 
 
+def kill_family(root: int) -> None:
+    """Kill a process and all its descendants, at once; a process that is gone is no error."""
+    # The root first would make orphans of the others, which nobody could find any more.
+    for pid in [*reversed(_descendants(root, "")), root]:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def _descendants(root: int, mark: str) -> list[int]:
     children: dict[int, list[int]] = {}
     for pid, parent in _parents().items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shlex
@@ -18,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from rehearsal.guardian import kill_family
 from rehearsal.juju.charm_process.channel import receive, send
 from rehearsal.juju.charm_process.worker import STDERR, STDOUT
 from rehearsal.juju.charm_process.zygote import Branch, Zygote
@@ -26,6 +26,8 @@ from rehearsal.juju.model.charms import Charm
 HOOK_WITHIN = 600.0
 """Seconds after which the engine kills a hook."""
 
+_MOST_OUTPUT = 4 << 20
+"""Bytes of each output of a hook that are kept."""
 STORAGE = "storage"
 """The folder of an application's storage, beside those of its charm's versions."""
 _IN_POD = Path(__file__).with_name("in_pod")
@@ -172,8 +174,7 @@ class Host:
                         result = said
             except TimeoutError:
                 # Nobody has waited for this child yet, so the process id is still its own.
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+                kill_family(pid)
                 raise OSError(f"no end within {HOOK_WITHIN:.0f} seconds") from None
         if not result["ok"]:
             result["reason"] = _reason(result.get("code") or said)
@@ -276,18 +277,31 @@ def _reason(code: int) -> str:
 
 def _printed(output: Path) -> dict[str, str]:
     """Return what an action printed, which is among its results (runner/runner.go, updateActionResults)."""
-    printed = {name: (output / name).read_text(errors="replace") for name in (STDOUT, STDERR)}
+    printed = {name: _end_of(output / name)[1] for name in (STDOUT, STDERR)}
     return {name: text for name, text in printed.items() if text}
+
+
+def _end_of(path: Path) -> tuple[str, str]:
+    """Return a hook's output, or its end if there is more than anybody reads; and what to say of the rest."""
+    if not path.exists():
+        return "", ""
+    with path.open("rb") as file:
+        left_out = max(file.seek(0, os.SEEK_END) - _MOST_OUTPUT, 0)
+        file.seek(left_out)
+        if left_out:
+            left_out += len(file.readline())
+        text = file.read().decode(errors="replace")
+    return f"{left_out} bytes before this are left out" if left_out else "", text
 
 
 def _log(output: Path, hook: str) -> list[tuple[str, str, str]]:
     """Return a hook's log and output, at Juju's levels (runner/runner.go)."""
-    lines: list[tuple[str, str, str]] = []
-    if (output / "log").exists():
-        said = map(json.loads, (output / "log").read_text().splitlines())
-        lines += [(level, "juju-log", message) for level, message in said]
+    rest, text = _end_of(output / "log")
+    lines = [("WARNING", "juju-log", rest)] if rest else []
+    for line in text.splitlines():
+        level, message = json.loads(line)
+        lines.append((level, "juju-log", message))
     for name, level in ((STDOUT, "DEBUG"), (STDERR, "WARNING")):
-        if (output / name).exists():
-            printed = (output / name).read_text(errors="replace").splitlines()
-            lines += [(level, hook, line) for line in printed]
+        rest, text = _end_of(output / name)
+        lines += [(level, hook, line) for line in ([rest] if rest else []) + text.splitlines()]
     return lines

@@ -17,6 +17,11 @@ RETRY_FIRST, RETRY_MOST = 5.0, 300.0
 (juju/juju, internal/worker/uniter/uniter.go)."""
 
 
+LARGEST = 16 << 20
+"""Bytes of a databag: Juju 3 has no limit of its own, its database's documents have (juju/juju, pull request
+22664)."""
+
+
 def before(model: Model, unit: Unit, hook: Hook) -> None:
     """Note that a hook begins, and do what Juju does before it (runhook.go, beforeHook)."""
     unit.running, unit.config_given = hook, model.applications[unit.application].config_version
@@ -78,6 +83,9 @@ def refusal(model: Model, unit: Unit, result: dict[str, Any]) -> str:
     there = [relation for number in granted if (relation := model.relations.get(number))]
     if any(relation.proxy and not relation.offer for relation in there):
         return "cannot apply changes: sharing consumer secrets across a cross model relation not supported"
+    for written in result["relations"].values():
+        if any(_size(data) > LARGEST for data in written.values() if data is not None):
+            return f"cannot apply changes: Resulting document after update is larger than {LARGEST}"
     if model.applications[unit.application].leader == unit.name:
         return ""
     for number, written in result["relations"].items():
@@ -86,6 +94,10 @@ def refusal(model: Model, unit: Unit, result: dict[str, Any]) -> str:
     if any(secret["owner"] == "app" for secret in said["added"] + said["changed"]):
         return "could not write secrets: permission denied"
     return ""
+
+
+def _size(data: dict[str, str]) -> int:
+    return sum(len(key.encode()) + len(value.encode()) for key, value in data.items())
 
 
 def succeeded(model: Model, unit: Unit, hook: Hook, result: dict[str, Any], interval: float) -> None:
