@@ -8,6 +8,8 @@ from pathlib import Path
 import jubilant
 import pytest
 
+from rehearsal.juju.model.version import JUJU_VERSION
+
 
 def test_options_are_read_with_their_types_and_defaults(juju: jubilant.Juju, web: str) -> None:
     assert juju.config("web") == {"greeting": "hello", "workers": 1, "debug": False}
@@ -150,7 +152,7 @@ def test_new_models_begin_with_the_defaults(juju: jubilant.Juju, run) -> None:
     run("add-model", "--no-switch", "later")
     later = {"JUJU_MODEL": "later"}
     listed = run("model-config", **later).stdout
-    assert "update-status-hook-interval  controller  7m" in listed
+    assert ["update-status-hook-interval", "controller", "7m"] in map(str.split, listed.splitlines())
     assert run("model-config", "update-status-hook-interval").stdout == "5m\n"
     run("model-defaults", "--reset", "update-status-hook-interval")
     assert (
@@ -159,3 +161,37 @@ def test_new_models_begin_with_the_defaults(juju: jubilant.Juju, run) -> None:
     refused = run("model-defaults", "nonsense")
     assert refused.stderr == 'ERROR there are no default model values for "nonsense"\n'
     run("destroy-model", "--no-prompt", "later")
+
+
+def test_settings_that_people_look_up_are_there_with_their_types(run) -> None:
+    assert run("model-config", "agent-version").stdout == f"{JUJU_VERSION}\n"
+    assert run("model-config", "default-base").stdout == "\n"
+    assert run("model-config", "workload-storage").stdout == "standard\n"
+    assert run("model-config", "num-provision-workers=3").returncode == 0
+    assert json.loads(run("model-config", "--format", "json").stdout)["num-provision-workers"] == {
+        "Value": 3,
+        "Source": "model",
+    }
+    run("model-config", "--reset", "num-provision-workers")
+    for word, message in {
+        "num-provision-workers=many": 'num-provision-workers: expected number, got string("many")',
+        "test-mode=perhaps": 'test-mode: expected bool, got string("perhaps")',
+        "agent-version=3.6.1": "agent-version cannot be changed",
+    }.items():
+        refused = run("model-config", word)
+        assert (refused.returncode, refused.stderr) == (1, f"ERROR {message}\n")
+
+
+def test_a_dash_switches_back(run) -> None:
+    run("add-model", "here", JUJU_MODEL="")
+    run("add-model", "there", JUJU_MODEL="")
+    back = run("switch", "-", JUJU_MODEL="")
+    assert back.stderr == "rehearsal:admin/there -> rehearsal:admin/here\n"
+    again = run("switch", "-", JUJU_MODEL="")
+    assert again.stderr == "rehearsal:admin/here -> rehearsal:admin/there\n"
+    run("destroy-model", "--no-prompt", "here")
+    gone = run("switch", "-", JUJU_MODEL="")
+    assert (gone.returncode, gone.stderr) == (1, "ERROR no previous model to switch to\n")
+    assert run("models", "-c", "rehearsal").returncode == 0
+    assert run("models", "-c", "elsewhere").stderr == "ERROR controller elsewhere not found\n"
+    run("destroy-model", "--no-prompt", "there")

@@ -20,7 +20,7 @@ from rehearsal.juju.model.status import base, bindings, charm_url
         option("--endpoint", help="Only show relation data for the specified endpoint"),
         option("--related-unit", help="Only show relation data for the specified unit"),
         flag("--app", help="Only show application relation data"),
-        output("yaml", "json"),
+        output("yaml", "json", "smart"),
     ),
 )
 def show_unit(call: Call) -> None:
@@ -80,7 +80,7 @@ def _data(relation: Relation, unit: str) -> dict[str, Any]:
     "show-application",
     usage="<application name or alias>",
     words=(Word("names", "an application name must be supplied", many=True),),
-    options=(output("yaml", "json"),),
+    options=(output("yaml", "json", "smart"),),
 )
 def show_application(call: Call) -> None:
     """Displays information about an application."""

@@ -66,7 +66,7 @@ def add_model(call: Call) -> None:
     model = call.engine.add_model(arguments.name)
     model.config |= settings
     if not arguments.no_switch:
-        call.engine.current = model.name
+        call.engine.previous, call.engine.current = call.engine.current, model.name
     call.info(f"Added '{model.name}' model on {CLOUD}/{REGION} for user 'admin'")
 
 
@@ -90,9 +90,21 @@ def _of_file(call: Call, name: str) -> dict[str, Any]:
     return said
 
 
-@command("models", "list-models", options=(output("tabular", "json", "yaml"), flag("--uuid"), flag("--all")))
+@command(
+    "models",
+    "list-models",
+    options=(
+        option("-c", "--controller", help="Controller to operate in"),
+        output("tabular", "json", "yaml"),
+        flag("--uuid"),
+        flag("--all"),
+        option("--user", help="The user to list models for (administrative users only)"),
+        flag("--exact-time", help="No effect here"),
+    ),
+)
 def models(call: Call) -> None:
     """Lists models a user can access on a controller."""
+    _known_place(call.arguments.controller, None)
     there, current = list(call.engine.models.values()), call.engine.current
     if call.arguments.format != "tabular":
         said: dict[str, Any] = {"models": [_listed(model) for model in there]}
@@ -176,9 +188,15 @@ def switch(call: Call) -> None:
     if set_to := call.environment.get("JUJU_MODEL"):
         raise JujuError(f'cannot switch when JUJU_MODEL is overriding the model (set to "{set_to}")')
     before = _place(engine.current)
+    if target == "-":
+        if engine.previous not in engine.models:
+            raise JujuError("no previous model to switch to")
+        target = str(engine.previous)
     if target.rstrip(":") != CONTROLLER:
         try:
-            engine.current = call.model_named(target).name
+            name = call.model_named(target).name
+            if name != engine.current:
+                engine.previous, engine.current = engine.current, name
         except JujuError:
             raise JujuError(f'"{target}" is not the name of a model or controller') from None
     after = _place(engine.current)

@@ -13,15 +13,62 @@ from rehearsal.juju.commands.tabular import table
 from rehearsal.juju.model import durations
 from rehearsal.juju.model.errors import JujuError
 from rehearsal.juju.model.state import Model
+from rehearsal.juju.model.version import JUJU_VERSION
 
+_LOCAL = "127.0.0.1,localhost,::1"
+_PROXIES = ("ftp-proxy", "http-proxy", "https-proxy")
+_EMPTY = (
+    *("agent-metadata-url", "backup-dir", "cloudinit-userdata", "container-image-metadata-url"),
+    *("container-inherit-properties", "container-networking-method", "default-base", "default-space"),
+    *("egress-subnets", "extra-info", "fan-config", "image-metadata-url", "logging-output", "resource-tags"),
+    *("apt-mirror", "apt-no-proxy", "snap-store-assertions", "snap-store-proxy", "snap-store-proxy-url"),
+    *("storage-default-block-source", "storage-default-filesystem-source"),
+    *(f"{prefix}{name}" for prefix in ("", "apt-", "juju-") for name in _PROXIES),
+    *(f"snap-{name}" for name in _PROXIES[1:]),
+)
 DEFAULTS: dict[str, Any] = {
+    **dict.fromkeys(_EMPTY, ""),
+    "agent-stream": "released",
+    "agent-version": JUJU_VERSION,
     "automatically-retry-hooks": True,
+    "charmhub-url": "https://api.charmhub.io",
+    "container-image-metadata-defaults-disabled": False,
+    "container-image-stream": "released",
     "development": False,
+    "disable-network-management": False,
+    "disable-telemetry": False,
+    "enable-os-refresh-update": True,
+    "enable-os-upgrade": True,
+    "firewall-mode": "instance",
+    "ignore-machine-addresses": False,
+    "image-metadata-defaults-disabled": False,
+    "image-stream": "released",
+    "juju-no-proxy": _LOCAL,
     "logging-config": "<root>=INFO",
+    "lxd-snap-channel": "5.0/stable",
+    "max-action-results-age": "336h",
+    "max-action-results-size": "5G",
+    "max-status-history-age": "336h",
+    "max-status-history-size": "5G",
     "mode": "requires-prompts",
+    "net-bond-reconfigure-delay": 17,
+    "no-proxy": _LOCAL,
+    "num-container-provision-workers": 4,
+    "num-provision-workers": 16,
+    "operator-storage": "standard",
+    "provisioner-harvest-mode": "destroyed",
+    "proxy-ssh": False,
+    "saas-ingress-allow": "0.0.0.0/0,::/0",
+    "secret-backend": "auto",
+    "ssh-allow": "0.0.0.0/0,::/0",
+    "ssl-hostname-verification": True,
+    "test-mode": False,
+    "transmit-vendor-metrics": True,
     "update-status-hook-interval": "5m",
+    "workload-storage": "standard",
 }
-"""Some of Juju's defaults, with all that have an effect here (juju/juju, environs/config/config.go)."""
+"""Juju's defaults on Kubernetes (juju/juju 3.6, environs/config/config.go). Effects here have
+`automatically-retry-hooks`, `logging-config`, `mode` and `update-status-hook-interval`."""
 
 _TRUTH = {"true": True, "false": False}
 
@@ -33,6 +80,12 @@ def checked(key: str, value: Any) -> Any:
         if text not in _TRUTH:
             raise JujuError(f"{key}: expected bool, got string({json.dumps(text)})")
         return _TRUTH[text]
+    if isinstance(DEFAULTS.get(key), int):
+        if not text.lstrip("-").isdigit():
+            raise JujuError(f"{key}: expected number, got string({json.dumps(text)})")
+        return int(text)
+    if key == "agent-version":
+        raise JujuError("agent-version cannot be changed")
     if key == "update-status-hook-interval":
         try:
             durations.seconds(text)

@@ -37,6 +37,8 @@ class Upkeep:
         """The name of the model that `juju switch` chose."""
         self.workloads: Workloads = {}
         """What the user says of workload containers."""
+        self.previous: str | None = None
+        """The name of the model before it."""
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
         self.stopping = False
