@@ -244,6 +244,15 @@ def test_a_part_that_dies_early_says_its_last_words(tmp_path, guardian):
     cluster.stop()
 
 
+def test_a_full_disk_is_told_in_one_sentence(tmp_path, guardian, monkeypatch):
+    monkeypatch.setattr(controlplane, "_LEAST_SPACE", 1 << 60)
+    (tmp_path / "etcd").write_text("where etcd wants a folder")
+    cluster = ControlPlane(tmp_path, guardian)
+    with pytest.raises(RehearsalError, match=f"no space is left for {tmp_path}: free some, or set TMPDIR"):
+        cluster.start()
+    cluster.stop()
+
+
 def test_a_part_that_dies_later_is_found(tmp_path):
     with Guardian() as guardian, ControlPlane(tmp_path, guardian) as cluster:
         cluster.check()

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import socket
 import ssl
 import time
@@ -26,6 +27,8 @@ from rehearsal.guardian import Guardian, Process
 from rehearsal.patience import PATIENCE
 
 READY_WITHIN = PATIENCE
+_LEAST_SPACE = 16 << 20
+"""Bytes of disk without which nothing runs."""
 """Seconds after which a control plane that is not ready is given up."""
 
 Phase = Callable[[str], None]
@@ -221,7 +224,10 @@ class ControlPlane:
         return self.folder / f"{name}.log"
 
     def _last_words(self, name: str, process: Process) -> str:
-        lines = [line for line in self._log(name).read_text(errors="replace").splitlines() if line]
+        text = self._log(name).read_text(errors="replace")
+        if "no space left on device" in text or shutil.disk_usage(self.folder).free < _LEAST_SPACE:
+            return f"no space is left for {self.folder}: free some, or set TMPDIR to a folder elsewhere"
+        lines = [line for line in text.splitlines() if line]
         telling = [line for line in lines if re.search(r"(?i)\berr(or)?\b|fatal|panic|failed", line)]
         words = (telling or lines or [f"exit status {process.returncode}"])[-1]
         if words.startswith("{"):  # etcd and KWOK write JSON
