@@ -27,9 +27,9 @@ from rehearsal.guardian import Guardian, Process
 from rehearsal.patience import PATIENCE
 
 READY_WITHIN = PATIENCE
+"""Seconds after which a control plane that is not ready is given up."""
 _LEAST_SPACE = 16 << 20
 """Bytes of disk without which nothing runs."""
-"""Seconds after which a control plane that is not ready is given up."""
 
 Phase = Callable[[str], None]
 
