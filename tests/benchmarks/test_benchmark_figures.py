@@ -29,7 +29,7 @@ from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.gate import Gate
 from rehearsal.guardian import Guardian
 from rehearsal.juju.controller.engine import Engine
-from rehearsal.juju.model import charms
+from rehearsal.juju.model import charms, environments
 from rehearsal.juju.model.state import Hook
 from rehearsal.stage import Stage
 
@@ -184,6 +184,61 @@ def test_a_model_event(benchmark: BenchmarkFixture, guardian: Guardian, tmp_path
     engine.run_now(model, unit, Hook("install", "lifecycle"))
     benchmark.pedantic(engine.run_now, (model, unit, Hook("update-status", "lifecycle")), rounds=30)
     engine.stop()
+
+
+SMALL = """
+import ops
+
+
+class Small(ops.CharmBase):
+    def __init__(self, framework):
+        super().__init__(framework)
+        framework.observe(self.on.update_status, self._look)
+
+    def _look(self, event):
+        self.unit.status = ops.ActiveStatus()
+
+
+if __name__ == "__main__":
+    ops.main(Small)
+"""
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A charm of one class, with requirements of its own."""
+    folder = tmp_path / "small"
+    (folder / "src").mkdir(parents=True)
+    (folder / "metadata.yaml").write_text("name: small\nsummary: s\ndescription: d\n")
+    (folder / "requirements.txt").write_text("ops==2.23.1\n")
+    (folder / "src" / "charm.py").write_text(SMALL)
+    return folder
+
+
+@pytest.mark.parametrize("way", ["imported", "dispatched"])
+def test_a_hook_both_ways(
+    benchmark: BenchmarkFixture, guardian: Guardian, tmp_path: Path, small: Path, way: str
+) -> None:
+    """The same charm as a copy of a process that has imported it, and by a dispatch of its own."""
+    engine = Engine(tmp_path / "juju", guardian)
+    python = environments.python(small, "24.04")
+    charm = charms.load(small, dispatched=True, python=python) if way == "dispatched" else charms.load(small)
+    with engine.lock:
+        model = engine.add_model("bench")
+        unit = engine.add_application(model, "small", charm).units[0]
+    unit.address = "10.1.0.1"
+    installed = engine.run_now(model, unit, Hook("install", "lifecycle"))
+    assert installed["ok"], installed
+    benchmark.pedantic(engine.run_now, (model, unit, Hook("update-status", "lifecycle")), rounds=10)
+    engine.stop()
+
+
+def test_making_an_environment(
+    benchmark: BenchmarkFixture, tmp_path: Path, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a charm, once: under 30 s."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    benchmark.pedantic(environments.python, (small, "24.04"), rounds=1)
 
 
 @pytest.mark.parametrize(
