@@ -69,7 +69,7 @@ class StandIn:
         self._containers = list(metadata.get("containers", {}))
         self._peers = list(metadata.get("peers", {}))
         self._model = model
-        config = metadata.pop("config")
+        config = metadata.pop("config", None)
         self.context = testing.Context(_charm_type(name), meta=metadata, config=config, app_name=self.name)
 
     def state(self, *relations: testing.RelationBase, started: bool = True, **values: Any) -> testing.State:
