@@ -1,4 +1,4 @@
-"""Real servers on loopback, beside the S3 server: MariaDB and MLflow.
+"""Real servers on loopback, beside the S3 server: MariaDB, PostgreSQL and MLflow.
 
 Each takes a free port, and is stopped by who started it; the guardian ends what a killed test leaves.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -21,6 +22,7 @@ import uv
 from rehearsal.guardian import Guardian
 
 MLFLOW = ("mlflow==3.17.2", "boto3", "pymysql")
+FEAST = ("feast[postgres]==0.49.0",)
 
 
 def free_port() -> int:
@@ -32,7 +34,13 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def running(
-    guardian: Guardian, command: list[str], port: int, log: Path, env: Mapping[str, str], within: float
+    guardian: Guardian,
+    command: list[str],
+    port: int,
+    log: Path,
+    env: Mapping[str, str],
+    within: float,
+    address: str = "127.0.0.1",
 ) -> Iterator[int]:
     """Run a server as long as it is needed, from when it listens.
 
@@ -43,11 +51,12 @@ def running(
         log: what it prints; its folder is where it works.
         env: its environment.
         within: seconds in which it listens.
+        address: where it listens.
     """
     process = guardian.spawn(command, log=log, cwd=log.parent, env=dict(env))
     try:
         deadline = time.monotonic() + within
-        while not _listens(port):
+        while not _listens(port, address):
             assert not process.ended.is_set(), log.read_text()[-2000:]
             assert time.monotonic() < deadline, log.read_text()[-2000:]
             time.sleep(0.1)
@@ -56,8 +65,8 @@ def running(
         process.stop()
 
 
-def _listens(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+def _listens(port: int, address: str) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=1):
         return True
     return False
 
@@ -126,3 +135,65 @@ def mlflow(
     log = folder / "mlflow.log"
     with running(guardian, command, port, log, environment | dict(env), 120):
         yield port
+
+
+@dataclasses.dataclass(frozen=True)
+class PostgreSql:
+    """A PostgreSQL that runs: where its socket is, and its address."""
+
+    folder: Path
+    address: str
+    programs: Path
+    port: int = 5432
+
+    def ask(self, statements: str, database: str = "postgres") -> str:
+        """Run statements as the superuser; return what they print."""
+        command = [self.programs / "psql", "-qtAX", "-v", "ON_ERROR_STOP=1", "-h", self.folder]
+        command += ["-p", str(self.port), "-U", "postgres", "-d", database]
+        done = subprocess.run(command, input=statements, text=True, check=True, capture_output=True)
+        return done.stdout.strip()
+
+    def make(self, name: str, user: str, password: str) -> None:
+        """Make a database and its user, as postgresql-k8s does for an application."""
+        role = f"\"{user}\" LOGIN PASSWORD '{password.replace(chr(39), chr(39) * 2)}'"
+        exists = self.ask(f"SELECT 1 FROM pg_roles WHERE rolname = '{user}'")
+        self.ask(f"{'ALTER' if exists else 'CREATE'} ROLE {role}")
+        if not self.ask(f"SELECT 1 FROM pg_database WHERE datname = '{name}'"):
+            self.ask(f'CREATE DATABASE "{name}" OWNER "{user}"')
+
+
+@contextlib.contextmanager
+def postgresql(guardian: Guardian, log: Path, programs: Path) -> Iterator[PostgreSql]:
+    """Run a PostgreSQL at port 5432 of a loopback address of its own, which clients are told by name only.
+
+    It does not run as root, so that its files lie where its own user can get: not in a test's folder.
+    """
+    with tempfile.TemporaryDirectory(prefix="postgresql-") as name:
+        folder, data = Path(name), Path(name) / "data"
+        other = []
+        if os.geteuid() == 0:
+            shutil.chown(folder, "postgres")
+            other = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+        initial = ["--auth-local=trust", "--auth-host=scram-sha-256", "--encoding=UTF8", "--no-locale"]
+        subprocess.run(
+            [*other, programs / "initdb", "-D", data, "-U", "postgres", *initial],
+            check=True,
+            capture_output=True,
+            cwd=folder,
+        )
+        address = f"127.0.{secrets.randbelow(254) + 1}.{secrets.randbelow(254) + 1}"
+        found = PostgreSql(folder, address, programs)
+        where = ["-D", data, "-k", folder, "-h", address, "-p", found.port]
+        command = [*other, str(programs / "postgres"), *map(str, where)]
+        with running(guardian, command, found.port, log, os.environ, 30, address):
+            yield found
+
+
+def feast_python(folder: Path) -> Path:
+    """Return a Python that has Feast, in an environment of its own."""
+    target = folder / "feast"
+    program = uv.find_uv_bin()
+    subprocess.run([program, "venv", "--quiet", str(target)], check=True)
+    python = target / "bin/python"
+    subprocess.run([program, "pip", "install", "--quiet", "--python", str(python), *FEAST], check=True)
+    return python
