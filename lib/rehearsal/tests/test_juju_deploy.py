@@ -35,7 +35,13 @@ def test_a_standby_unit_is_not_told_of_an_election(juju: Juju) -> None:
     juju.deploy("a", scale=2)
     juju.settle()
     assert "leader-elected" in juju.ran("a/0")
-    assert juju.ran("a/1")[:4] == ["install", "cluster-relation-created", "config-changed", "start"]
+    assert juju.ran("a/1")[:5] == [
+        "install",
+        "cluster-relation-created",
+        "leader-settings-changed",
+        "config-changed",
+        "start",
+    ]
     assert "leader-elected" not in juju.ran("a/1")
 
 

@@ -203,7 +203,9 @@ def _seen(model: Model, unit: Unit, hook: Hook, interval: float) -> None:
         case "upgrade-charm", _:
             seen.charm_version, seen.queued = unit.code, "config-changed"
         case "leader-elected", _:
-            seen.leader = True
+            seen.leader, seen.leader_settings = True, True
+        case "leader-settings-changed", _:
+            seen.leader_settings = True
         case "config-changed", _:
             seen.config_version = unit.config_given
             seen.queued = "" if seen.started or seen.charm_version != unit.code else "start"

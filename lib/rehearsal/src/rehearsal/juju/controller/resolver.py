@@ -64,6 +64,9 @@ def _due(
             yield from _created(model, unit, order)
         if application.leader == unit.name and not seen.leader:
             yield _lifecycle("leader-elected")
+        # "leader-settings-changed" is deprecated, and yet each standby unit runs it before config-changed.
+        if application.leader not in (None, unit.name) and not (seen.leader or seen.leader_settings):
+            yield _lifecycle("leader-settings-changed")
         yield from _pebble_ready(application, unit)
         yield from _secret_hooks(model, application, unit, today)
     yield from _tasks(unit)

@@ -164,6 +164,8 @@ class Seen:
     stopped: bool = False
     removed: bool = False
     leader: bool = False
+    leader_settings: bool = False
+    """Whether it has been told that somebody else leads."""
     config_version: int | None = None
     charm_version: int | None = None
     pebble_ready: set[str] = field(default_factory=set)
