@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -59,8 +60,12 @@ def bundle() -> check.Bundle:
     return check.read([ROOT / "bundle.yaml"], charms.find)
 
 
-@pytest.mark.parametrize("overlays", [[], *([path] for path in OVERLAYS)], ids=str)
-def test_nothing_is_wrong_with_it(overlays: list[Path]) -> None:
+@pytest.mark.parametrize(
+    "overlays",
+    [some for count in range(len(OVERLAYS) + 1) for some in itertools.combinations(OVERLAYS, count)],
+    ids=lambda paths: "+".join(path.stem for path in paths) or "alone",
+)
+def test_nothing_is_wrong_with_it(overlays: tuple[Path, ...]) -> None:
     found = check.read([ROOT / "bundle.yaml", *overlays], charms.find)
     assert [str(finding) for finding in found.findings] == []
 
