@@ -74,4 +74,5 @@ if __name__ == "__main__":
     if sys.argv[1] == "define":
         fill()
         define(store)
+        store.refresh_registry()  # what it has read is kept for a minute
     print(json.dumps(read(store)))

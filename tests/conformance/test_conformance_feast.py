@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import servers
 import yaml
+from conformance import servers
 from kubeflow_users import Requests
 from partial_bundle import written
 
@@ -37,10 +37,11 @@ FEATURES = {"driver_id": [1, 2], "trips": [7, 9], "rating": [4.5, 3.25]}
 
 def _programs() -> Path | None:
     """Return the folder of PostgreSQL's programs: Debian has them in none that is on PATH."""
-    found = [*Path("/usr/lib/postgresql").glob("*/bin/postgres")]
+    found = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/postgres")]
     if on_path := shutil.which("postgres"):
-        found.append(Path(on_path))
-    return max(found).parent if found else None
+        found.append(Path(on_path).resolve().parent)
+    whole = [folder for folder in found if all((folder / name).exists() for name in ("initdb", "psql"))]
+    return whole[0] if whole else None
 
 
 pytestmark = pytest.mark.skipif(
