@@ -2,6 +2,7 @@
 
 Usage: `feast_cell.py define|read`. It runs in Feast's own environment, and knows nothing of the tests.
 """
+# pyright: reportMissingImports=false
 
 import datetime
 import json
