@@ -44,7 +44,6 @@ _EXCLUSIVE = (
         flag("--replay", help="Show the entire log and continue to append new ones"),
         flag("--tail", help="Show existing log messages and continue to append new ones"),
         flag("-T", "--no-tail", dest="no_tail", help="Show existing log messages and then exit"),
-        flag("--color", help="No effect here"),
         flag("--utc", help="Show times in UTC"),
         flag("--date", help="Show dates as well as times"),
         flag("--ms", help="Show times to millisecond precision"),
