@@ -14,7 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import uv
@@ -30,6 +30,23 @@ def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return found.getsockname()[1]
+
+
+def install(package: str) -> None:
+    """Install a Debian package, without what it only recommends; this takes root."""
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    subprocess.run(["apt-get", "update", "-qq"], check=True, env=environment)
+    command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", package]
+    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+
+
+def python_with(packages: Sequence[str], target: Path) -> Path:
+    """Return a Python that has `packages`, in an environment of its own: MLflow's is forty times the size of ours."""
+    program = uv.find_uv_bin()
+    subprocess.run([program, "venv", "--quiet", str(target)], check=True)
+    python = target / "bin/python"
+    subprocess.run([program, "pip", "install", "--quiet", "--python", str(python), *packages], check=True)
+    return python
 
 
 @contextlib.contextmanager
@@ -108,16 +125,6 @@ def mariadb(guardian: Guardian, log: Path) -> Iterator[MariaDb]:
             yield found
 
 
-def mlflow_python(folder: Path) -> Path:
-    """Return a Python that has MLflow, in an environment of its own: it is forty times the size of ours."""
-    target = folder / "mlflow"
-    program = uv.find_uv_bin()
-    subprocess.run([program, "venv", "--quiet", str(target)], check=True)
-    python = target / "bin/python"
-    subprocess.run([program, "pip", "install", "--quiet", "--python", str(python), *MLFLOW], check=True)
-    return python
-
-
 @contextlib.contextmanager
 def mlflow(
     guardian: Guardian, folder: Path, python: Path, store: str, root: str, env: Mapping[str, str]
@@ -187,13 +194,3 @@ def postgresql(guardian: Guardian, log: Path, programs: Path) -> Iterator[Postgr
         command = [*other, str(programs / "postgres"), *map(str, where)]
         with running(guardian, command, found.port, log, os.environ, 30, address):
             yield found
-
-
-def feast_python(folder: Path) -> Path:
-    """Return a Python that has Feast, in an environment of its own."""
-    target = folder / "feast"
-    program = uv.find_uv_bin()
-    subprocess.run([program, "venv", "--quiet", str(target)], check=True)
-    python = target / "bin/python"
-    subprocess.run([program, "pip", "install", "--quiet", "--python", str(python), *FEAST], check=True)
-    return python

@@ -54,10 +54,7 @@ pytestmark = pytest.mark.skipif(
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for the servers, with PostgreSQL installed."""
     if _programs() is None:
-        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        subprocess.run(["apt-get", "update", "-qq"], check=True, env=environment)
-        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "postgresql"]
-        subprocess.run(install, check=True, env=environment, stdout=subprocess.DEVNULL)
+        servers.install("postgresql")
     return tmp_path_factory.mktemp("feast")
 
 
@@ -184,7 +181,7 @@ class Pod:
 @pytest.fixture(scope="module")
 def python(folder: Path) -> Path:
     """A Python that has Feast."""
-    return servers.feast_python(folder)
+    return servers.python_with(servers.FEAST, folder / "feast")
 
 
 def test_features_are_defined_in_one_profile_and_read_in_another(

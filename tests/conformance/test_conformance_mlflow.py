@@ -52,10 +52,7 @@ pytestmark = pytest.mark.skipif(
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """For what the servers keep."""
     if shutil.which("mariadbd") is None:
-        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        subprocess.run(["apt-get", "update", "-qq"], check=True, env=environment)
-        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "mariadb-server"]
-        subprocess.run(install, check=True, env=environment, stdout=subprocess.DEVNULL)
+        servers.install("mariadb-server")
     return tmp_path_factory.mktemp("servers")
 
 
@@ -117,7 +114,7 @@ def _value(admin: Requests, variable: dict[str, Any]) -> str:
 @pytest.fixture(scope="module")
 def python(folder: Path) -> Path:
     """A Python that has MLflow."""
-    return servers.mlflow_python(folder)
+    return servers.python_with(servers.MLFLOW, folder / "mlflow")
 
 
 @pytest.fixture(scope="module")

@@ -94,20 +94,7 @@ class Database(KubernetesStandIn):
         said = relation.data[self.app]
         said.update({key: value for key, value in content.items() if key not in wanted})
         if hidden := {key: value for key, value in content.items() if key in wanted}:
-            said[f"secret-{group}"] = self.kept(relation, group, hidden)
-
-    def kept(self, relation: ops.Relation, group: str, content: dict[str, str]) -> str:
-        """Store `content` in a secret of the relation, and return its URI."""
-        label = f"database.{relation.id}.{group}.secret"
-        try:
-            secret = self.model.get_secret(label=label)
-        except ops.SecretNotFoundError:
-            secret = self.app.add_secret(content, label=label)
-            secret.grant(relation)
-        else:
-            if secret.get_content(refresh=True) != content:
-                secret.set_content(content)
-        return secret.id or secret.get_info().id
+            said[f"secret-{group}"] = self.kept(relation, f"database.{relation.id}.{group}.secret", hidden)
 
     def service(self, role: str) -> Manifest:
         """Return the Service of the primary or of the replicas."""

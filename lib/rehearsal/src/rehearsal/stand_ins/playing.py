@@ -65,6 +65,18 @@ class StandIn(ops.CharmBase):
         interface.greet()
         return interface
 
+    def kept(self, relation: ops.Relation, label: str, content: dict[str, str]) -> str:
+        """Keep `content` in the secret of that label, granted to the relation; return its URI."""
+        try:
+            secret = self.model.get_secret(label=label)
+        except ops.SecretNotFoundError:
+            secret = self.app.add_secret(content, label=label)
+            secret.grant(relation)
+        else:
+            if secret.get_content(refresh=True) != content:
+                secret.set_content(content)
+        return secret.id or secret.get_info().id
+
     def _reconcile(self, event: ops.EventBase) -> None:
         if not self.unit.is_leader():
             self.unit.status = ops.WaitingStatus("Waiting for leadership")

@@ -100,17 +100,8 @@ class S3Integrator(StandIn):
         bucket = store["bucket"] or asked.get("bucket", "")
         if bucket and not BUCKET.match(bucket):
             raise blocked(f"Invalid name for bucket(s): '{bucket}'")
-        label = f"s3-credentials.{relation.id}.extra.secret"
-        try:
-            secret = self.model.get_secret(label=label)
-        except ops.SecretNotFoundError:
-            secret = self.app.add_secret(keys, label=label)
-            secret.grant(relation)
-        else:
-            if secret.get_content(refresh=True) != keys:
-                secret.set_content(keys)
         told = store | {"bucket": bucket, "path": store["path"] or asked.get("path", "")}
-        told["secret-extra"] = secret.id or secret.get_info().id
+        told["secret-extra"] = self.kept(relation, f"s3-credentials.{relation.id}.extra.secret", keys)
         said.update({key: value for key, value in told.items() if value})
         for key in (*PLAIN, "bucket", "path", "tls-ca-chain", "delete-older-than-days"):
             if not told.get(key):
