@@ -282,3 +282,12 @@ def test_nobody_leads_until_the_lease_of_a_leader_that_is_gone_has_ended(
     assert application.leader == "a/0" and time.monotonic() - began > 1
     assert "leader-elected" in juju.events("a/0")
     engine.stop()
+
+
+def test_a_unit_that_is_wanted_again_while_it_goes_comes_back(juju: Juju) -> None:
+    deploy_pair(juju)
+    juju.scale("a", 0)
+    juju.scale("a", 1)
+    juju.settle()
+    assert juju.model.applications["a"].units[0].seen.started
+    assert juju.events("a/0")[-1] == "db-relation-changed b/0"

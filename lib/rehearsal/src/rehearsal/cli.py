@@ -10,8 +10,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from rehearsal import other_models
 from rehearsal.cluster import nodes
 from rehearsal.cluster.stages import Misbehaviour
 from rehearsal.errors import RehearsalError
@@ -65,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     add("bundle", nargs="?", type=Path, default=Path("bundle.yaml"), help="the bundle (./bundle.yaml)")
     add("--overlay", type=Path, action="append", default=[], help="an overlay on it; several are possible")
     add("--model", default="kubeflow", help="the model, which is the namespace (kubeflow)")
+    add("--also", action="append", default=[], metavar="MODEL=BUNDLE",
+        help="deploy BUNDLE first, to a model whose offers the bundle consumes")  # fmt: skip
     add("--keep", action="store_true", help="stay up, with a shell in which juju and kubectl work")
     add("--env-file", type=Path, help="stay up until Ctrl-C, and write there what to source")
     add("--charm", action="append", default=[], metavar="NAME=DIR", help="run DIR in the place of NAME")
@@ -98,6 +102,8 @@ def _rehearse(arguments: argparse.Namespace, progress: Progress) -> int:
         if not sign or not Path(folder).is_dir():
             raise RehearsalError(f"--charm takes NAME=DIR, and DIR must be a folder: {word}")
         replacements[name] = Path(folder).resolve()
+    files = [arguments.bundle, *arguments.overlay]
+    others = other_models.needed(files, arguments.model, other_models.given(arguments.also))
     finder = Finder(replacements, arguments.packed)
     progress.phase("control plane")
     stage = Stage(
@@ -114,11 +120,10 @@ def _rehearse(arguments: argparse.Namespace, progress: Progress) -> int:
         on_phase=progress.tell,
     )
     with stage:
-        active = _deploy(stage, arguments, progress, finder)
+        active = _deploy(stage, arguments, others, progress, finder)
         progress.end()
-        model = stage.engine.models[arguments.model]
         with stage.engine.lock:
-            print(render_status(model))
+            print("\n".join(render_status(stage.engine.models[name]) for name in (*others, arguments.model)))
         progress.console.print(progress.summary())
         if active and not (arguments.keep or arguments.env_file):
             progress.console.print(_AFTERWARDS, soft_wrap=True)
@@ -131,35 +136,49 @@ def _rehearse(arguments: argparse.Namespace, progress: Progress) -> int:
     return 0 if active else 1
 
 
-def _deploy(stage: Stage, arguments: argparse.Namespace, progress: Progress, finder: Finder) -> bool:
+def _deploy(
+    stage: Stage,
+    arguments: argparse.Namespace,
+    others: Mapping[str, Path],
+    progress: Progress,
+    finder: Finder,
+) -> bool:
     """Deploy with the commands that a user would type; return whether every unit became active in time."""
     progress.phase("juju deploy")
+    for name, bundle in others.items():
+        progress.console.print(f"The model {name}, whose offers are consumed: {bundle}", soft_wrap=True)
+        _deploy_bundle(stage, name, bundle, progress)
     overlays = [part for path in arguments.overlay for part in ("--overlay", path)]
-    stage.juju("add-model", arguments.model)
-    bundle = arguments.bundle.resolve()
-    said = stage.juju("deploy", bundle, *overlays, "--trust")
-    progress.console.print(said.strip(), soft_wrap=True)
+    _deploy_bundle(stage, arguments.model, arguments.bundle.resolve(), progress, *overlays)
     if unused := sorted(finder.replacements.keys() - finder.used):
         raise RehearsalError(f"--charm {unused[0]}: nothing in the bundle runs a charm of this name")
     progress.phase("all active")
-    model = stage.engine.models[arguments.model]
+    models = [stage.engine.models[name] for name in (arguments.model, *others)]
     deadline = time.monotonic() + arguments.timeout
     while time.monotonic() < deadline:
         with stage.engine.changed:
-            units = _states(model)
+            units = _states(models)
             if set(units.values()) <= {_ACTIVE} and stage.engine.idle(1.0):
                 return True
             stage.engine.changed.wait(0.5)
         progress.states(units, _ACTIVE)
-    return set(_states(model).values()) <= {_ACTIVE}
+    return set(_states(models).values()) <= {_ACTIVE}
 
 
-def _states(model: Model) -> dict[str, str]:
-    """Return each unit's status: `active`, or the word and the message."""
+def _deploy_bundle(stage: Stage, model: str, bundle: Path, progress: Progress, *options: object) -> None:
+    """Deploy a bundle to a new model, which is then the current one."""
+    stage.juju("add-model", model)
+    said = stage.juju("deploy", bundle, *options, "--trust")
+    progress.console.print(said.strip(), soft_wrap=True)
+
+
+def _states(models: Sequence[Model]) -> dict[str, str]:
+    """Return each unit's status: `active`, or the word and the message; other models' units have its name."""
     return {
-        unit.name: _ACTIVE
+        unit.name if model is models[0] else f"{model.name}.{unit.name}": _ACTIVE
         if unit.workload.current == _ACTIVE
         else f"{unit.workload.current}: {unit.workload.message}".removesuffix(": ")
+        for model in models
         for unit in model.units()
     }
 

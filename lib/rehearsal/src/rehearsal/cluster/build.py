@@ -35,6 +35,7 @@ class Program:
         packages: roughly how many Go packages are compiled.
         linker_flags: the Go linker's flags.
         ways_out: what to do if it cannot be built.
+        tags: the Go build's tags, separated by commas.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Program:
     packages: int
     linker_flags: str
     ways_out: str
+    tags: str = ""
 
 
 def cache() -> Path:
@@ -149,6 +151,7 @@ def _compile(
     log, temporary = scratch / "build.log", scratch / "tmp"
     temporary.mkdir()
     flags = ["-v", "-trimpath", "-ldflags", program.linker_flags, "-o", scratch / program.name]
+    flags += ["-tags", program.tags] if program.tags else []
     environment = toolchain.environment() | {"GOTMPDIR": str(temporary)}
     compiling = guardian.spawn(
         [go, "build", *flags, program.package], log=log, cwd=scratch / "source", env=environment

@@ -22,6 +22,7 @@ from typing import Any
 import yaml
 
 from rehearsal.cluster import credentials, existing, nodes, parts, programs, stages
+from rehearsal.cluster.kubelet import Kubelet
 from rehearsal.errors import RehearsalError
 from rehearsal.guardian import Guardian, Process
 from rehearsal.patience import PATIENCE
@@ -71,6 +72,8 @@ class ControlPlane:
         self._programs: dict[str, list[str]] = {}
         self._kwok_lives = 0
         self.url = ""
+        self.kubelet: Kubelet | None = None
+        """What answers for the logs of all pods, while the control plane is up."""
         self.token = secrets.token_hex(16)
         """The administrator's bearer token."""
 
@@ -110,7 +113,9 @@ class ControlPlane:
             self._spawn("kube-controller-manager", parts.controller_manager(self.admin_kubeconfig, self._pki))
             self._spawn("kube-scheduler", parts.scheduler(self.admin_kubeconfig))
             self.misbehave(self._misbehaviours)
-            self._create("/api/v1/nodes", *self._nodes)
+            self.kubelet = Kubelet(self, self.ca, self.ca.with_suffix(".key"))
+            endpoint = {"daemonEndpoints": {"kubeletEndpoint": {"Port": self.kubelet.port}}}
+            self._create("/api/v1/nodes", *({**n, "status": n["status"] | endpoint} for n in self._nodes))
             self._create("/apis/storage.k8s.io/v1/storageclasses", stages.STORAGE_CLASS)
             self._wait(self._nodes_ready, "the nodes were not ready")
         except OSError as error:
@@ -118,6 +123,9 @@ class ControlPlane:
 
     def stop(self) -> None:
         """Stop everything; the API server before etcd, without which it would never end."""
+        if self.kubelet is not None:
+            self.kubelet.close()
+            self.kubelet = None
         for name in reversed(programs.PARTS):
             if process := self._processes.pop(name, None):
                 process.stop(2.0)

@@ -78,6 +78,7 @@ class Group(pydantic.BaseModel):
                 "addresses": [
                     {"type": "InternalIP", "address": address},
                     {"type": "Hostname", "address": name},
+                    {"type": "InternalDNS", "address": "localhost"},  # where our kubelet is
                 ],
             },
         }

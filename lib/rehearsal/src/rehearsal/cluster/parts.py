@@ -74,6 +74,8 @@ def api_server(
         # 127.0.0.1 may not be an endpoint, and the reconciler would say so every ten seconds.
         "--endpoint-reconciler-type=none",
         f"--egress-selector-config-file={egress}" if egress else f"--disable-admission-plugins={_WEBHOOKS}",
+        # Other addresses of nodes lead nowhere; at this one the kubelet of all nodes listens.
+        "--kubelet-preferred-address-types=InternalDNS",
         "--enable-priority-and-fairness=false",
         "--profiling=false",
         *(_audit(*audit) if audit else ()),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import ops
 from serialized_data_interface import SerializedDataInterface
 
+from rehearsal.stand_ins import metrics
 from rehearsal.stand_ins.handshake import Interface
-from rehearsal.stand_ins.stopping import Stop
+from rehearsal.stand_ins.stopping import Stop, waiting
 
 logger = logging.getLogger(__name__)
 
@@ -21,11 +23,15 @@ _RANK = ("blocked", "maintenance", "waiting")
 class StandIn(ops.CharmBase):
     """A charm that plays another: in every hook the leader does all its work, or its status says why not.
 
-    The other units only wait for leadership, like those of the real charms.
+    The other units only say where their metrics are, and wait for leadership, like those of most real charms.
     """
 
     endpoints: Mapping[str, SerializedDataInterface] = MappingProxyType({})
     """The SDI endpoints (`handshake.speaking`)."""
+    only_leader_works = True
+    """Whether the other units only wait for leadership."""
+    metrics_endpoint = "metrics-endpoint"
+    """The endpoint of those who scrape."""
 
     def __init__(self, framework: ops.Framework):
         super().__init__(framework)
@@ -38,6 +44,16 @@ class StandIn(ops.CharmBase):
     def play(self) -> None:
         """Do all the work; raise `Stop` if something prevents it."""
         raise NotImplementedError
+
+    def play_unit(self) -> None:
+        """Do what every unit does, before the leader's work; raise `Stop` if something prevents it."""
+        if self.metrics_endpoint in self.meta.provides:
+            relations = self.related(self.metrics_endpoint)
+            metrics.tell(self, relations, self.scrape_jobs() if relations else ())
+
+    def scrape_jobs(self) -> Sequence[dict[str, Any]]:
+        """Return the jobs by which the application is scraped; without any, nothing is said of metrics."""
+        return ()
 
     def clear(self) -> None:
         """Delete everything made outside Juju; raise `Stop` if that fails."""
@@ -78,11 +94,12 @@ class StandIn(ops.CharmBase):
         return secret.id or secret.get_info().id
 
     def _reconcile(self, event: ops.EventBase) -> None:
-        if not self.unit.is_leader():
-            self.unit.status = ops.WaitingStatus("Waiting for leadership")
-            return
         try:
-            self.play()
+            self.play_unit()
+            if self.unit.is_leader():
+                self.play()
+            elif self.only_leader_works:
+                raise waiting("Waiting for leadership")
         except Stop as stop:
             self.unit.status = stop.status
         else:

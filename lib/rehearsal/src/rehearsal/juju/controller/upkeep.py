@@ -117,15 +117,17 @@ class Upkeep:
 
     # Coming and going
 
-    def _fill(self, model: Model, application: Application) -> None:
-        """Add the missing units; the number of a dying unit is filled later."""
-        if application.life is Life.ALIVE:
-            for number in range(application.scale):
-                if number not in application.units:
-                    unit = Unit(number, application.name, code=application.charm_version)
-                    application.units[number] = unit
-                    attaching.provide(model, application, unit)
+    def _fill(self, model: Model, application: Application) -> bool:
+        """Add missing units, and return whether any was; the number of a dying unit is filled later."""
+        missing = [number for number in range(application.scale) if number not in application.units]
+        if application.life is not Life.ALIVE:
+            missing = []
+        for number in missing:
+            unit = Unit(number, application.name, code=application.charm_version)
+            application.units[number] = unit
+            attaching.provide(model, application, unit)
         self._elect(application)
+        return bool(missing)
 
     def _elect(self, application: Application) -> None:
         """Elect a leader if there is none; a leader stays until it is gone (Juju's leases)."""
@@ -155,7 +157,9 @@ class Upkeep:
                     unit.life = Life.DEAD
                 if unit.life is Life.DEAD:
                     self._forget_unit(model, application, unit)
-            self._fill(model, application)
+            if self._fill(model, application):
+                # The pod of a unit that is gone went with it.
+                self._scale_pods(model, application)
             self._open_ports(model, application)
         for relation in list(model.relations.values()):
             if relation.life is not Life.ALIVE and not relation.unit_data and not relation.is_peer:

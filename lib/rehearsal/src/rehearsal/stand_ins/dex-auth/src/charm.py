@@ -10,10 +10,12 @@ nothing is made in Kubernetes. Differences from the real charm:
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import ops
 import yaml
 
+from rehearsal.stand_ins import metrics
 from rehearsal.stand_ins.handshake import speaking
 from rehearsal.stand_ins.playing import StandIn
 from rehearsal.stand_ins.stopping import blocked, starting
@@ -36,6 +38,10 @@ class DexAuth(StandIn):
         self.unit.set_ports(port, METRICS_PORT)
         route = {"service": self.app.name, "port": port, "prefix": "/dex", "rewrite": "/dex"}
         self.interface("ingress").send(route)
+
+    def scrape_jobs(self) -> list[dict[str, Any]]:
+        """Return the job of Dex's metrics."""
+        return [metrics.job(METRICS_PORT)]
 
     def tell_issuer(self) -> None:
         """Send the issuer: from the option, or its predecessor, or else the Service's own address."""

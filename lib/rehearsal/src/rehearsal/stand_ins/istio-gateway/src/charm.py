@@ -18,6 +18,7 @@ from typing import Any
 
 import ops
 
+from rehearsal.stand_ins import metrics
 from rehearsal.stand_ins.handshake import speaking
 from rehearsal.stand_ins.manifests import load, render
 from rehearsal.stand_ins.objects import (
@@ -57,6 +58,11 @@ class IstioGateway(KubernetesStandIn):
     """The parts of istio-gateway that other charms rely on: its workload and its service account."""
 
     endpoints = speaking(Path(__file__).parents[1] / "charmcraft.yaml")
+
+    def scrape_jobs(self) -> list[dict[str, Any]]:
+        """Return the job of the proxies, which are in no unit."""
+        host = f"istio-gateway-metrics.{self.model.name}.svc"
+        return [metrics.job(9090, "/stats/prometheus", host)]
 
     def play(self) -> None:
         """Make the workload once the control plane's address is known."""

@@ -74,6 +74,10 @@ class IstioPilot(KubernetesStandIn):
             self.keep_routes,
         )
 
+    def scrape_jobs(self) -> list[dict[str, Any]]:
+        """Return the job of the control plane, which is in no unit."""
+        return [{"static_configs": [{"targets": [f"istiod.{self.model.name}.svc:15014"]}]}]
+
     def clear(self) -> None:
         """Delete everything but the CRDs, which others use."""
         for kind in (VIRTUAL_SERVICE, GATEWAY, ENVOY_FILTER, SECRET):

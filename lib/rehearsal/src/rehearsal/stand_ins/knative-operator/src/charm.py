@@ -13,13 +13,14 @@ KnativeEventing. Differences from the real charm:
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import ops
 
 from rehearsal.stand_ins import knative
 from rehearsal.stand_ins.installing import install
 from rehearsal.stand_ins.manifests import load, render
-from rehearsal.stand_ins.objects import CRD, KubernetesStandIn
+from rehearsal.stand_ins.objects import CRD, SERVICE, KubernetesStandIn
 from rehearsal.stand_ins.stopping import starting
 
 COLLECTOR = load(Path(__file__).parent / "manifests" / "collector.yaml")
@@ -36,8 +37,15 @@ class KnativeOperator(KubernetesStandIn):
         install(self.objects, "Knative's", lambda: knative.definitions("knative-operator"), KINDS[-1])
         if self.related("otel-collector"):
             self.collect()
+            self.play_unit()  # it is scraped from now on
         if not all(self.unit.get_container(each).can_connect() for each in CONTAINERS):
             raise starting("Waiting for pod startup to complete")
+
+    def scrape_jobs(self) -> list[dict[str, Any]]:
+        """Return the job of the collector of metrics, once there is one: it has the Service's own address."""
+        service = self.objects.look_at(SERVICE, "otel-export")
+        address = service and service["spec"].get("clusterIP")
+        return [{"static_configs": [{"targets": [f"{address}:8889"]}]}] if address else []
 
     def collect(self) -> None:
         """Run the collector, and tell of it."""

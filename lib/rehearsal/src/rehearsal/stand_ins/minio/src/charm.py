@@ -10,9 +10,11 @@ from __future__ import annotations
 import secrets
 import string
 from pathlib import Path
+from typing import Any
 
 import ops
 
+from rehearsal.stand_ins import metrics
 from rehearsal.stand_ins.handshake import speaking
 from rehearsal.stand_ins.playing import StandIn
 from rehearsal.stand_ins.stopping import blocked, starting
@@ -45,6 +47,10 @@ class Minio(StandIn):
                 "secure": False,
             }
         )
+
+    def scrape_jobs(self) -> list[dict[str, Any]]:
+        """Return the job of the store's metrics."""
+        return [metrics.job(int(self.config["port"]), "/minio/v2/metrics/cluster")]
 
     def check_mode(self) -> None:
         """Check the options of the mode."""

@@ -20,6 +20,7 @@ from typing import Any
 import ops
 import yaml
 
+from rehearsal.stand_ins import metrics
 from rehearsal.stand_ins.handshake import speaking
 from rehearsal.stand_ins.playing import StandIn
 from rehearsal.stand_ins.stopping import blocked, waiting
@@ -74,6 +75,10 @@ class MlflowServer(StandIn):
                 "port": port,
             }
         )
+
+    def scrape_jobs(self) -> list[dict[str, Any]]:
+        """Return the job of MLflow's exporter."""
+        return [metrics.job(int(self.config["mlflow_prometheus_exporter_port"]))]
 
     def store(self) -> dict[str, Any]:
         """Return the object store's data."""

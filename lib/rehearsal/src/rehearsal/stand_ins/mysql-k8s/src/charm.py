@@ -9,6 +9,7 @@ own pod; MySQL is not played. Differences from the real charm:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import ops
 
@@ -28,6 +29,10 @@ class MysqlK8s(Database):
         """Check the profile."""
         if self.config["profile"] not in ("production", "testing"):
             raise blocked("Invalid value for option profile: production, testing")
+
+    def scrape_jobs(self) -> list[dict[str, Any]]:
+        """Return the job of MySQL's exporter."""
+        return [{"static_configs": [{"targets": ["*:9104"]}]}]
 
     def user(self, relation: ops.Relation) -> str:
         """Return the name of a relation's user, cut to what MySQL takes."""

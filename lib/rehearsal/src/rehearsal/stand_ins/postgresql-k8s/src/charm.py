@@ -10,6 +10,7 @@ PostgreSQL in its own pod; PostgreSQL is not played. Differences from the real c
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import ops
 
@@ -24,6 +25,10 @@ class PostgresqlK8s(Database):
     port_name = "api"
     version = "14.15"
     length = 16
+
+    def scrape_jobs(self) -> list[dict[str, Any]]:
+        """Return the job of PostgreSQL's exporter."""
+        return [{"static_configs": [{"targets": ["*:9187"]}]}]
 
     def user(self, relation: ops.Relation) -> str:
         """Return the name of a relation's user."""
