@@ -43,11 +43,13 @@ def test_the_controllers_run_as_upstream_runs_them(kserve):
     objects = kserve.render()
     manager = containers(objects, CONTROLLER)["manager"]
     assert manager["command"] == ["/manager"]
-    assert manager["args"] == ["--metrics-addr=127.0.0.1:8080", "--leader-elect"]
+    assert manager["args"] == ["--metrics-addr=:8080", "--leader-elect"]
     assert {each["name"] for each in manager["env"]} == {"POD_NAMESPACE", "SECRET_NAME"}
-    proxy = containers(objects, CONTROLLER)["kube-rbac-proxy"]
-    assert proxy["args"][:2] == ["--secure-listen-address=0.0.0.0:8443", "--upstream=http://127.0.0.1:8080/"]
-    assert containers(objects, LLM)["manager"]["args"] == ["--metrics-addr=:8443", "--leader-elect"]
+    assert containers(objects, LLM)["manager"]["args"] == [
+        "--metrics-addr=:8080",
+        "--metrics-secure=false",
+        "--leader-elect",
+    ]
     assert "args" not in containers(objects, LOCAL)["manager"]
     web = containers(objects, "kserve-models-web-app")["kserve-models-web-app"]
     assert {each["name"]: each["value"] for each in web["env"]} == {

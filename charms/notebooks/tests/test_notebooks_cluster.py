@@ -210,5 +210,5 @@ def test_every_image_is_listed(notebooks, deployed, model):
     registry = {"image-registry": "r.example.com"}
     context.run(context.on.action("list-images"), notebooks.state(model, registry))
     images = context.action_results["images"].split("\n")
-    assert len(images) == 9 + 8
+    assert len(images) == 8 + 8
     assert all(image.startswith("r.example.com/") for image in images)

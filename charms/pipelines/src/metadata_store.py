@@ -64,12 +64,44 @@ Upstream's pages never do.
 """
 
 
+METRICS_PORT = 9902
+"""Where Envoy shows its metrics; the administration interface, which has them, can also stop it."""
+
+
 def envoy() -> str:
     """Return the configuration of Envoy, which translates gRPC-Web of browsers into the store's gRPC.
 
     It equals kubeflow/pipelines 2.17.0, metadata-envoy-configmap.yaml, except for the administration
-    interface, which listens only to its own pod.
+    interface, which listens only to its own pod. A listener of its own shows the metrics, and nothing else.
     """
+    admin = _address("127.0.0.1", 9901)
+    http2 = {
+        "@type": f"{_TYPE}.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http2_protocol_options": {}},
+    }
+    store = _cluster("metadata", "LOGICAL_DNS", "30s", _address("metadata-grpc-service", 8080)) | {
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2}
+    }
+    filters = [_filter("grpc_web", "grpc_web.v3.GrpcWeb"), _filter("cors", "cors.v3.Cors")]
+    metrics = {
+        "match": {"path": "/metrics", "headers": [{"name": ":method", "string_match": {"exact": "GET"}}]},
+        "route": {"cluster": "admin", "prefix_rewrite": "/stats/prometheus"},
+    }
+    config = {
+        "admin": {"address": admin},
+        "static_resources": {
+            "listeners": [
+                _listener("grpc-web", 9090, "ingress_http", _reading(), filters),
+                _listener("metrics", METRICS_PORT, "metrics", metrics, []),
+            ],
+            "clusters": [store, _cluster("admin", "STATIC", "5s", admin)],
+        },
+    }
+    return yaml.safe_dump(config, sort_keys=False)
+
+
+def _reading() -> dict[str, Any]:
+    """Return the route of browsers to the store, which only reads."""
     cors = {
         "@type": f"{_TYPE}.filters.http.cors.v3.CorsPolicy",
         "allow_origin_string_match": [{"safe_regex": {"regex": ".*"}}],
@@ -81,49 +113,43 @@ def envoy() -> str:
         "expose_headers": "custom-header-1,grpc-status,grpc-message",
         "max_age": "1728000",
     }
-    route = {
+    return {
         "match": {"prefix": _READING},
         "route": {"cluster": "metadata", "max_stream_duration": {"grpc_timeout_header_max": "0s"}},
         "typed_per_filter_config": {"envoy.filters.http.cors": cors},
     }
+
+
+def _listener(
+    name: str, port: int, prefix: str, route: dict[str, Any], filters: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Return a listener with one route; `prefix` is in the names of its metrics."""
     manager = {
         "@type": f"{_TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "codec_type": "AUTO",
-        "stat_prefix": "ingress_http",
+        "stat_prefix": prefix,
         "route_config": {
             "name": "local",
-            "virtual_hosts": [{"name": "metadata", "domains": ["*"], "routes": [route]}],
+            "virtual_hosts": [{"name": name, "domains": ["*"], "routes": [route]}],
         },
-        "http_filters": [
-            _filter("grpc_web", "grpc_web.v3.GrpcWeb"),
-            _filter("cors", "cors.v3.Cors"),
-            _filter("router", "router.v3.Router"),
-        ],
+        "http_filters": [*filters, _filter("router", "router.v3.Router")],
     }
-    listener = {
-        "name": "grpc-web",
-        "address": _address("0.0.0.0", 9090),  # noqa: S104 (in a pod)
-        "filter_chains": [
-            {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
-        ],
+    chain = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
+    return {
+        "name": name,
+        "address": _address("0.0.0.0", port),  # noqa: S104 (in a pod)
+        "filter_chains": [{"filters": chain}],
     }
-    http2 = {
-        "@type": f"{_TYPE}.upstreams.http.v3.HttpProtocolOptions",
-        "explicit_http_config": {"http2_protocol_options": {}},
+
+
+def _cluster(name: str, kind: str, timeout: str, address: dict[str, Any]) -> dict[str, Any]:
+    endpoint = {"endpoint": {"address": address}}
+    return {
+        "name": name,
+        "type": kind,
+        "connect_timeout": timeout,
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
     }
-    endpoint = {"endpoint": {"address": _address("metadata-grpc-service", 8080)}}
-    cluster = {
-        "name": "metadata",
-        "type": "LOGICAL_DNS",
-        "connect_timeout": "30s",
-        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2},
-        "load_assignment": {"cluster_name": "metadata", "endpoints": [{"lb_endpoints": [endpoint]}]},
-    }
-    config = {
-        "admin": {"address": _address("127.0.0.1", 9901)},
-        "static_resources": {"listeners": [listener], "clusters": [cluster]},
-    }
-    return yaml.safe_dump(config, sort_keys=False)
 
 
 def _filter(name: str, kind: str) -> dict[str, Any]:

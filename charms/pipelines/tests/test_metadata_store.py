@@ -52,9 +52,16 @@ def test_with_tls_the_server_is_checked(module, authority, trusted):
 def test_envoy_has_browsers_reach_the_store_and_nobody_its_administration(module):
     config = yaml.safe_load(module.envoy())
     assert config["admin"]["address"]["socket_address"]["address"] == "127.0.0.1"
-    (listener,), (cluster,) = config["static_resources"]["listeners"], config["static_resources"]["clusters"]
-    assert listener["address"]["socket_address"]["port_value"] == 9090
-    (endpoint,) = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
+    listeners, (store, admin) = (
+        config["static_resources"]["listeners"],
+        config["static_resources"]["clusters"],
+    )
+    assert [each["address"]["socket_address"]["port_value"] for each in listeners] == [9090, 9902]
+    (way,) = _routes(listeners[1])
+    assert way["match"]["path"] == "/metrics"
+    assert way["match"]["headers"] == [{"name": ":method", "string_match": {"exact": "GET"}}]
+    assert way["route"] == {"cluster": admin["name"], "prefix_rewrite": "/stats/prometheus"}
+    (endpoint,) = store["load_assignment"]["endpoints"][0]["lb_endpoints"]
     assert endpoint["endpoint"]["address"]["socket_address"] == {
         "address": "metadata-grpc-service",
         "port_value": 8080,
@@ -63,9 +70,11 @@ def test_envoy_has_browsers_reach_the_store_and_nobody_its_administration(module
 
 def test_browsers_read_metadata_and_write_none(module):
     config = yaml.safe_load(module.envoy())
-    (listener,) = config["static_resources"]["listeners"]
+    (route,) = _routes(config["static_resources"]["listeners"][0])
+    assert route["match"] == {"prefix": "/ml_metadata.MetadataStoreService/Get"}
+
+
+def _routes(listener):
     manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
     (host,) = manager["route_config"]["virtual_hosts"]
-    assert [route["match"] for route in host["routes"]] == [
-        {"prefix": "/ml_metadata.MetadataStoreService/Get"}
-    ]
+    return host["routes"]

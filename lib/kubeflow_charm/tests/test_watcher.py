@@ -28,6 +28,7 @@ from ops import testing
 from kubeflow_charm.cluster import ownership, resources
 from kubeflow_charm.watch import apiserver, pacing, watcher
 from kubeflow_charm.watch import state as states
+from kubeflow_charm.watch.logs.loki import Target
 from kubeflow_charm.watch.watcher import Followed, Watcher, WatchSpec
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.gate import Fault
@@ -324,6 +325,37 @@ def test_a_wait_for_what_cannot_be_watched_calls_without_a_change(unit):
     assert unit.state["pid"] == pid
     before = unit.settles(2)  # one was on its way
     assert unit.settles(2) == before
+
+
+def test_where_logs_go_is_told_to_the_process_that_runs(unit):
+    pid = unit.ensure()["pid"]
+    target = Target("loki/0", "http://127.0.0.1:1/loki/api/v1/push")
+    state = unit.ensure(logs=watcher.Logs((target,), {"juju_application": "ours"}))
+    assert state["pid"] == pid
+    assert state["logs"] == {
+        "namespace": unit.namespace,
+        "selector": LABELS,
+        "labels": {"juju_application": "ours"},
+        "targets": [target._asdict()],
+    }
+    unit.becomes(lambda: "logs go to loki/0" in unit.log)
+    assert unit.ensure()["logs"] is None
+    unit.becomes(lambda: "logs go to nobody" in unit.log)
+
+
+def test_a_unit_that_leads_no_more_forgets_what_it_sent(unit):
+    places = unit.folder / "tmp" / "ours-0-0f0e0d0c-watcher-logs.json"
+    for forget in (False, True):
+        unit.ensure()
+        places.write_text("{}")
+        unit.hook(lambda watcher: watcher.stop(forget=forget))  # noqa: B023 (called at once)
+        assert places.exists() is not forget
+
+
+def test_a_new_program_for_logs_replaces_the_process(unit):
+    pid = unit.ensure()["pid"]
+    os.utime(watcher.PROGRAM.parent / "logs" / "loki.py", (1, 1))
+    assert unit.ensure()["pid"] != pid
 
 
 # What the application owns

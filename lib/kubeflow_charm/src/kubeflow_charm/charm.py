@@ -13,11 +13,12 @@ from typing import Any, Generic, TypeVar
 
 import ops
 
-from kubeflow_charm import config, images, manifests
+from kubeflow_charm import config, images, manifests, workload_logs
 from kubeflow_charm.cluster import readiness
 from kubeflow_charm.cluster.executor import Cluster, Placed
 from kubeflow_charm.cluster.resources import Manifest, kind_of
 from kubeflow_charm.gateway import principal
+from kubeflow_charm.observability.observability import Observability
 from kubeflow_charm.problems import Problem, flattened, shortened, statuses
 from kubeflow_charm.watch import watcher
 
@@ -80,7 +81,7 @@ _RECONCILED = (
 )
 """All these events cause the same hook; `remove` deletes. Events of a remote unit are left out: charms read
 only the data of remote applications, and Juju reports that by a relation-changed without a unit, before any
-unit joins (juju/juju 3.6, worker/uniter/relation/resolver.go)."""
+unit joins (juju/juju 3.6, worker/uniter/relation/resolver.go). But a Loki's units write (`workload_logs`)."""
 
 
 class ComponentCharm(ops.CharmBase, Generic[Facts]):
@@ -100,9 +101,12 @@ class ComponentCharm(ops.CharmBase, Generic[Facts]):
         super().__init__(framework)
         self._outcome: Outcome | None = None
         self.cluster = Cluster(self.app.name, self.namespace)
+        self.observability = Observability(self, self.namespace, self.cluster.own.instance)
         for event in self.on.events().values():
             if issubclass(event.event_type, _RECONCILED):
                 framework.observe(event, self._reconcile)
+        for event in workload_logs.WorkloadLogs(self).events():
+            framework.observe(event, self._reconcile)
         framework.observe(self.on.secret_remove, self._remove_revision)
         framework.observe(self.on.remove, self._remove)
         framework.observe(self.on.collect_unit_status, self._report)
@@ -165,10 +169,13 @@ class ComponentCharm(ops.CharmBase, Generic[Facts]):
 
     def converge(self, facts: Facts) -> Outcome:
         """Apply the objects, publish relation data, and return what is not ready yet."""
-        converged = self.cluster.converge(self.manifests(facts), self.spread(facts))
+        documents = self.manifests(facts)
+        exposing = self.observability.objects(documents)
+        converged = self.cluster.converge([*documents, *exposing], self.spread(facts))
         summary = self.publish(facts)
+        complaints = self.observability.publish(documents, converged.live)
         problems = readiness.problems(converged.live, self.cluster.pods)
-        return Outcome([*problems, *converged.problems], summary)
+        return Outcome([*problems, *converged.problems], "; ".join(filter(None, (*complaints, summary))))
 
     # What a charm uses
 
@@ -245,10 +252,11 @@ class ComponentCharm(ops.CharmBase, Generic[Facts]):
     # The loop
 
     def _reconcile(self, event: ops.EventBase) -> None:
-        if isinstance(event, ops.RelationChangedEvent) and event.unit:
+        if isinstance(event, ops.RelationChangedEvent) and event.unit and not workload_logs.is_news(event):
             return
         if not self.unit.is_leader():
-            self._watcher.stop()
+            self._watcher.stop(forget=True)
+            self.observability.stand_by()
             return
         # Juju may not name the remote application (https://bugs.launchpad.net/juju/+bug/1960934).
         if isinstance(event, ops.RelationBrokenEvent) and event.relation.app:
@@ -260,8 +268,10 @@ class ComponentCharm(ops.CharmBase, Generic[Facts]):
             self._outcome = Outcome(flattened(group))
         finally:
             self.cluster.close()
+        logs, problems = workload_logs.WorkloadLogs(self).connect()
+        self._outcome = dataclasses.replace(self._outcome, problems=[*self._outcome.problems, *problems])
         self._log(self._outcome)
-        self._watch(self._outcome)
+        self._watch(self._outcome, logs)
 
     def _log(self, outcome: Outcome) -> None:
         """Log the problems, unless the status has shown them since an earlier hook."""
@@ -275,13 +285,14 @@ class ComponentCharm(ops.CharmBase, Generic[Facts]):
             for problem in flattened(group):
                 logger.warning("%s is left as it is: %s", relation.name, problem)
 
-    def _watch(self, outcome: Outcome) -> None:
+    def _watch(self, outcome: Outcome, logs: watcher.Logs | None) -> None:
         self._watcher.ensure(
             watcher.WatchSpec(
                 namespace=self.namespace,
                 labels=self.cluster.own.selector,
                 further=self.followed(),
                 retry_after=RETRY_AFTER if any(each.heals for each in outcome.problems) else None,
+                logs=logs,
             )
         )
 

@@ -1,6 +1,7 @@
 """The process that `watcher.py` starts: it follows objects, and asks Juju for a hook when one changes.
 
-It takes 20 MiB while the charm lives, so it imports little (`apiserver.py`).
+It also sends the logs of the application's pods to related Lokis (`logs`). It takes 20 MiB while the charm
+lives, so it imports little (`apiserver.py`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import faulthandler
 import logging
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +22,7 @@ from kubeflow_charm.watch import state
 from kubeflow_charm.watch.apiserver import Access, ApiServer
 from kubeflow_charm.watch.digests import Item
 from kubeflow_charm.watch.following import Changes, Follower
+from kubeflow_charm.watch.logs.forwarding import Forwarding
 from kubeflow_charm.watch.state import State
 
 logger = logging.getLogger("watcher")
@@ -93,18 +96,23 @@ def current(path: Path) -> State | None:
 
 
 def main(path: Path) -> None:
-    """Follow the objects of the state at `path` until it no longer names this process."""
+    """Follow the objects and logs of the state at `path` until it no longer names this process."""
 
     def access() -> Access:
         return state.read(path).get("api") or {}
 
-    changes, watch = Changes(), None
-    while (found := current(path)) is not None:
-        if watch is None:
-            watch = Watch(found["watched"], ApiServer(access), changes)
-            watch.start()
-        if changes.wait(_TICK, found["retry_after"]):
-            changes.asked(done=ask_for_hook(found["watched"]))
+    changes, watch, api = Changes(), None, ApiServer(access)
+    logs = Forwarding(state.positions(path), api)
+    try:
+        while (found := current(path)) is not None:
+            if watch is None:
+                watch = Watch(found["watched"], api, changes)
+                watch.start()
+            logs.follow(found.get("logs"))
+            if changes.wait(_TICK, found["retry_after"]):
+                changes.asked(done=ask_for_hook(found["watched"]))
+    finally:
+        logs.close()
 
 
 def launch(path: Path) -> None:
@@ -117,9 +125,15 @@ def launch(path: Path) -> None:
     if pid == 0:
         os.close(writing)
         os.read(reading, 1)  # until the other process has ended
+        signal.signal(signal.SIGTERM, _leave)
         main(path)
     else:
         state.write(path, state.read(path) | {"pid": pid, "started": state.started(pid)})
+
+
+def _leave(*_: object) -> None:
+    """End the main thread, which lets the last lines of logs arrive."""
+    sys.exit(128 + signal.SIGTERM)
 
 
 def _end(failure: threading.ExceptHookArgs) -> None:

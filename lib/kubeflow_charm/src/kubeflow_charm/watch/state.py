@@ -9,7 +9,8 @@ from typing import Any
 
 State = dict[str, Any]
 """`watched`: the objects to follow, and the hook to ask for; `api`: the access to Kubernetes
-(`apiserver.py`); `retry_after`; `pid` and `started` of the process."""
+(`apiserver.py`); `retry_after`; `logs`: what to send where (`logs/forwarding.py`), or None; `pid` and
+`started` of the process."""
 
 
 def read(path: Path) -> State:
@@ -28,6 +29,11 @@ def write(path: Path, state: State) -> None:
     with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123
         json.dump(state, file)
     scratch.replace(path)
+
+
+def positions(path: Path) -> Path:
+    """Return the file, beside a state, that says up to where logs have been sent."""
+    return path.with_name(f"{path.stem}-logs.json")
 
 
 def started(pid: int) -> str:

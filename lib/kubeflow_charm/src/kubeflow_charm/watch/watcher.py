@@ -31,6 +31,7 @@ from kubeflow_charm.cluster import ownership, resources
 from kubeflow_charm.cluster.plan import PARENT_KIND
 from kubeflow_charm.watch import digests, state
 from kubeflow_charm.watch.apiserver import Access
+from kubeflow_charm.watch.logs.loki import Target
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +99,19 @@ _SHOWN = ("Deployment", "StatefulSet")
 
 
 @dataclasses.dataclass(frozen=True)
+class Logs:
+    """Where the logs of the application's pods go.
+
+    Args:
+        targets: the Lokis.
+        labels: the labels of all lines; each line also has its namespace, pod and container.
+    """
+
+    targets: tuple[Target, ...]
+    labels: Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
 class WatchSpec:
     """The objects to follow: the application's pods, all its own objects, and `further`.
 
@@ -107,12 +121,14 @@ class WatchSpec:
         further: more objects to follow, such as nodes or namespaces.
         retry_after: seconds after which to ask for a hook without a change, and then ever more rarely; for
             causes that nobody can watch, such as an API server that is away. None for never.
+        logs: where the logs of the application's pods go; None for nowhere.
     """
 
     namespace: str
     labels: Mapping[str, str]
     further: tuple[Followed, ...] = ()
     retry_after: float | None = None
+    logs: Logs | None = None
 
     def followed(self) -> list[dict[str, Any]]:
         """Return the kinds to follow in any case, as plain data. A ConfigMap has the record of the others."""
@@ -123,6 +139,17 @@ class WatchSpec:
     def kinds(self) -> dict[str, dict[str, Any]]:
         """Return every kind that the application may own, by its name in the record, as plain data."""
         return {kind.group_kind: dataclasses.asdict(self._owned(kind)) for kind in resources.KINDS}
+
+    def sent(self) -> dict[str, Any] | None:
+        """Return which logs go where, as plain data."""
+        if self.logs is None:
+            return None
+        return {
+            "namespace": self.namespace,
+            "selector": dict(self.labels),
+            "labels": dict(self.logs.labels),
+            "targets": [each._asdict() for each in self.logs.targets],
+        }
 
     def _owned(self, kind: resources.Kind) -> Followed:
         matters = "status" if kind.kind in _SHOWN else digests.APPLIED
@@ -143,13 +170,15 @@ class Watcher:
     def ensure(self, spec: WatchSpec) -> None:
         """Make sure that a process follows `spec`: start one, or replace one that follows something else.
 
-        If a process already follows `spec`, this reads two small files. Without a process, the charm still
-        works, but notices changes only at the next update-status. So a failure is only logged.
+        If a process already follows `spec`, this reads two small files, and tells it where logs go. Without a
+        process, the charm still works, but notices changes only at the next update-status, and no log goes
+        anywhere. So a failure is only logged.
         """
         wanted = json.loads(json.dumps(self._watched(spec)))
         found = state.read(self._path)
         try:
-            now = {"retry_after": spec.retry_after, "api": access(lightkube.KubeConfig.from_env().get())}
+            api = access(lightkube.KubeConfig.from_env().get())
+            now = {"retry_after": spec.retry_after, "api": api, "logs": spec.sent()}
             if state.lives(found) and found.get("watched") == wanted:
                 if any(found.get(key) != value for key, value in now.items()):
                     state.write(self._path, found | now)
@@ -159,17 +188,24 @@ class Watcher:
         except (OSError, subprocess.SubprocessError, lightkube.ConfigError) as error:
             logger.warning("no process follows the workloads: %s", error)
 
-    def stop(self) -> None:
-        """End the process, if there is one, and its `juju-exec`."""
+    def stop(self, *, forget: bool = False) -> None:
+        """End the process, if there is one, and its `juju-exec`.
+
+        Args:
+            forget: whether another unit goes on. It sends logs as its own, so we need not know any more up to
+                where we have sent them.
+        """
         found = state.read(self._path)
         self._path.unlink(missing_ok=True)
+        if forget:
+            state.positions(self._path).unlink(missing_ok=True)
         if state.lives(found):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(os.getpgid(found["pid"]), signal.SIGTERM)
 
     def _watched(self, spec: WatchSpec) -> dict[str, Any]:
         """Return what a running process cannot change, including its program, which an upgrade replaces."""
-        sources = [file.stat() for file in sorted(PROGRAM.parent.glob("*.py"))]
+        sources = [file.stat() for file in sorted(PROGRAM.parent.rglob("*.py"))]
         return {
             "unit": self._unit,
             "event": EVENT,

@@ -1,0 +1,1 @@
+"""What Prometheus, Grafana and Loki learn of an application: the same for every charm."""

@@ -1,0 +1,130 @@
+"""prometheus_scrape: what a charm offers, what a Prometheus reads of it, and whose complaints are heard."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import ops
+import pytest
+from ops import testing
+
+from kubeflow_charm.relations.prometheus_scrape import Job, Provides, Requires, StaticConfig, Topology
+
+TOPOLOGY = Topology(
+    model="ml", model_uuid="ca8e9bd8", application="ours", unit="ours/0", charm_name="kubeflow-ours"
+)
+JOB = Job(
+    job_name="controller",
+    static_configs=[StaticConfig(targets=["*:8080"], labels={"program": "controller"})],
+)
+RULES = {"groups": [{"name": "g", "rules": [{"alert": "A", "expr": "up == 0"}]}]}
+
+
+class Lone(ops.CharmBase):
+    """A charm with an endpoint and no handler."""
+
+
+def run(call: Any, *, side: Any = Provides, leader: bool = True, **bags: Any) -> tuple[Any, Any]:
+    """Have a side do something in a unit of `ours`; return the result and the relation afterwards."""
+    meta = {"name": "ours", "provides": {"there": {"interface": "prometheus_scrape"}}}
+    context = testing.Context(Lone, meta=meta, app_name="ours")
+    relation = testing.Relation("there", remote_app_name="prometheus", **bags)
+    with context(context.on.update_status(), testing.State(leader=leader, relations=[relation])) as manager:
+        value = call(side(manager.charm, "there"))
+        after = manager.run()
+    return value, after.get_relation(relation.id)
+
+
+def send(end: Provides, jobs: list[Job], made_of: str = "1", rules: Any = lambda: RULES) -> None:
+    end.send(end.relations[0], TOPOLOGY, jobs, "ours-metrics.ml.svc", made_of, rules)
+
+
+def test_a_prometheus_reads_what_a_charm_sends():
+    _, sent = run(lambda end: send(end, [JOB]))
+    (read,), _ = run(
+        lambda end: end.get(),
+        side=Requires,
+        remote_app_data=sent.local_app_data,
+        remote_units_data={0: sent.local_unit_data, 1: {}},
+    )
+    assert (read.scrape_metadata, read.scrape_jobs, read.alert_rules) == (TOPOLOGY, [JOB], RULES)
+    assert read.addresses == {
+        "prometheus/0": "ours-metrics.ml.svc"
+    }  # the unit without an address is no target
+
+
+def test_who_has_nothing_to_scrape_has_no_address():
+    _, sent = run(lambda end: send(end, []))
+    assert json.loads(sent.local_app_data["scrape_jobs"]) == []
+    assert not sent.local_unit_data.get("prometheus_scrape_unit_address")
+
+
+def test_rules_are_made_only_of_something_new():
+    _, sent = run(lambda end: send(end, [JOB]))
+
+    def never() -> dict[str, Any]:
+        raise AssertionError("they were made already")
+
+    data = sent.local_app_data
+    _, again = run(lambda end: send(end, [JOB], rules=never), local_app_data=data)
+    assert again.local_app_data == data
+    _, renewed = run(lambda end: send(end, [JOB], "2", lambda: {}), local_app_data=data)
+    assert renewed.local_app_data["alert_rules"] == "{}"
+
+
+def test_the_jobs_that_were_sent_are_known():
+    _, sent = run(lambda end: send(end, [JOB]))
+    bags = {"local_app_data": sent.local_app_data, "local_unit_data": sent.local_unit_data}
+    assert run(lambda end: end.jobs(end.relations[0]), **bags)[0] == {"controller"}
+    assert run(lambda end: end.jobs(end.relations[0]))[0] == set()
+
+
+def test_jobs_of_a_unit_before_are_not_ones_that_are_scraped():
+    """After scaling to zero and back, a program is scraped again only when it is ready again."""
+    _, sent = run(lambda end: send(end, [JOB]))
+    assert run(lambda end: end.jobs(end.relations[0]), local_app_data=sent.local_app_data)[0] == set()
+
+
+def test_a_unit_that_leads_no_more_is_not_scraped():
+    _, sent = run(lambda end: send(end, [JOB]))
+    _, after = run(lambda end: end.withdraw(), leader=False, local_unit_data=sent.local_unit_data)
+    assert not after.local_unit_data.get("prometheus_scrape_unit_address")
+
+
+@pytest.mark.parametrize(
+    ("event", "heard"),
+    [
+        (None, []),
+        ("{}", []),
+        ('{"errors": ""}', []),
+        ('{"errors": "group g, rule 1: parse error"}', ["prometheus refuses alert rules: group g, rule 1: parse error"]),
+        ('{"errors": "a\\u0000b"}', ["prometheus refuses alert rules: a b"]),
+        ('{"errors": "' + "x" * 500 + '"}', ["prometheus refuses alert rules: " + "x" * 60]),
+        ('{"errors": {"a": 1}}', ["prometheus refuses alert rules: {'a': 1}"]),
+        ("garbage", []),
+        ("[" * 30_000, []),
+        ("[1]", []),
+    ],
+)  # fmt: skip
+def test_complaints_are_heard_and_garbage_is_not(event: str | None, heard: list[str]):
+    bag = {} if event is None else {"event": event}
+    assert run(lambda end: end.complaints(), remote_app_data=bag)[0] == heard
+
+
+@pytest.mark.parametrize(
+    ("bag", "place"),
+    [
+        ({"scrape_metadata": "{}", "scrape_jobs": "[]"}, "scrape_metadata.model"),
+        ({"scrape_metadata": TOPOLOGY.model_dump_json()}, "scrape_jobs"),
+        ({"scrape_metadata": TOPOLOGY.model_dump_json(), "scrape_jobs": "["}, "scrape_jobs"),
+        ({"scrape_metadata": TOPOLOGY.model_dump_json(), "scrape_jobs": '[{"job_name": "a"}]'}, "scrape_jobs.0.static"),
+    ],
+)  # fmt: skip
+def test_a_prometheus_names_the_field_that_is_wrong(ask: Any, bag: dict[str, str], place: str):
+    ((state, text),) = ask(Requires, lambda end: end.get(), {"app": bag}).statuses
+    assert (state, text.startswith(f"app sent wrong data on there: {place}")) == ("blocked", True), text
+
+
+def test_who_has_written_nothing_yet_is_left_out(ask: Any):
+    assert ask(Requires, lambda end: end.get(), {"late": {}}).value == []
