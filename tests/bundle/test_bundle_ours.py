@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from rehearsal.juju.bundle import check
 from rehearsal.juju.model import charms
+from rehearsal.juju.model.charms import EndpointSpec
+from rehearsal.juju.model.errors import JujuError
 
 ROOT = Path(__file__).parents[2]
 OVERLAYS = sorted(ROOT.glob("overlays/*.yaml"))
+MODELS = sorted(ROOT.glob("models/*.yaml"))
+COLLECTOR = "opentelemetry-collector-k8s"
 
 # The relations of Charmed Kubeflow 1.11's bundle among the applications that ours has, but that our charms
 # put their own routes on the gateway: gateway-info in the place of an ingress for each web app.
@@ -60,14 +66,43 @@ def bundle() -> check.Bundle:
     return check.read([ROOT / "bundle.yaml"], charms.find)
 
 
+def offered(url: str) -> Mapping[str, EndpointSpec]:
+    """Find an offer of the bundles of other models."""
+    model, _, offer = url.removeprefix("admin/").partition(".")
+    path = ROOT / "models" / f"{model}.yaml"
+    there = check.read([path], charms.find) if path in MODELS else check.Bundle()
+    for name, application in there.applications.items():
+        if said := application.offers.get(offer):
+            found = {each: there.charms[name].endpoints[each] for each in said.endpoints}
+            return {each: dataclasses.replace(spec, optional=True) for each, spec in found.items()}
+    raise JujuError(f'application offer "{url}" not found')
+
+
 @pytest.mark.parametrize(
     "overlays",
     [some for count in range(len(OVERLAYS) + 1) for some in itertools.combinations(OVERLAYS, count)],
     ids=lambda paths: "+".join(path.stem for path in paths) or "alone",
 )
 def test_nothing_is_wrong_with_it(overlays: tuple[Path, ...]) -> None:
-    found = check.read([ROOT / "bundle.yaml", *overlays], charms.find)
+    found = check.read([ROOT / "bundle.yaml", *overlays], charms.find, find_offer=offered)
     assert [str(finding) for finding in found.findings] == []
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_nothing_is_wrong_with_the_other_models(path: Path) -> None:
+    found = check.read([path], charms.find, find_offer=offered)
+    assert [str(finding) for finding in [*found.findings, *found.warnings]] == []
+    for name, application in found.applications.items():
+        assert (application.trust, application.scale) == (True, 1), name
+        assert (application.channel or "").partition("/")[0] not in ("", "latest"), name
+
+
+def test_all_that_can_be_observed_is_observed() -> None:
+    found = check.read([ROOT / "bundle.yaml", ROOT / "overlays/cos.yaml"], charms.find, find_offer=offered)
+    related = {end for ends in found.relations for end in ends if not end.startswith(f"{COLLECTOR}:")}
+    for name, charm in found.charms.items():
+        for endpoint in {"metrics-endpoint", "grafana-dashboard", "logging"} & charm.endpoints.keys():
+            assert name == COLLECTOR or f"{name}:{endpoint}" in related, (name, endpoint)
 
 
 def test_every_relation_of_the_platform_is_in_it(bundle: check.Bundle) -> None:

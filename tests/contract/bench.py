@@ -54,8 +54,12 @@ NEIGHBOURS: dict[str, dict[str, str]] = {
         "_supported_versions": "- v1\n",
         "data": "access-key: k\nnamespace: there\nport: 9000\nsecret-key: s\nsecure: false\nservice: minio\n",
     },
+    "prometheus_scrape": {},
+    "grafana_dashboard": {},
+    "loki_push_api": {"promtail_binary_zip_url": "{}"},
 }
-"""Interface to what the other application has written, for every needed endpoint of every charm."""
+"""Interface to what the other application has written, for every needed endpoint of every charm, and for those that
+it has for the sake of being observed."""
 SECRETS = {"secret-user": {"username": "relation-1", "password": "p"}}
 """Key to what the secret holds whose URI the other application wrote there."""
 ALTERNATIVES = {"kubeflow-pipelines": ("object-storage",), "kserve": ("local-gateway",)}
@@ -128,8 +132,13 @@ class Bench:
         required = self.required or list(self.charm.endpoints)[:1]
         return [*required, *ALTERNATIVES.get(self.charm.name, ())]
 
-    def relate(self, *endpoints: str) -> None:
-        """Relate these endpoints to neighbours that have said all they have to say."""
+    def relate(self, *endpoints: str, unit: dict[str, str] | None = None) -> None:
+        """Relate these endpoints to neighbours that have said all they have to say.
+
+        Args:
+            endpoints: those to relate; what is needed, if none is named.
+            unit: what a unit of each neighbour has written, if it has one.
+        """
         for name in endpoints or self.needed:
             spec = self.charm.endpoints[name]
             other = "provides" if spec.role == "requires" else "requires"
@@ -142,8 +151,28 @@ class Bench:
             settings = Settings(written, 1)
             relation.application_data[f"{name}-app"] = settings
             relation.unit_data[self.unit.name] = Settings()
+            seen = SeenRelation(created=True)
+            if unit is not None:
+                relation.unit_data[f"{name}-app/0"] = Settings(dict(unit), 1)
+                seen.members[f"{name}-app/0"] = 1
             self.model.relations[relation.id] = relation
-            self.unit.seen.relations[relation.id] = SeenRelation(created=True)
+            self.unit.seen.relations[relation.id] = seen
+
+    def separate(self, endpoint: str) -> None:
+        """Take the relations of an endpoint away, as after their last hook."""
+        for relation in [*self.model.relations.values()]:
+            if any(end.name == endpoint for end in relation.endpoints):
+                del self.model.relations[relation.id], self.unit.seen.relations[relation.id]
+
+    def data(self, endpoint: str) -> dict[str, str]:
+        """Return what the application and its unit have written on an endpoint's one relation."""
+        (relation,) = [
+            each
+            for each in self.model.relations.values()
+            if any(end.name == endpoint for end in each.endpoints)
+        ]
+        bags = (relation.application_data.get(self.charm.name), relation.unit_data[self.unit.name])
+        return {key: value for bag in bags if bag for key, value in bag.data.items()}
 
     def _secret(self, owner: str, content: dict[str, str], relation: int) -> str:
         """Have a neighbour make a secret, and grant it; return its URI."""

@@ -76,6 +76,7 @@ TABLE = {
     "pod ml-pipeline-persistenceagent:*": (NOBODY, PLATFORM),
     "pod ml-pipeline-scheduledworkflow:9090": (NOBODY, PLATFORM),
     "pod ml-pipeline-scheduledworkflow:*": (NOBODY, PLATFORM),
+    "pod ml-pipeline-viewer-crd:8080": (NOBODY, PLATFORM),
     "pod ml-pipeline-viewer-crd:*": (NOBODY, PLATFORM),
     "pod metadata-writer:*": (NOBODY, PLATFORM),
     "pod workflow-controller:9090": (NOBODY, PLATFORM),
@@ -94,17 +95,18 @@ TABLE = {
     "katib-controller:443": (EVERYBODY, EVERYBODY),
     "cache-server:443": (EVERYBODY, EVERYBODY),
     "pod cache-server:*": (NOBODY, PLATFORM),
-    # These pods have no sidecar; the metrics of two of them ask for a token by themselves.
+    # These pods have no sidecar.
     "admission-webhook-service:443": (EVERYBODY, EVERYBODY),
     "pod admission-webhook-deployment:*": (EVERYBODY, PLATFORM),
     "pvcviewer-webhook-service:443": (EVERYBODY, EVERYBODY),
-    "pvcviewer-controller-manager-metrics-service:8443": (EVERYBODY, EVERYBODY),
+    "pod pvcviewer-controller-manager:8080": (EVERYBODY, PLATFORM),
     "pod pvcviewer-controller-manager:*": (EVERYBODY, PLATFORM),
-    "tensorboard-controller-controller-manager-metrics-service:8443": (EVERYBODY, EVERYBODY),
+    "pod tensorboard-controller-deployment:8080": (EVERYBODY, PLATFORM),
     "pod tensorboard-controller-deployment:*": (EVERYBODY, PLATFORM),
     "metadata-envoy-service:9090": (EVERYBODY, PLATFORM),
+    "pod metadata-envoy-deployment:9902": (EVERYBODY, PLATFORM),
     "pod metadata-envoy-deployment:*": (EVERYBODY, PLATFORM),
-    # Controllers without a sidecar; what JobSet tells of itself, it tells who asks with a token.
+    # Controllers without a sidecar. JobSet tells its metrics who asks with a token, and lets nobody turn that off.
     "training-operator:443": (EVERYBODY, EVERYBODY),
     "training-operator:8080": (EVERYBODY, INNER),
     "pod training-operator:*": (EVERYBODY, INNER),
@@ -116,14 +118,14 @@ TABLE = {
     "pod jobset-controller-manager:*": (EVERYBODY, INNER),
     "kserve-models-web-app:80": (GATEWAY, PLATFORM),
     "pod kserve-models-web-app:*": (GATEWAY, PLATFORM),
-    # Without a sidecar. Metrics ask for a token by themselves.
+    # Without a sidecar.
     "kserve-webhook-server-service:443": (EVERYBODY, EVERYBODY),
-    "kserve-controller-manager-service:8443": (EVERYBODY, EVERYBODY),
-    "kserve-controller-manager-metrics-service:8443": (EVERYBODY, EVERYBODY),
+    "pod kserve-controller-manager:8080": (EVERYBODY, PLATFORM),
     "pod kserve-controller-manager:*": (EVERYBODY, PLATFORM),
     "llmisvc-webhook-server-service:443": (EVERYBODY, EVERYBODY),
-    "llmisvc-controller-manager-service:8443": (EVERYBODY, EVERYBODY),
+    "pod llmisvc-controller-manager:8080": (EVERYBODY, PLATFORM),
     "pod llmisvc-controller-manager:*": (EVERYBODY, PLATFORM),
+    "pod kserve-localmodel-controller-manager:8080": (EVERYBODY, PLATFORM),
     "pod kserve-localmodel-controller-manager:*": (EVERYBODY, PLATFORM),
 }
 KUBERNETES_STORE = TABLE | {"ml-pipeline:8443": (EVERYBODY, EVERYBODY)}

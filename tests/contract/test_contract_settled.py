@@ -12,8 +12,10 @@ import json
 from bench import OTHERS, Bench
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from push_api import PushApi
 
 from rehearsal.cluster.gate import Fault
+from rehearsal.patience import until
 
 
 def test_everything_there_is_active_and_a_settled_hook_only_lists(settled: Bench) -> None:
@@ -88,3 +90,32 @@ def test_platform_pods_pass_restricted_pod_security(settled: Bench) -> None:
 def _names(certificate: x509.Certificate) -> list[str]:
     extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     return extension.value.get_values_for_type(x509.DNSName)
+
+
+def test_the_logs_of_all_its_pods_reach_a_related_loki(settled: Bench) -> None:
+    selector = f"app.kubernetes.io%2Finstance={settled.model.name}.{settled.charm.name}"
+    listed = settled.cluster.request("GET", f"/api/v1/pods?labelSelector={selector}")
+    pods = json.loads(listed)["items"]
+    assert bool(pods) == ("logging" in settled.charm.endpoints)
+    if not pods:
+        return
+    containers = {
+        (pod["metadata"]["name"], container["name"])
+        for pod in pods
+        for key in ("initContainers", "containers")
+        for container in pod["spec"].get(key, ())
+    }
+    with PushApi() as loki:
+        settled.relate("logging", unit={"endpoint": json.dumps({"url": loki.url})})
+        settled.hook()
+        assert settled.status[0] == "active"
+        until(lambda: {(line.labels["pod"], line.labels["container"]) for line in loki.pushed} >= containers)
+        labels = {
+            "juju_application": settled.charm.name,
+            "juju_model": settled.model.name,
+            "namespace": settled.model.name,
+        }
+        assert len(loki.lines(**labels)) == len(loki.pushed)
+        assert {(line.labels["pod"], line.labels["container"]) for line in loki.pushed} == containers
+        settled.separate("logging")
+        settled.hook()
