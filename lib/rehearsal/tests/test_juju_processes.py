@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import signal
@@ -233,3 +234,12 @@ def test_a_hook_takes_milliseconds(juju: Juju) -> None:
         subprocess.run([sys.executable, "-c", "pass"], check=True)
     # Beside what the machine takes just now to start Python: a fixed limit would fail where others work.
     assert took < 20 * (time.monotonic() - began)
+
+
+def test_a_process_that_has_many_files_open_still_runs_hooks(juju: Juju) -> None:
+    with contextlib.ExitStack() as opened:
+        for _ in range(1100):
+            opened.enter_context(Path("/dev/null").open())
+        juju.deploy("a")
+        juju.settle()
+        assert juju.unit("a/0").seen.started

@@ -46,7 +46,11 @@ class Branch:
     @property
     def ended(self) -> bool:
         """Whether the process is gone: only its end makes the lifeline readable."""
-        return self._lifeline.fileno() < 0 or bool(select.select([self._lifeline], [], [], 0)[0])
+        if self._lifeline.fileno() < 0:
+            return True
+        waiting = select.poll()  # select() takes no descriptor above 1023, and several models need more
+        waiting.register(self._lifeline, select.POLLIN)
+        return bool(waiting.poll(0))
 
     def connect(self) -> socket.socket:
         """Return a connection to it as soon as it listens; raises OSError if it ends before."""
