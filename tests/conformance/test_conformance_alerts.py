@@ -17,7 +17,7 @@ from conformance.observers import Promtool
 from observed import ROOT, SEEN, Observed
 
 from kubeflow_charm.observability import alerts
-from kubeflow_charm.relations.prometheus_scrape import Topology
+from kubeflow_charm.relations.topology import Topology
 
 SHARED_CASES = ROOT / "lib" / "kubeflow_charm" / "tests" / "alert_cases.yaml"
 UUID = "12345678-1234-4234-8234-123456789abc"

@@ -11,7 +11,7 @@ import yaml
 
 from kubeflow_charm.observability import alerts, dashboards, exposing
 from kubeflow_charm.observability.programs import Program, Target, read, targets
-from kubeflow_charm.relations.prometheus_scrape import Topology
+from kubeflow_charm.relations.topology import Topology
 
 TOPOLOGY = Topology(
     model="my-ml",

@@ -9,7 +9,8 @@ import ops
 import pytest
 from ops import testing
 
-from kubeflow_charm.relations.prometheus_scrape import Job, Provides, Requires, StaticConfig, Topology
+from kubeflow_charm.relations.prometheus_scrape import Job, Provides, Requires, StaticConfig
+from kubeflow_charm.relations.topology import Topology
 
 TOPOLOGY = Topology(
     model="ml", model_uuid="ca8e9bd8", application="ours", unit="ours/0", charm_name="kubeflow-ours"

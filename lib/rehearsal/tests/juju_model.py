@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,17 @@ class Juju:
             for u in self.model.units()
         ]
         return "\n".join(lines + [f"{each.entity} {each.level} {each.message}" for each in self.model.log])
+
+
+@contextlib.contextmanager
+def beside(juju: Juju, name: str) -> Iterator[Juju]:
+    """Yield another model of the same engine, and destroy it in the end."""
+    with juju.engine.lock:
+        model = juju.engine.add_model(name)
+    yield Juju(juju.engine, model)
+    with juju.engine.lock:
+        juju.engine.destroy_model(model)
+    juju.until(lambda: name not in juju.engine.models)
 
 
 def eventually(condition: Callable[[], Any], within: float = PATIENCE) -> None:

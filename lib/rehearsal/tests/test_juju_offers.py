@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from juju_model import Juju
+from juju_model import Juju, beside
 
 from rehearsal.juju.model.errors import JujuError
 from rehearsal.juju.model.state import Relation
@@ -37,12 +37,8 @@ if name == "say" and event.params["words"] == "share":
 @pytest.fixture
 def other(juju: Juju) -> Iterator[Juju]:
     """A second model of the same engine."""
-    with juju.engine.lock:
-        model = juju.engine.add_model("other")
-    yield Juju(juju.engine, model)
-    with juju.engine.lock:
-        juju.engine.destroy_model(model)
-    juju.until(lambda: "other" not in juju.engine.models)
+    with beside(juju, "other") as model:
+        yield model
 
 
 def relate(juju: Juju, other: Juju) -> tuple[Relation, Relation]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from juju_model import Juju
+from juju_model import Juju, beside
 from ops import testing
 from stand_in_bench import StandIn, said, written
 
@@ -384,12 +384,8 @@ def test_alertmanager_says_where_alerts_go_in_plain_text() -> None:
 @pytest.fixture
 def cos(juju: Juju) -> Iterator[Juju]:
     """A second model of the same engine."""
-    with juju.engine.lock:
-        model = juju.engine.add_model("cos")
-    yield Juju(juju.engine, model)
-    with juju.engine.lock:
-        juju.engine.destroy_model(model)
-    juju.until(lambda: "cos" not in juju.engine.models)
+    with beside(juju, "cos") as model:
+        yield model
 
 
 def test_metrics_of_a_stand_in_reach_a_prometheus_in_another_model(juju: Juju, cos: Juju) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ops
 
 from kubeflow_charm.problems import Problem
-from kubeflow_charm.relations import loki_push_api
+from kubeflow_charm.relations import loki_push_api, topology
 from kubeflow_charm.watch.watcher import Logs
 
 ENDPOINT = "logging"
@@ -44,7 +44,7 @@ class WorkloadLogs:
         if not self._has_endpoint:
             return None, []
         lokis = loki_push_api.Requires(self._charm, ENDPOINT)
-        lokis.send(self._topology())
+        lokis.send(topology.of(self._charm).model_dump())
         targets, problems = lokis.sorted_out()
         return (Logs(tuple(targets), self.labels()) if targets else None), problems
 
@@ -55,25 +55,14 @@ class WorkloadLogs:
         (canonical/loki-k8s-operator, lib/charms/loki_k8s/v1/loki_push_api.py, `_build_log_target` and
         `_generate_static_configs`). `juju_unit` is the unit that sends: pods of a Deployment belong to none.
         """
-        topology = self._topology()
-        identifier = f"{topology['model']}_{topology['model_uuid'][:8]}_{topology['application']}"
+        who = topology.of(self._charm)
         return {
             "product": "Juju",
-            "charm": topology["charm_name"],
-            "job": f"juju_{identifier}",
-            "juju_model": topology["model"],
-            "juju_model_uuid": topology["model_uuid"],
-            "juju_application": topology["application"],
-            "juju_unit": topology["unit"],
-            "juju_charm": topology["charm_name"],
-        }
-
-    def _topology(self) -> dict[str, str]:
-        charm = self._charm
-        return {
-            "model": charm.model.name,
-            "model_uuid": charm.model.uuid,
-            "application": charm.app.name,
-            "unit": charm.unit.name,
-            "charm_name": charm.meta.name,
+            "charm": who.charm_name,
+            "job": f"juju_{who.model}_{who.model_uuid[:8]}_{who.application}",
+            "juju_model": who.model,
+            "juju_model_uuid": who.model_uuid,
+            "juju_application": who.application,
+            "juju_unit": who.unit,
+            "juju_charm": who.charm_name,
         }

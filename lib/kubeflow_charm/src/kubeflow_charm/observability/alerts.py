@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import pydantic
 import yaml
 
-from kubeflow_charm.relations.prometheus_scrape import Topology
+from kubeflow_charm.relations.topology import Topology
 
 logger = logging.getLogger(__name__)
 

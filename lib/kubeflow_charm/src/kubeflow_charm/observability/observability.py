@@ -12,7 +12,7 @@ import ops
 from kubeflow_charm.cluster.resources import Manifest
 from kubeflow_charm.observability import alerts, dashboards, exposing, programs
 from kubeflow_charm.observability.programs import Target
-from kubeflow_charm.relations import grafana_dashboard, prometheus_scrape
+from kubeflow_charm.relations import grafana_dashboard, prometheus_scrape, topology
 
 METRICS, DASHBOARDS = "metrics-endpoint", "grafana-dashboard"
 """The endpoints, called like those of Charmed Kubeflow's charms."""
@@ -73,6 +73,7 @@ class Observability:
         ready = {each["metadata"]["name"] for each in live if (each.get("status") or {}).get("readyReplicas")}
         paths = alerts.files(self._source / "prometheus_alert_rules", controllers=self._controllers)
         address = f"{exposing.service_name(self._charm.app.name)}.{self._namespace}.svc"
+        made_of = self._made_of(paths)
         for relation in self._scraping.relations:
             sent = self._scraping.jobs(relation)
             jobs = [_job(each) for each in targets if each.workload in ready or each.program in sent]
@@ -81,7 +82,7 @@ class Observability:
                 self._topology,
                 jobs,
                 address,
-                self._made_of(paths),
+                made_of,
                 lambda: alerts.rules(paths, self._topology),
             )
 
@@ -105,15 +106,8 @@ class Observability:
         return any(each.controllers for each in self._programs.values())
 
     @functools.cached_property
-    def _topology(self) -> prometheus_scrape.Topology:
-        charm = self._charm
-        return prometheus_scrape.Topology(
-            model=charm.model.name,
-            model_uuid=charm.model.uuid,
-            application=charm.app.name,
-            unit=charm.unit.name,
-            charm_name=charm.meta.name,
-        )
+    def _topology(self) -> topology.Topology:
+        return topology.of(self._charm)
 
 
 def _job(target: Target) -> prometheus_scrape.Job:

@@ -16,6 +16,7 @@ from typing import Any
 import ops
 import pydantic
 
+from kubeflow_charm.relations import topology
 from kubeflow_charm.relations.endpoint import Endpoint
 
 Dashboard = dict[str, Any]
@@ -64,17 +65,12 @@ class Provides(Endpoint):
         from cosl import LZMABase64  # it imports much, and only a hook with news needs it
 
         charm = self.charm
-        topology = {
-            "model": charm.model.name,
-            "model_uuid": charm.model.uuid,
-            "application": charm.app.name,
-            "unit": charm.unit.name,
-        }
+        who = topology.of(charm).model_dump(exclude={"charm_name"})
         templates = {
             name: Template(
                 charm=charm.meta.name,
                 content=LZMABase64.compress(json.dumps(dashboard)),
-                juju_topology=topology,
+                juju_topology=who,
                 dashboard_alt_uid=dashboard["uid"],
             )
             for name, dashboard in dashboards.items()

@@ -18,24 +18,13 @@ import ops
 import pydantic
 
 from kubeflow_charm.relations.endpoint import Endpoint
+from kubeflow_charm.relations.topology import Topology
 
 _ADDRESS = "prometheus_scrape_unit_address"
 _MADE_OF = "made_of"
 """Our own key: what the data was made of, so that a settled hook makes none. Readers ignore it."""
 _ERROR_LIMIT = 60
 """Characters of a complaint that a status repeats."""
-
-
-class Topology(pydantic.BaseModel):
-    """Who is scraped."""
-
-    model_config = pydantic.ConfigDict(frozen=True, defer_build=True)
-
-    model: str
-    model_uuid: str
-    application: str
-    unit: str
-    charm_name: str
 
 
 class StaticConfig(pydantic.BaseModel):
