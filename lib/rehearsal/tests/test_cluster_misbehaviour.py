@@ -187,6 +187,31 @@ def test_other_pods_are_left_alone(misbehave, web):
     eventually(lambda: web.ready)
 
 
+def test_a_pod_that_changes_while_it_is_started_keeps_its_first_address(client, namespace, misbehave):
+    """KWOK plays a pod as of an event; meanwhile it may have played a later event."""
+    misbehave("busy-*=crash-loop")
+    spec = PodSpec(containers=[Container(name="main", image=IMAGE)])
+    names = [f"busy-{number}" for number in range(40)]
+    seen: dict[str, set[str]] = {name: set() for name in names}
+
+    def look() -> None:
+        for pod in client.list(Pod, namespace=namespace):
+            if pod.status.podIP:
+                seen[pod.metadata.name].add(pod.status.podIP)
+
+    for number, name in enumerate(names):
+        client.create(Pod(metadata=ObjectMeta(name=name), spec=spec), namespace=namespace)
+        time.sleep(0.04 + number / 1000)
+        for change in range(4):
+            annotated = {"metadata": {"annotations": {"change": str(change)}}}
+            client.patch(Pod, name, annotated, namespace=namespace)
+            look()
+    eventually(lambda: look() or all(seen.values()))
+    time.sleep(1)
+    look()
+    assert {name: len(addresses) for name, addresses in seen.items()} == dict.fromkeys(names, 1)
+
+
 def test_addresses_stay_unique_when_the_players_change(client, namespace, misbehave, web):
     web.deploy(replicas=5)
     eventually(lambda: web.available == 5)

@@ -11,6 +11,7 @@ then started again, and counted. What sleeps for days does not end, nor does ssh
 from __future__ import annotations
 
 import json
+import textwrap
 from typing import Any
 
 from rehearsal.cluster.misbehaviour import Misbehaviour, Waiting
@@ -41,7 +42,9 @@ def documents(misbehaviours: tuple[Misbehaviour, ...] = ()) -> list[dict[str, An
     behaving = [_is(each.expression, "true", negate=True) for each in misbehaviours]
     return [
         _stage("node-ready", "Node", [_NOT_READY], _status(_NODE_STATUS)),
-        _stage("pod-ready", "Pod", [*_STARTED, _NOT_READY, *behaving], _status(_POD_READY), delay=_SETTLING),
+        _stage(
+            "pod-ready", "Pod", [*_STARTED, _NOT_READY, *behaving], _pod_status(_POD_READY), delay=_SETTLING
+        ),
         _stage("pod-succeeds", "Pod", [*_SUCCEEDING, *behaving], _status(_POD_SUCCEEDED), delay=1.0),
         _stage("pod-fails", "Pod", [*_failing("Never"), *behaving], _status(_POD_FAILED), delay=1.0),
         _stage(
@@ -63,12 +66,12 @@ def _misbehaving(number: int, said: Misbehaviour) -> list[dict[str, Any]]:
     for at, step in enumerate(said.steps):
         # Only the first step selects new pods; a later step selects pods in the step before it.
         before = _is(_REASON, reasons[at - 1]) if at else _is(_REASON, *reasons, negate=True)
-        changed = _status(_waiting_status(step))
+        changed = _pod_status(_waiting_status(step))
         delay = step.after or _SETTLING
         stages.append(_stage(f"{name}-{at}", "Pod", [*mine, before], changed, delay=delay))
     if said.way == "slow":
         selected = [*mine, _is(_REASON, reasons[-1])]
-        stages.append(_stage(f"{name}-ready", "Pod", selected, _status(_POD_READY), delay=said.seconds))
+        stages.append(_stage(f"{name}-ready", "Pod", selected, _pod_status(_POD_READY), delay=said.seconds))
     return stages
 
 
@@ -92,6 +95,17 @@ def _stage(
 
 def _status(template: str) -> dict[str, Any]:
     return {"next": {"statusTemplate": template}}
+
+
+def _pod_status(template: str) -> dict[str, Any]:
+    """Set a pod's status and its address.
+
+    KWOK gives an address to the pod as of an event. If it has played a later event meanwhile, the pod has an
+    address already, and would be given another one: so the first address is only set where nothing changed.
+    """
+    status = textwrap.indent(template.strip() + _ADDRESSES, "  ")
+    patch = {"subresource": "status", "template": f"{_UNCHANGED}\nstatus:\n{status}"}
+    return {"steps": [{"patch": patch}]}
 
 
 def _apply(template: str) -> dict[str, Any]:
@@ -190,9 +204,11 @@ podIP: {{ index . 0 | Quote }}
 {{ end }}
 startTime: {{ or .status.startTime Now | Quote }}
 """  # noqa: E501
+_UNCHANGED = (
+    "{{ if not .status.podIP }}metadata: {resourceVersion: {{ .metadata.resourceVersion | Quote }}}{{ end }}"
+)
 
-_POD_READY = (
-    """
+_POD_READY = """
 phase: Running
 {{ $now := Now }}
 {{ $restarts := 0 }}
@@ -229,8 +245,6 @@ containerStatuses:
   state: {running: {startedAt: {{ $now | Quote }}}}
 {{ end }}
 """  # noqa: E501
-    + _ADDRESSES
-)
 
 _POD_SUCCEEDED = """
 phase: Succeeded
@@ -317,8 +331,7 @@ def _waiting_status(step: Waiting) -> str:
         )
         restarts = 5
     unready = 'status: "False", reason: ContainersNotReady, lastTransitionTime: {{ $now | Quote }}'
-    return (
-        f"""
+    return f"""
 phase: {"Running" if step.terminated else "Pending"}
 {{{{ $now := Now }}}}
 {{{{ $pod := . }}}}
@@ -338,5 +351,3 @@ containerStatuses:
   {ended}
 {{{{ end }}}}
 """
-        + _ADDRESSES
-    )
