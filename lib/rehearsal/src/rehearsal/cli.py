@@ -89,6 +89,8 @@ def _parser() -> argparse.ArgumentParser:
         help="when containers are ready, and what commands in them answer")  # fmt: skip
     add("--no-load-balancer", dest="load_balancer", action="store_false",
         help="Services of type LoadBalancer get no address, as on a bare cluster")  # fmt: skip
+    add("--real-node", action="store_true",
+        help="really run the pods whose images can be made here (root, containerd)")  # fmt: skip
     add("--timeout", type=float, default=300, help="seconds until everything must be active (300)")
     return parser
 
@@ -117,6 +119,7 @@ def _rehearse(arguments: argparse.Namespace, progress: Progress) -> int:
         outside=tuple(map(Outside.parse, arguments.outside)),
         workloads=None if arguments.workloads is None else workloads.read(arguments.workloads),
         load_balancer=arguments.load_balancer,
+        real_node=arguments.real_node,
         on_phase=progress.tell,
     )
     with stage:

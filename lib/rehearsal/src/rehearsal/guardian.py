@@ -125,6 +125,11 @@ class Guardian:
             raise OSError(answer)
         return answer
 
+    def keep_cgroups(self, folders: Sequence[Path]) -> None:
+        """Have cgroups removed, with those below them, when no process is left."""
+        with self._lock:
+            self._socket.sendall(json.dumps({"cgroups": list(map(str, folders))}).encode() + b"\n")
+
     def close(self) -> None:
         """End every process, including detached ones, and the guardian."""
         self._closing = True
@@ -262,6 +267,7 @@ def _guard(channel: socket.socket, folder: str) -> None:
         signal.signal(ignored, signal.SIG_IGN)
     woken = _wake_on_child()
     buffer = b""
+    cgroups: list[str] = []
     while True:
         for pid, code in _reap():
             _tell(channel, {"ended": pid, "code": code})
@@ -278,10 +284,26 @@ def _guard(channel: socket.socket, folder: str) -> None:
             break
         *lines, buffer = (buffer + received).split(b"\n")
         for line in lines:
-            _tell(channel, _started(json.loads(line)))
+            request = json.loads(line)
+            if "cgroups" in request:
+                cgroups += request["cgroups"]
+            else:
+                _tell(channel, _started(request))
     end_descendants(os.getpid())
+    for each in cgroups:
+        _remove_cgroup(each)
     if folder:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_cgroup(folder: str) -> None:
+    """Remove a cgroup and those below it; the kernel needs a moment after the last process."""
+    deadline = time.monotonic() + _GRACE
+    while Path(folder).is_dir() and time.monotonic() < deadline:
+        for path, _, _ in os.walk(folder, topdown=False):
+            with contextlib.suppress(OSError):
+                Path(path).rmdir()
+        time.sleep(0.02)
 
 
 def _wake_on_child() -> socket.socket:

@@ -26,6 +26,7 @@ from rehearsal.juju.model.workloads import Workloads
 from rehearsal.juju.server import Server
 from rehearsal.network.outside import Outside
 from rehearsal.network.proxy import Network
+from rehearsal.node.node import RealNode
 from rehearsal.players.players import Players
 from rehearsal.players.program import Clock, Kernels, now, unreachable
 from rehearsal.players.programs import PROGRAMS
@@ -47,6 +48,7 @@ class Stage:
         outside: the programs that are not played, but run elsewhere; connections to their pods lead to them.
         workloads: what is in workload containers.
         load_balancer: whether the local control plane has one, so that such Services get an address.
+        real_node: whether pods whose images can be made here really run, on a node of their own.
         on_phase: called with the current work.
     """
 
@@ -65,15 +67,22 @@ class Stage:
         outside: Sequence[Outside] = (),
         workloads: Workloads | None = None,
         load_balancer: bool = True,
+        real_node: bool = False,
         on_phase: Callable[[str], None] = lambda _: None,
     ):
-        if kubeconfig is not None and (audit_log is not None or outside):
-            raise RehearsalError("the audit log and programs outside need the local control plane")
+        if kubeconfig is not None and (audit_log is not None or outside or real_node):
+            raise RehearsalError(
+                "the audit log, programs outside and a real node need the local control plane"
+            )
         try:
             self.folder = Path(tempfile.mkdtemp(prefix="rehearsal-"))
         except OSError as error:
             raise RehearsalError(f"no folder for temporary files can be written: {error}") from None
         self._guardian = Guardian(self.folder)
+        self.node: RealNode | None = None
+        """Where pods really run, if they do."""
+        if real_node:
+            self.node = self._real_node(on_phase)
         if kubeconfig is not None:
             self.cluster: ControlPlane | ExistingCluster = ExistingCluster(kubeconfig)
         else:
@@ -84,6 +93,7 @@ class Stage:
                 misbehaviours=misbehaviours,
                 network=self.folder / "network.sock",
                 audit_log=audit_log,
+                joining=self.node.joining if self.node else None,
                 on_phase=on_phase,
             )
         self._network: Network | None = None
@@ -101,8 +111,11 @@ class Stage:
     def __enter__(self) -> Stage:
         try:
             if isinstance(self.cluster, ControlPlane):
-                self._network = Network(self.folder / "network.sock", self.cluster, PROGRAMS, self._outside)
+                socket = self.folder / "network.sock"
+                self._network = Network(socket, self.cluster, PROGRAMS, self._outside, self.node)
             self.cluster.start()
+            if self.node is not None and isinstance(self.cluster, ControlPlane):
+                self.node.start(self.cluster)
             self._write_commands()
             self.gate = Gate(self.cluster.url, self.cluster.tls())
             self.engine = Engine(
@@ -139,10 +152,20 @@ class Stage:
                 self.players.stop()
             self.engine.stop()
             self.gate.close()
+            if self.node is not None:
+                self.node.stop()
             self.cluster.stop()
         finally:
             self._close()
             shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _real_node(self, on_phase: Callable[[str], None]) -> RealNode:
+        """Return the real node; leave nothing if this machine cannot have one."""
+        try:
+            return RealNode(self.folder / "node", self._guardian, on_phase=on_phase)
+        except BaseException:
+            self._guardian.close()
+            raise
 
     def _close(self) -> None:
         self._guardian.close()

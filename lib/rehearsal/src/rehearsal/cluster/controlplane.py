@@ -22,6 +22,7 @@ from typing import Any
 import yaml
 
 from rehearsal.cluster import credentials, existing, nodes, parts, programs, stages
+from rehearsal.cluster.joining import Joining
 from rehearsal.cluster.kubelet import Kubelet
 from rehearsal.errors import RehearsalError
 from rehearsal.guardian import Guardian, Process
@@ -46,6 +47,7 @@ class ControlPlane:
         network: the socket of the proxy through which the API server reaches pods (see `rehearsal.network`).
             Without one it calls no webhook.
         audit_log: the file that the API server adds a line to for each request, as JSON.
+        joining: a real node that will join.
         on_phase: told what is being waited for.
     """
 
@@ -58,11 +60,13 @@ class ControlPlane:
         misbehaviours: tuple[stages.Misbehaviour, ...] = (),
         network: Path | None = None,
         audit_log: Path | None = None,
+        joining: Joining | None = None,
         on_phase: Phase = lambda _: None,
     ):
         self.folder = folder
         self._network = network
         self._audit_log = audit_log
+        self._joining = joining
         self._pki = folder / "pki"
         self._guardian = guardian
         self._nodes = nodes.load(node_file)
@@ -106,12 +110,14 @@ class ControlPlane:
         self._on_phase("starting the control plane")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            credentials.write(self._pki, self.token)
+            credentials.write(self._pki, self.token, self._joining.tokens if self._joining else ())
             self._start_api_server()
             self.admin_kubeconfig.write_text(yaml.safe_dump(self.kubeconfig(self.token, "default")))
             self.admin_kubeconfig.chmod(0o600)
             self._spawn("kube-controller-manager", parts.controller_manager(self.admin_kubeconfig, self._pki))
-            self._spawn("kube-scheduler", parts.scheduler(self.admin_kubeconfig))
+            scheduling = self.folder / "scheduler.yaml"
+            scheduling.write_text(yaml.safe_dump(parts.scheduling(self.admin_kubeconfig, self._joining)))
+            self._spawn("kube-scheduler", parts.scheduler(scheduling))
             self.misbehave(self._misbehaviours)
             self.kubelet = Kubelet(self, self.ca, self.ca.with_suffix(".key"))
             endpoint = {"daemonEndpoints": {"kubeletEndpoint": {"Port": self.kubelet.port}}}
@@ -155,7 +161,8 @@ class ControlPlane:
         if process := self._processes.pop("kwok", None):
             process.stop(1.0)
         path = self.folder / "kwok.yaml"
-        path.write_text(yaml.safe_dump_all(stages.documents(misbehaviours)))
+        volumes = self._joining.volumes if self._joining else stages.NOWHERE
+        path.write_text(yaml.safe_dump_all(stages.documents(misbehaviours, volumes)))
         self._spawn("kwok", parts.kwok(self.admin_kubeconfig, path, self._kwok_lives))
         self._kwok_lives += 1
 
@@ -198,7 +205,9 @@ class ControlPlane:
             store, peer, port = free_ports(3)
             self.url = f"https://127.0.0.1:{port}"
             self._spawn("etcd", parts.etcd(self.folder, store, peer))
-            self._spawn("kube-apiserver", parts.api_server(self._pki, store, port, egress, audit))
+            self._spawn(
+                "kube-apiserver", parts.api_server(self._pki, store, port, egress, audit, self._joining)
+            )
             try:
                 self._wait(self._api_ready, "the API server was not ready")
             except RehearsalError as error:

@@ -13,6 +13,8 @@ import yaml
 from rehearsal.errors import RehearsalError
 
 DEFAULT = Path(__file__).with_name("nodes") / "default.yaml"
+PLAYED = ("kwok.x-k8s.io/node", "fake")
+"""The annotation of a node whose kubelet is played; KWOK's own convention."""
 _FIRST_ADDRESS = ipaddress.IPv4Address("10.0.0.1")
 
 Quantity = Annotated[
@@ -65,7 +67,7 @@ class Group(pydantic.BaseModel):
         return {
             "apiVersion": "v1",
             "kind": "Node",
-            "metadata": {"name": name, "labels": labels | self.labels},
+            "metadata": {"name": name, "labels": labels | self.labels, "annotations": dict([PLAYED])},
             "spec": {
                 "taints": [
                     taint.model_dump(exclude_defaults=True) | {"effect": taint.effect}

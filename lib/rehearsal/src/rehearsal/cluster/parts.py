@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from rehearsal.cluster.joining import Joining
+from rehearsal.cluster.nodes import PLAYED
+
 _LIVES = 127
 """How often KWOK can be started before it counts pods' addresses from the beginning again."""
 _WEBHOOKS = "MutatingAdmissionWebhook,ValidatingAdmissionWebhook"
@@ -44,7 +47,12 @@ AUDIT_POLICY = {
 
 
 def api_server(
-    pki: Path, store: int, port: int, egress: Path | None = None, audit: tuple[Path, Path] | None = None
+    pki: Path,
+    store: int,
+    port: int,
+    egress: Path | None = None,
+    audit: tuple[Path, Path] | None = None,
+    joining: Joining | None = None,
 ) -> list[str]:
     """Return the API server's arguments; RBAC is on, and so is Pod Security admission, by default.
 
@@ -55,6 +63,7 @@ def api_server(
         egress: the file that says how the cluster's network is reached. Without one there is no way to any
             webhook, and none is called.
         audit: the files of the audit log's policy and of the log, if there shall be one.
+        joining: the real node that will join, if one will.
     """
     return [
         f"--etcd-servers=http://127.0.0.1:{store}",
@@ -63,7 +72,7 @@ def api_server(
         "--advertise-address=127.0.0.1",
         f"--secure-port={port}",
         f"--cert-dir={pki}",
-        "--authorization-mode=RBAC",
+        *(_joined(joining) if joining else ["--authorization-mode=RBAC"]),
         # As every distribution has it: whether a pod may be privileged is for Pod Security admission to say.
         "--allow-privileged",
         f"--token-auth-file={pki / 'tokens.csv'}",
@@ -74,11 +83,22 @@ def api_server(
         # 127.0.0.1 may not be an endpoint, and the reconciler would say so every ten seconds.
         "--endpoint-reconciler-type=none",
         f"--egress-selector-config-file={egress}" if egress else f"--disable-admission-plugins={_WEBHOOKS}",
-        # Other addresses of nodes lead nowhere; at this one the kubelet of all nodes listens.
-        "--kubelet-preferred-address-types=InternalDNS",
+        # Other addresses of played nodes lead nowhere; at this one the kubelet of all of them listens. A real
+        # node has no such name.
+        "--kubelet-preferred-address-types=InternalDNS,InternalIP",
         "--enable-priority-and-fairness=false",
         "--profiling=false",
         *(_audit(*audit) if audit else ()),
+    ]
+
+
+def _joined(joining: Joining) -> list[str]:
+    """Return the API server's arguments for a kubelet that is a stranger to it, as kubeadm has them."""
+    return [
+        "--authorization-mode=Node,RBAC",
+        "--enable-admission-plugins=NodeRestriction",
+        f"--kubelet-client-certificate={joining.certificate}",
+        f"--kubelet-client-key={joining.key}",
     ]
 
 
@@ -116,9 +136,20 @@ def controller_manager(kubeconfig: Path, pki: Path) -> list[str]:
     ]
 
 
-def scheduler(kubeconfig: Path) -> list[str]:
+def scheduler(configuration: Path) -> list[str]:
     """Return the scheduler's arguments."""
-    return [f"--kubeconfig={kubeconfig}", "--leader-elect=false", "--secure-port=0"]
+    return [f"--config={configuration}", "--secure-port=0"]
+
+
+def scheduling(kubeconfig: Path, joining: Joining | None) -> dict[str, Any]:
+    """Return the scheduler's configuration."""
+    return {
+        "apiVersion": "kubescheduler.config.k8s.io/v1",
+        "kind": "KubeSchedulerConfiguration",
+        "clientConnection": {"kubeconfig": str(kubeconfig)},
+        "leaderElection": {"leaderElect": False},
+        "extenders": [joining.extender] if joining else [],
+    }
 
 
 def kwok(kubeconfig: Path, stages: Path, life: int) -> list[str]:
@@ -133,7 +164,7 @@ def kwok(kubeconfig: Path, stages: Path, life: int) -> list[str]:
     return [
         f"--kubeconfig={kubeconfig}",
         f"--config={stages}",
-        "--manage-all-nodes",
+        f"--manage-nodes-with-annotation-selector={'='.join(PLAYED)}",
         # Leases would outlive a KWOK that is started anew, and keep the next one waiting.
         "--node-lease-duration-seconds=0",
         f"--cidr=10.{128 + life % _LIVES}.0.1/9",

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from pathlib import Path
 from typing import Any
 
 from rehearsal.cluster.misbehaviour import Misbehaviour, Waiting
@@ -27,7 +28,7 @@ STORAGE_CLASS = {
     "reclaimPolicy": "Delete",
     "volumeBindingMode": "Immediate",
 }
-"""The default class; its volumes are objects only, since nothing is ever written to them."""
+"""The default class; only a real node writes to its volumes."""
 
 
 _SETTLING = 0.05
@@ -37,8 +38,17 @@ EXIT = "rehearsal/exit"
 """Annotation of a pod that does not just succeed."""
 
 
-def documents(misbehaviours: tuple[Misbehaviour, ...] = ()) -> list[dict[str, Any]]:
-    """Return the Stage documents for KWOK's configuration file."""
+NOWHERE = Path("/nothing")
+"""The folder of volumes that nobody writes to."""
+
+
+def documents(misbehaviours: tuple[Misbehaviour, ...] = (), volumes: Path = NOWHERE) -> list[dict[str, Any]]:
+    """Return the Stage documents for KWOK's configuration file.
+
+    Args:
+        misbehaviours: pods that do not come up.
+        volumes: the folder of persistent volumes.
+    """
     behaving = [_is(each.expression, "true", negate=True) for each in misbehaviours]
     return [
         _stage("node-ready", "Node", [_NOT_READY], _status(_NODE_STATUS)),
@@ -51,7 +61,12 @@ def documents(misbehaviours: tuple[Misbehaviour, ...] = ()) -> list[dict[str, An
             "pod-restarts", "Pod", [*_failing("OnFailure"), *behaving], _status(_POD_RESTARTED), delay=2.0
         ),
         _stage("pod-deleted", "Pod", [_exists(".metadata.deletionTimestamp")], _GONE),
-        _stage("volume-made", "PersistentVolumeClaim", _CLAIMED, _apply(_VOLUME)),
+        _stage(
+            "volume-made",
+            "PersistentVolumeClaim",
+            _CLAIMED,
+            _apply(_VOLUME.replace(str(NOWHERE), str(volumes))),
+        ),
         _stage("volume-deleted", "PersistentVolume", _RELEASED, _GONE),
         *(stage for number, each in enumerate(misbehaviours) for stage in _misbehaving(number, each)),
     ]

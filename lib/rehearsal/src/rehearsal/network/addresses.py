@@ -14,6 +14,7 @@ import random
 import socket
 import time
 import urllib.parse
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -56,10 +57,12 @@ class Addresses:
 
     Args:
         cluster: the cluster of the Services and pods.
+        routed: returns whether an address leads somewhere of itself, since something real has it.
     """
 
-    def __init__(self, cluster: Cluster):
+    def __init__(self, cluster: Cluster, routed: Callable[[str], bool] = lambda _: False):
         self._cluster = cluster
+        self._routed = routed
 
     def find(self, host: str, port: int) -> Destination:
         """Return the destination of `host:port`: `host` is a Service, pod or local address, or a DNS name.
@@ -67,7 +70,7 @@ class Addresses:
         Raises:
             Unreachable: if nothing has that address, or no endpoint of the Service is ready.
         """
-        if _is_here(host):
+        if self._routed(host) or _is_here(host):
             return Destination(host, port)
         if service := self._service(host):
             return self._endpoint(service, port)
@@ -116,6 +119,8 @@ class Addresses:
 
     def _behind(self, endpoint: Object, port: int) -> Destination:
         host, target = endpoint["addresses"][0], endpoint.get("targetRef", {})
+        if self._routed(host):
+            return Destination(host, port)
         if target.get("kind") == "Pod":
             path = f"/api/v1/namespaces/{target['namespace']}/pods/{target['name']}"
             try:

@@ -16,6 +16,7 @@ import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.network import outside as elsewhere
@@ -30,6 +31,18 @@ _PATIENCE = 60.0
 _LONGEST_REQUEST = 1 << 16
 
 
+class Real(Protocol):
+    """A network in which pods really run."""
+
+    def has(self, host: str) -> bool:
+        """Return whether an address is of that network."""
+        ...
+
+    def connect(self, host: str, port: int, timeout: float) -> socket.socket:
+        """Return a connection to an address of it; raise OSError if nobody listens."""
+        ...
+
+
 class Network:
     """The proxy; it listens as soon as it is created.
 
@@ -38,6 +51,7 @@ class Network:
         cluster: the cluster to connect to; it need not have been started.
         programs: the programs to play, by the last part of their image's path.
         outside: the programs that are not played, but run elsewhere.
+        real: the way to pods that really run, if there are any.
 
     Raises:
         OSError: if the socket cannot be created.
@@ -49,9 +63,11 @@ class Network:
         cluster: ControlPlane,
         programs: Mapping[str, Program],
         outside: Sequence[Outside] = (),
+        real: Real | None = None,
     ):
         self.path = path
-        self._addresses = Addresses(cluster)
+        self._real = real
+        self._addresses = Addresses(cluster, real.has if real else lambda _: False)
         self._cast = Cast(cluster, programs)
         self._outside = outside
         self._open: set[socket.socket] = set()
@@ -136,10 +152,19 @@ class Network:
     def _reach(self, host: str, port: int) -> Answer:
         """Return the answer of an address; raise Unreachable if nothing answers."""
         found = self._addresses.find(host, port)
+        if self._real is not None and self._real.has(found.host):
+            return self._to_real(self._real, found)
         program = elsewhere.find(self._outside, found.pod) if found.pod else None
         if found.pod is not None and program is None:
             return self._cast.find(found.pod, found.port)
         there = program.connect(found.port, _PATIENCE) if program else _connected(found)
+        return lambda connection: self._join(connection, there)
+
+    def _to_real(self, real: Real, found: Destination) -> Answer:
+        try:
+            there = real.connect(found.host, found.port, _PATIENCE)
+        except OSError as error:
+            raise Unreachable(f"{found.host}:{found.port}: {error}") from None
         return lambda connection: self._join(connection, there)
 
     def _join(self, here: socket.socket, there: socket.socket) -> None:

@@ -6,6 +6,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"sort"
@@ -23,7 +24,9 @@ import (
 	kubectl "k8s.io/kubectl/pkg/cmd"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 	kwokconfig "sigs.k8s.io/kwok/pkg/config"
 	kwok "sigs.k8s.io/kwok/pkg/kwok/cmd"
 	kwoklog "sigs.k8s.io/kwok/pkg/log"
@@ -37,6 +40,8 @@ func main() {
 		"kube-apiserver":          func() { run(apiserver.NewAPIServerCommand()) },
 		"kube-controller-manager": func() { run(controllermanager.NewControllerManagerCommand()) },
 		"kube-scheduler":          func() { run(scheduler.NewSchedulerCommand()) },
+		"kube-proxy":              func() { run(proxy.NewProxyCommand()) },
+		"kubelet":                 func() { run(kubelet.NewKubeletCommand(context.Background())) },
 		"kubectl":                 func() { run(kubectl.NewDefaultKubectlCommand()) },
 		"kwok":                    runKwok,
 	}

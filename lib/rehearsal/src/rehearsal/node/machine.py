@@ -1,0 +1,89 @@
+"""What this machine must have for a real node, and where it has it.
+
+A container runtime, a CNI and iptables come from the system; the rehearsal brings none. Debian's and Ubuntu's
+packages: `containerd runc containernetworking-plugins iptables conntrack iproute2`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from rehearsal.errors import RehearsalError
+
+PACKAGES = ("containerd", "runc", "containernetworking-plugins", "iptables", "conntrack", "iproute2")
+"""Debian's packages of the programs below."""
+PROGRAMS = ("unshare", "ip", "mount", "containerd", "runc", "ctr", "iptables", "conntrack")
+PLUGINS = ("loopback", "ptp", "host-local", "portmap")
+_PLUGIN_FOLDERS = ("/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni")
+_SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_COVERED = ("/run", "/var/lib", "/var/log")
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What was found.
+
+    Args:
+        programs: the path of each program.
+        plugins: the folder of the CNI plugins.
+        unified: whether the machine has cgroup v2.
+    """
+
+    programs: dict[str, str]
+    plugins: Path
+    unified: bool
+
+
+def find(folder: Path) -> Machine:
+    """Return where the programs are that a node needs.
+
+    Args:
+        folder: of the rehearsal; the node's data go there.
+
+    Raises:
+        RehearsalError: if this machine cannot have a real node; the text says what to do, in one sentence.
+    """
+    if sys.platform != "linux":
+        raise RehearsalError("a real node needs Linux: leave --real-node out")
+    if os.geteuid() != 0:
+        raise RehearsalError(
+            "a real node needs root, as kubelet does: run it as root, or leave --real-node out"
+        )
+    path = f"{os.environ.get('PATH', '')}:{_SYSTEM}"
+    found = {name: where for name in PROGRAMS if (where := shutil.which(name, path=path))}
+    plugins = [
+        Path(each) for each in _PLUGIN_FOLDERS if all((Path(each) / name).exists() for name in PLUGINS)
+    ]
+    missing = [name for name in PROGRAMS if name not in found] + ([] if plugins else ["the CNI plugins"])
+    if missing:
+        raise RehearsalError(
+            f"a real node needs {', '.join(missing)}: apt-get install {' '.join(PACKAGES)}, "
+            "or leave --real-node out"
+        )
+    for covered in _COVERED:
+        if folder.resolve().is_relative_to(covered):
+            raise RehearsalError(
+                f"a real node cannot have its data under {covered}: set TMPDIR to a folder elsewhere"
+            )
+    return Machine(found, plugins[0], _unified())
+
+
+def _unified() -> bool:
+    """Return whether cgroups are of version 2.
+
+    Raises:
+        RehearsalError: if no cgroup can be made.
+    """
+    unified = (CGROUPS / "cgroup.controllers").exists()
+    there = CGROUPS if unified else CGROUPS / "memory"
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise RehearsalError(
+            f"a real node needs to make cgroups, and {there} cannot be written: "
+            "run it outside a container or in a privileged one, or leave --real-node out"
+        )
+    return unified

@@ -1,0 +1,3 @@
+module rehearsal/pause
+
+go 1.26.0
