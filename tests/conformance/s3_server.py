@@ -1,6 +1,6 @@
 """A real S3 server on loopback: MinIO, built once from its Go module and kept in the rehearsal's cache.
 
-`minio/go.mod` pins it; its one `tool` line is the program. MinIO is under the AGPL: it is built where tests run,
+`minio/go.mod` of the rehearsal's programs pins it; its one `tool` line is the program. MinIO is under the AGPL: it is built where tests run,
 and shipped with nothing.
 """
 
@@ -24,17 +24,10 @@ from minio.minioadmin import MinioAdmin
 from kubeflow_charm.relations.object_store import ObjectStore
 from rehearsal.cluster import build, controlplane
 from rehearsal.guardian import Guardian
+from rehearsal.node.images import recipes
 from rehearsal.patience import PATIENCE
 
-PROGRAM = build.Program(
-    name="minio",
-    title="MinIO",
-    source=Path(__file__).with_name("minio"),
-    package="github.com/minio/minio",
-    packages=1300,
-    linker_flags="-s -w",
-    ways_out="leave out the tests that want an S3 server",
-)
+PROGRAM = recipes.MINIO
 READY_WITHIN = PATIENCE
 
 

@@ -18,7 +18,8 @@ import pytest
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.guardian import Guardian
 from rehearsal.network.proxy import Network
-from rehearsal.node.node import NAME, RealNode
+from rehearsal.node.name import NAME
+from rehearsal.node.node import RealNode
 from rehearsal.patience import until
 
 from .conftest import machine_state

@@ -23,6 +23,8 @@ from rehearsal.juju.model import workloads
 from rehearsal.juju.model.charms import Finder
 from rehearsal.juju.model.state import Model
 from rehearsal.network.outside import Outside
+from rehearsal.node import placed
+from rehearsal.node.images.recipes import RECIPES
 from rehearsal.progress import Progress
 from rehearsal.stage import Stage
 
@@ -119,7 +121,7 @@ def _rehearse(arguments: argparse.Namespace, progress: Progress) -> int:
         outside=tuple(map(Outside.parse, arguments.outside)),
         workloads=None if arguments.workloads is None else workloads.read(arguments.workloads),
         load_balancer=arguments.load_balancer,
-        real_node=arguments.real_node,
+        real_node=RECIPES if arguments.real_node else None,
         on_phase=progress.tell,
     )
     with stage:
@@ -127,6 +129,8 @@ def _rehearse(arguments: argparse.Namespace, progress: Progress) -> int:
         progress.end()
         with stage.engine.lock:
             print("\n".join(render_status(stage.engine.models[name]) for name in (*others, arguments.model)))
+        if stage.node is not None:
+            progress.console.print(placed.table(stage.cluster), soft_wrap=True)
         progress.console.print(progress.summary())
         if active and not (arguments.keep or arguments.env_file):
             progress.console.print(_AFTERWARDS, soft_wrap=True)

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from rehearsal.cluster import nodes
@@ -48,7 +48,8 @@ class Stage:
         outside: the programs that are not played, but run elsewhere; connections to their pods lead to them.
         workloads: what is in workload containers.
         load_balancer: whether the local control plane has one, so that such Services get an address.
-        real_node: whether pods whose images can be made here really run, on a node of their own.
+        real_node: the images whose pods really run, on a node of their own (`rehearsal.node.images.recipes`);
+            without it there is no such node.
         on_phase: called with the current work.
     """
 
@@ -67,10 +68,10 @@ class Stage:
         outside: Sequence[Outside] = (),
         workloads: Workloads | None = None,
         load_balancer: bool = True,
-        real_node: bool = False,
+        real_node: Collection[str] | None = None,
         on_phase: Callable[[str], None] = lambda _: None,
     ):
-        if kubeconfig is not None and (audit_log is not None or outside or real_node):
+        if kubeconfig is not None and (audit_log or outside or real_node is not None):
             raise RehearsalError(
                 "the audit log, programs outside and a real node need the local control plane"
             )
@@ -81,8 +82,8 @@ class Stage:
         self._guardian = Guardian(self.folder)
         self.node: RealNode | None = None
         """Where pods really run, if they do."""
-        if real_node:
-            self.node = self._real_node(on_phase)
+        if real_node is not None:
+            self.node = self._real_node(real_node, on_phase)
         if kubeconfig is not None:
             self.cluster: ControlPlane | ExistingCluster = ExistingCluster(kubeconfig)
         else:
@@ -127,6 +128,8 @@ class Stage:
                 environment={"REHEARSAL_SOCKET": str(self._socket)},
                 order=self._order,
                 lease=self._lease,
+                served=self.node.served if self.node else (),
+                dial=self.node.dial if self.node else None,
             )
             self.engine.workloads = self._workloads
             self.server = Server(self.engine, self._socket, self._finder)
@@ -136,7 +139,8 @@ class Stage:
                     self.cluster,
                     kernels=self._kernels,
                     clock=self._clock,
-                    outside={each.image for each in self._outside},
+                    outside={each.image for each in self._outside}
+                    | (self.node.images if self.node else set()),
                     load_balancer=self._load_balancer,
                 )
                 self.players.start()
@@ -159,10 +163,10 @@ class Stage:
             self._close()
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _real_node(self, on_phase: Callable[[str], None]) -> RealNode:
+    def _real_node(self, images: Collection[str], on_phase: Callable[[str], None]) -> RealNode:
         """Return the real node; leave nothing if this machine cannot have one."""
         try:
-            return RealNode(self.folder / "node", self._guardian, on_phase=on_phase)
+            return RealNode(self.folder / "node", self._guardian, images, on_phase)
         except BaseException:
             self._guardian.close()
             raise

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import fcntl
 import hashlib
+import json
 import os
 import re
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +38,7 @@ class Program:
         linker_flags: the Go linker's flags.
         ways_out: what to do if it cannot be built.
         tags: the Go build's tags, separated by commas.
+        completed: a module that lacks files, which are in the folder `missing` of the source.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Program:
     linker_flags: str
     ways_out: str
     tags: str = ""
+    completed: str = ""
 
 
 def cache() -> Path:
@@ -112,7 +116,7 @@ def _control_plane() -> Program:
 
 def _fingerprint(source: Path) -> str:
     digest = hashlib.sha256()
-    for path in sorted(source.glob("*.*")):
+    for path in sorted([*source.glob("*.*"), *source.glob("missing/**/*.*")]):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -153,6 +157,8 @@ def _compile(
     flags = ["-v", "-trimpath", "-ldflags", program.linker_flags, "-o", scratch / program.name]
     flags += ["-tags", program.tags] if program.tags else []
     environment = toolchain.environment() | {"GOTMPDIR": str(temporary)}
+    if program.completed:
+        _complete(program.completed, go, scratch / "source", environment)
     compiling = guardian.spawn(
         [go, "build", *flags, program.package], log=log, cwd=scratch / "source", env=environment
     )
@@ -164,6 +170,28 @@ def _compile(
             told = tenth
             on_progress(f"compiling {program.title} once: {tenth * 10} % of some {program.packages} packages")
     return log.read_text().splitlines()
+
+
+def _complete(module: str, go: Path, source: Path, environment: dict[str, str]) -> None:
+    """Have the build use a copy of a module with the files that it lacks; raises OSError if there is none."""
+
+    def said(*words: str) -> str:
+        done = subprocess.run(
+            [go, *words], cwd=source, env=environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise OSError(done.stderr.strip()[-300:])
+        return done.stdout
+
+    there = json.loads(said("mod", "download", "-json", module))["Dir"]
+    copy = source / "completed"
+    shutil.copytree(there, copy, copy_function=shutil.copyfile)
+    for folder in (copy, *copy.rglob("*/")):
+        folder.chmod(0o755)
+    shutil.copytree(source / "missing", copy, dirs_exist_ok=True)
+    # Go would otherwise look for packages of ours there.
+    shutil.rmtree(source / "missing")
+    said("mod", "edit", f"-replace={module}=./{copy.name}")
 
 
 def _linker_flags() -> str:

@@ -23,12 +23,15 @@ from rehearsal.node import cgroups, configuration, credentials, dns, inside, mac
 from rehearsal.node.configuration import API_PORT, NODE_ADDRESS, PAUSE, POD_RANGE, Settings
 from rehearsal.node.images.recipes import RECIPES
 from rehearsal.node.images.store import Store
+from rehearsal.node.name import NAME
 from rehearsal.node.namespace import Network
 from rehearsal.node.placement import Placement
 from rehearsal.patience import PATIENCE
 
-NAME = "machine"
-"""The node's name in the cluster."""
+SERVED = {"minio": "minio"}
+"""Charms whose stand-ins can run the real program (`rehearsal.stand_ins.serving`), and its image."""
+_PATIENCE = 30.0
+"""Seconds that a server in a pod has to accept a connection."""
 _RANGES = (ipaddress.ip_network(POD_RANGE), ipaddress.ip_network(f"{NODE_ADDRESS}/32"))
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -70,6 +73,7 @@ class RealNode:
         self._images = Store(self._machine.programs["ctr"], self._settings.containerd_socket, images)
         self._placement = Placement(NAME, self._images.load)
         self._network: Network | None = None
+        self._cluster: ControlPlane | None = None
         self._processes: list[Process] = []
 
     @property
@@ -95,6 +99,7 @@ class RealNode:
         self._on_phase("starting the real node")
         try:
             self._write(cluster)
+            self._cluster = cluster
             process = self._enter(ours)
             self._network = Network(process.pid)
             way = f"in:{NODE_ADDRESS}:{API_PORT}=127.0.0.1:{cluster.url.rpartition(':')[2]}"
@@ -133,6 +138,30 @@ class RealNode:
         if self._network is None:
             raise ConnectionRefusedError("the real node is not up")
         return self._network.connect(host, port, timeout)
+
+    @property
+    def images(self) -> set[str]:
+        """The images that it has, by the last part of their path: nobody plays their programs."""
+        return self._images.names
+
+    @property
+    def served(self) -> list[str]:
+        """The charms whose stand-ins run their program on the node."""
+        return [charm for charm, image in SERVED.items() if image in self.images]
+
+    def dial(self, address: str) -> socket.socket:
+        """Return a connection to a Service, by `name.namespace:port`, as pods have it.
+
+        Raises:
+            OSError: if there is no such Service, or nobody listens.
+        """
+        host, _, port = address.rpartition(":")
+        name, namespace, *_ = [*host.split("."), ""]
+        if self._cluster is None:
+            raise ConnectionRefusedError("the real node is not up")
+        path = f"/api/v1/namespaces/{namespace}/services/{name}"
+        found = json.loads(self._cluster.request("GET", path))
+        return self.connect(found["spec"]["clusterIP"], int(port), _PATIENCE)
 
     def _write(self, cluster: ControlPlane) -> None:
         """Write the configuration of all programs."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import datetime
 import hashlib
+import http.client
 import http.server
 import json
+import logging
 import re
+import socket
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +18,12 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from rehearsal.stores.minio import ADMIN, Minio, Refusal
 
+logger = logging.getLogger(__name__)
+
+_PATIENCE = 30.0
+"""Seconds that a real store has to answer."""
+Dial = Callable[[str], socket.socket]
+"""Connects to a server at `host:port`, where host is a DNS name of the cluster; raises OSError."""
 Keys = Callable[[str], tuple[str, str] | None]
 """Returns name and secret of the administrator's key of the store at `host:port`; None if there is none."""
 
@@ -29,10 +38,12 @@ class Stores:
 
     Args:
         keys: returns the administrators' keys.
+        dial: connects to a real store, where pods really run.
     """
 
-    def __init__(self, keys: Keys):
+    def __init__(self, keys: Keys, dial: Dial | None = None):
         self._keys = keys
+        self._dial = dial
         self._stores: dict[str, Minio] = {}
         self._lock = threading.Lock()
         self._server = _Server(self)
@@ -52,6 +63,25 @@ class Stores:
         """Return the store at `host:port`, even if it has had no request yet."""
         with self._lock:
             return self._stores.setdefault(address, Minio(lambda: (self._keys(address) or ("", ""))[1]))
+
+    def pass_on(
+        self, method: str, target: str, headers: dict[str, str], body: bytes
+    ) -> http.client.HTTPResponse | None:
+        """Return a real store's answer, to be read; None if the stores are played.
+
+        Raises:
+            Refusal: if the real store cannot be reached.
+        """
+        if self._dial is None:
+            return None
+        try:
+            connection = http.client.HTTPConnection("store", timeout=_PATIENCE)
+            connection.sock = self._dial(headers.get("host", ""))
+            connection.request(method, target, body, headers)
+            return connection.getresponse()
+        except OSError as error:
+            logger.info("%s: %s", headers.get("host"), error)
+            raise Refusal(502, "") from None
 
     def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> bytes:
         """Return the body of a request's answer, or raise `Refusal`."""
@@ -118,11 +148,28 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         try:
+            real = server.stores.pass_on(self.command, self.path, headers, body)
+            if real is not None:
+                self._repeat(real)
+                return
             status, said = 200, server.stores.answer(self.command, self.path, headers, body)
         except Refusal as refusal:
             status, said = refusal.status, _document(refusal, self.path)
         self.send_response_only(status)
         self.send_header("Content-Type", "application/xml" if said.startswith(b"<") else "application/json")
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(said)
+
+    def _repeat(self, real: http.client.HTTPResponse) -> None:
+        """Give the answer that another server gave."""
+        with real:
+            said = real.read()
+        self.send_response_only(real.status)
+        for name, value in real.getheaders():
+            if name.lower() not in ("content-length", "transfer-encoding", "connection"):
+                self.send_header(name, value)
         self.send_header("Content-Length", str(len(said)))
         self.end_headers()
         if self.command != "HEAD":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from rehearsal.juju.kubernetes.namespace import Cluster, Namespace, NoNamespace
 from rehearsal.juju.model import crossing
 from rehearsal.juju.model.state import Hook, Life, Model, Unit, now
 from rehearsal.network import names
-from rehearsal.stores.server import Stores
+from rehearsal.stand_ins.serving import SERVED
+from rehearsal.stores.server import Dial, Stores
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,8 @@ class Engine(Operations):
         update_status_interval: seconds between update-status hooks, unless a model's configuration sets it.
         lease: seconds without a leader after one is gone.
         zygote: the process that forks charms' processes; None if the engine starts its own.
+        served: the charms whose stand-ins run the real program in pods of their own.
+        dial: connects to the server of an address such as `minio.kubeflow:9000` where pods really run.
     """
 
     def __init__(
@@ -62,12 +65,15 @@ class Engine(Operations):
         update_status_interval: float = 300.0,
         lease: float = 0.0,
         zygote: Zygote | None = None,
+        served: Collection[str] = (),
+        dial: Dial | None = None,
     ):
-        namespace = NoNamespace() if cluster is None else Namespace(cluster, server, self.poke)
+        namespace = NoNamespace() if cluster is None else Namespace(cluster, server, self.poke, served)
         self._own_zygote = Zygote(folder / "sockets", guardian)
-        self.stores = Stores(self._administrator)
+        self.stores = Stores(self._administrator, dial)
         """The object stores that applications announce."""
         environment = {**(environment or {}), names.VARIABLE: str(self.stores.port)}
+        environment |= {SERVED: " ".join(served)} if served else {}
         hosts = Hosts(folder, zygote or self._own_zygote, path, environment)
         super().__init__(namespace, hosts, update_status_interval, lease)
         self._order = order or InTurn()

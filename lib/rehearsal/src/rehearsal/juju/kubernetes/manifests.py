@@ -22,6 +22,12 @@ _CONTROLLER = "deadbeef-0bad-400d-8000-4b1d0d06f00d"
 _AGENT = f"docker.io/jujusolutions/jujud-operator:{JUJU_VERSION}"
 _CHARM = "docker.io/jujusolutions/charm-base:ubuntu-24.04"
 _RBAC = "rbac.authorization.k8s.io"
+_PROGRAM_RULES: list[Manifest] = [
+    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["*"]},
+    {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["*"]},
+    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["*"]},
+]
+"""What a stand-in needs to run its program, which the real charm does without."""
 
 
 def namespace(model: Model) -> Manifest:
@@ -35,23 +41,30 @@ def namespace(model: Model) -> Manifest:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
-def application(model: Model, application: Application, scale: int) -> list[tuple[str, Manifest]]:
-    """Return path and manifest of each object of an application, in the order of creation."""
+def application(
+    model: Model, application: Application, scale: int, program: str = ""
+) -> list[tuple[str, Manifest]]:
+    """Return path and manifest of each object of an application, in the order of creation.
+
+    `program` is as in `service`.
+    """
     core = f"/api/v1/namespaces/{model.name}"
     return [
         (f"{core}/secrets", _configuration(model, application)),
         (f"{core}/serviceaccounts", _service_account(model, application)),
-        *rights(model, application),
+        *rights(model, application, program),
         *_bindings(model, application),
-        service(model, application, application.opened),
+        service(model, application, application.opened, program),
         (f"{core}/services", _headless_service(model, application)),
         workload(model, application, scale),
     ]
 
 
-def rights(model: Model, application: Application) -> list[tuple[str, Manifest]]:
-    """Return the roles; `juju trust` changes them."""
+def rights(model: Model, application: Application, program: str = "") -> list[tuple[str, Manifest]]:
+    """Return the roles; `juju trust` changes them. With a `program`, the stand-in may make its pods."""
     local, wide = _rules(model, application)
+    if program and not application.trust:
+        local = [*local, *_PROGRAM_RULES]
     role = _object(model, application, f"{_RBAC}/v1", "Role") | {"rules": local}
     cluster_role = _object(model, application, f"{_RBAC}/v1", "ClusterRole", _wide(model, application), "")
     return [
@@ -199,8 +212,13 @@ def _rules(model: Model, application: Application) -> tuple[list[Manifest], list
     return local, [{"apiGroups": [""], "resources": ["namespaces"], "verbs": reading}]
 
 
-def service(model: Model, application: Application, opened: list[str]) -> tuple[str, Manifest]:
+def service(
+    model: Model, application: Application, opened: list[str], program: str = ""
+) -> tuple[str, Manifest]:
     """Return path and manifest of the application's Service, with ports such as `8080/tcp`.
+
+    `program` is the name by which the Service selects its pods, where a stand-in's program runs in pods of
+    its own, and not in the unit's.
 
     Facts: juju/juju 3.6, internal/worker/caasfirewaller (toServicePorts), application.go (UpdatePorts).
     """
@@ -214,7 +232,7 @@ def service(model: Model, application: Application, opened: list[str]) -> tuple[
         for number, protocol in (each.split("/") for each in opened)
     ]
     spec: Manifest = {
-        "selector": {"app.kubernetes.io/name": application.name},
+        "selector": {"app.kubernetes.io/name": program or application.name},
         "ports": ports or [{"name": "placeholder", "port": 65535, "protocol": "TCP"}],
     }
     item = _object(model, application, "v1", "Service") | {"spec": spec}

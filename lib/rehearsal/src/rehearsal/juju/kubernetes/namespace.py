@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -100,13 +100,21 @@ class Namespace(NoNamespace):
         cluster: the cluster.
         server: the address of the API server for charms, which is the gate's.
         changed: called when pods have changed.
+        served: the charms whose stand-ins run the real program in pods of their own.
     """
 
-    def __init__(self, cluster: Cluster, server: str | None, changed: Callable[[], None]):
+    def __init__(
+        self,
+        cluster: Cluster,
+        server: str | None,
+        changed: Callable[[], None],
+        served: Collection[str] = (),
+    ):
         super().__init__()
         self._cluster = cluster
         self._server = server
         self._changed = changed
+        self._served = served
         self._watches: dict[str, Watch] = {}
         self._version = ""
 
@@ -139,7 +147,9 @@ class Namespace(NoNamespace):
 
     def add_application(self, model: Model, application: Application, kubeconfig: Path) -> None:
         """Make the application's objects, and its charm's kubeconfig."""
-        for path, item in manifests.application(model, application, application.scale):
+        for path, item in manifests.application(
+            model, application, application.scale, self._program(application)
+        ):
             answer = self._apply(path, item)
             if item["kind"] == "Service" and item["metadata"]["name"] == application.name:
                 application.address = answer["spec"].get("clusterIP", "")
@@ -176,12 +186,16 @@ class Namespace(NoNamespace):
 
     def trust(self, model: Model, application: Application) -> None:
         """Set the application's rights as `juju trust` says."""
-        for path, item in manifests.rights(model, application):
+        for path, item in manifests.rights(model, application, self._program(application)):
             self._apply(path, item)
 
     def open_ports(self, model: Model, application: Application, opened: list[str]) -> None:
         """Put the ports that units have opened on the application's Service."""
-        self._apply(*manifests.service(model, application, opened))
+        self._apply(*manifests.service(model, application, opened, self._program(application)))
+
+    def _program(self, application: Application) -> str:
+        """Return how a stand-in labels the pods of its program (`rehearsal.stand_ins.serving`)."""
+        return f"{application.name}-program" if application.charm.name in self._served else ""
 
     def remove_application(self, model: Model, application: Application) -> None:
         """Delete the application's objects."""

@@ -30,7 +30,9 @@ class Recipe:
     config: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _go(name: str, title: str, packages: int, *, package: str = ".", folder: str = "") -> Program:
+def _go(
+    name: str, title: str, packages: int, *, package: str = ".", folder: str = "", completed: str = ""
+) -> Program:
     """Return a Go program; its sources are in `folder` of `programs`, or in the folder of its name."""
     return Program(
         name=name,
@@ -40,6 +42,7 @@ def _go(name: str, title: str, packages: int, *, package: str = ".", folder: str
         packages=packages,
         linker_flags="-s -w",
         ways_out=_WAYS_OUT,
+        completed=completed,
     )
 
 
@@ -51,6 +54,9 @@ md5sum mkdir mktemp mv nc nslookup od printf ps pwd rm sed seq sha256sum sleep s
 touch tr true uname uniq wc wget xargs"""
 """The names by which images of busybox have its programs."""
 _ARGO = "github.com/argoproj/argo-workflows/v4"
+
+MINIO = _go("minio", "MinIO", 1300, package="github.com/minio/minio")
+"""MinIO is under the AGPL: it is built where it runs, and never given away with anything of ours."""
 
 RECIPES: Mapping[str, Recipe] = {
     "pause": Recipe(
@@ -67,6 +73,11 @@ RECIPES: Mapping[str, Recipe] = {
         (DebianFiles(("busybox-static",), tuple((f"bin/{name}", "busybox") for name in _APPLETS.split())),),
         "Debian's busybox-static",
         {"Cmd": ["sh"], "Env": [_PATH]},
+    ),
+    "minio": Recipe(
+        (GoProgram(MINIO, "/usr/bin/minio"),),
+        "github.com/minio/minio, as programs/minio/go.mod pins it",
+        {"Entrypoint": ["minio"], "Env": [_PATH]},
     ),
     "workflow-controller": Recipe(
         (
@@ -87,11 +98,18 @@ RECIPES: Mapping[str, Recipe] = {
     "argoexec": Recipe(
         (
             GoProgram(
-                _go("argoexec", "Argo's executor", 1900, package=f"{_ARGO}/cmd/argoexec", folder="argo"),
+                _go(
+                    "argoexec",
+                    "Argo's executor",
+                    1900,
+                    package=f"{_ARGO}/cmd/argoexec",
+                    folder="argo",
+                    completed=f"{_ARGO}@v4.0.5",
+                ),
                 "/bin/argoexec",
             ),
         ),
-        f"{_ARGO} v4.0.5",
+        f"{_ARGO} v4.0.5, and a file for Linux that it lacks",
         {"Entrypoint": ["argoexec"], "Env": [_PATH]},
     ),
 }

@@ -27,7 +27,8 @@ class Store:
     """
 
     def __init__(self, ctr: str, socket: Path, names: Iterable[str]):
-        self._names = dict.fromkeys((*ALWAYS, *names))
+        self.names = {*ALWAYS, *names}
+        """The images that there are."""
         self._command = [ctr, "--address", str(socket), "--namespace", "k8s.io"]
         self._archives: dict[str, Path] = {}
         self._loaded: set[str] = set()
@@ -36,7 +37,7 @@ class Store:
 
     def make(self, on_progress: Progress) -> None:
         """Make the images that the cache does not have; raises RehearsalError if one cannot be made."""
-        self._archives = {name: archive(name, RECIPES[name], on_progress) for name in self._names}
+        self._archives = {name: archive(name, RECIPES[name], on_progress) for name in sorted(self.names)}
 
     def load(self, reference: str) -> bool:
         """Have containerd know an image by a reference; return whether there is one.

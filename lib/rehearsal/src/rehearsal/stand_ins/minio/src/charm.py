@@ -1,12 +1,14 @@
 """Plays minio: sends the store's address and its administrator's key.
 
-Facts: canonical/minio-operator, 1.10. The real charm runs MinIO in its own pod. MinIO is not played, so only
-Juju makes objects in Kubernetes. Juju opens the ports; the real charm patches the Service itself, and sends
-the store's data before its pod is up.
+Facts: canonical/minio-operator, 1.10. The real charm runs MinIO in its own pod. MinIO is not played: only
+where pods run does a pod of its own run it. Juju opens the ports; the real charm patches the Service itself,
+and sends the store's data before its pod is up.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import secrets
 import string
 from pathlib import Path
@@ -14,16 +16,17 @@ from typing import Any
 
 import ops
 
-from rehearsal.stand_ins import metrics
+from rehearsal.stand_ins import metrics, serving
 from rehearsal.stand_ins.handshake import speaking
-from rehearsal.stand_ins.playing import StandIn
+from rehearsal.stand_ins.objects import DEPLOYMENT, SECRET, KubernetesStandIn
 from rehearsal.stand_ins.stopping import blocked, starting
 
+IMAGE = "docker.io/charmedkubeflow/minio:ckf-1.10-b40ac43"
 SHORTEST = 8
 """Minimum characters of a secret key."""
 
 
-class Minio(StandIn):
+class Minio(KubernetesStandIn):
     """The parts of minio that other charms rely on."""
 
     endpoints = speaking(Path(__file__).parents[1] / "charmcraft.yaml")
@@ -36,6 +39,8 @@ class Minio(StandIn):
         if not self.unit.get_container("minio").can_connect():
             raise starting("Waiting for pod startup to complete")
         port = int(self.config["port"])
+        if serving.is_served("minio"):
+            self.run(port)
         self.unit.set_ports(port, int(self.config["console-port"]))
         storage.send(
             {
@@ -47,6 +52,41 @@ class Minio(StandIn):
                 "secure": False,
             }
         )
+
+    def run(self, port: int) -> None:
+        """Run MinIO with the administrator's key."""
+        name = f"{self.app.name}-program"
+        keys = {"MINIO_ROOT_USER": str(self.config["access-key"]), "MINIO_ROOT_PASSWORD": self.secret_key()}
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name},
+            "data": {key: base64.b64encode(value.encode()).decode() for key, value in keys.items()},
+        }
+        container = {
+            "image": IMAGE,
+            "args": [
+                "server",
+                "/data",
+                f"--address=:{port}",
+                f"--console-address=:{self.config['console-port']}",
+            ],
+            "env": [
+                # MinIO reads its key at its start.
+                {"name": "REHEARSAL_KEY", "value": hashlib.sha256(str(keys).encode()).hexdigest()[:8]},
+                {"name": "MINIO_PROMETHEUS_AUTH_TYPE", "value": "public"},
+            ],
+            "envFrom": [{"secretRef": {"name": name}}],
+            "readinessProbe": {"httpGet": {"path": "/minio/health/ready", "port": port}, "periodSeconds": 1},
+        }
+        self.objects.keep(SECRET, [secret])
+        self.objects.keep(DEPLOYMENT, [serving.program(self.app.name, container, user=1000)], marked=True)
+
+    def clear(self) -> None:
+        """Delete what runs MinIO."""
+        if serving.is_served("minio"):
+            self.objects.keep(DEPLOYMENT)
+            self.objects.keep(SECRET)
 
     def scrape_jobs(self) -> list[dict[str, Any]]:
         """Return the job of the store's metrics."""

@@ -1,0 +1,40 @@
+"""Which pods really run, of what their images are made here, and which are played."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Protocol
+
+from rich.table import Table
+
+from rehearsal.network.playing import image_name
+from rehearsal.node.images.recipes import RECIPES
+from rehearsal.node.name import NAME
+
+
+class Cluster(Protocol):
+    """A cluster that accepts requests as its administrator."""
+
+    def request(self, method: str, path: str) -> bytes:
+        """Return the answer's body; raise OSError if there is no answer, or if it is a refusal."""
+        ...
+
+
+def table(cluster: Cluster) -> Table:
+    """Return a table of the images that run, with the number of their pods, and of the pods that are played.
+
+    A pod is played by KWOK: it has a status and an address, and nothing runs in it.
+    """
+    found = json.loads(cluster.request("GET", "/api/v1/pods"))["items"]
+    real = [pod for pod in found if pod["spec"].get("nodeName") == NAME]
+    counted = Counter(
+        each["image"]
+        for pod in real
+        for each in [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
+    )
+    shown = Table("Image", "Pods", "Here it is", box=None, pad_edge=False, header_style="")
+    for image, count in sorted(counted.items()):
+        shown.add_row(image, str(count), RECIPES[image_name(image)].made_of)
+    shown.add_row("all others", str(len(found) - len(real)), "played: nothing runs in these pods")
+    return shown
