@@ -142,6 +142,7 @@ class Stage:
                     outside={each.image for each in self._outside}
                     | (self.node.images if self.node else set()),
                     load_balancer=self._load_balancer,
+                    dial=self.node.dial if self.node else None,
                 )
                 self.players.start()
         except BaseException:

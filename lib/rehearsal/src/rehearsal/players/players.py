@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Set
 from typing import TYPE_CHECKING
 
-from rehearsal.players import deployments, identity, kinds
+from rehearsal.players import deployments, identity, kinds, pipelines_bucket
 from rehearsal.players import program as programs
 from rehearsal.players.api import Api
 from rehearsal.players.controller import Controller
@@ -14,6 +14,7 @@ from rehearsal.players.load_balancer import LoadBalancer
 from rehearsal.players.player import Player, parts
 from rehearsal.players.program import Clock, Kernels, World
 from rehearsal.players.refusals import Refusals
+from rehearsal.stores.server import Dial
 
 if TYPE_CHECKING:
     from rehearsal.cluster.controlplane import ControlPlane
@@ -31,6 +32,7 @@ class Players:
         clock: returns the time, with its zone.
         outside: images whose programs are not played: others run them.
         load_balancer: whether Services of that type get an address.
+        dial: connects to a Service's `host:port` where pods really run.
     """
 
     def __init__(
@@ -41,10 +43,12 @@ class Players:
         clock: Clock = programs.now,
         outside: Set[str] = frozenset(),
         load_balancer: bool = True,
+        dial: Dial | None = None,
     ):
         self._cluster = cluster
-        self._world = World(kernels, clock)
-        self._outside = outside
+        self._world = World(kernels, clock, dial)
+        # It does nothing for played pods.
+        self._outside = outside if dial else outside | {pipelines_bucket.IMAGE}
         self._balances = load_balancer
         self._refusals = Refusals()
         self._playing: dict[Key, Player] = {}

@@ -12,6 +12,7 @@ from rehearsal.players.controller import Controller, Reconcile
 from rehearsal.players.deployments import Settings
 from rehearsal.players.kinds import Kind
 from rehearsal.players.refusals import Refusals
+from rehearsal.stores.server import Dial
 
 Kernels = Callable[[str, str], Sequence[dict[str, Any]] | None]
 """A notebook server's answer at /api/kernels, by namespace and name; None if it cannot be reached."""
@@ -36,10 +37,12 @@ class World:
     Attributes:
         kernels: what notebook servers answer.
         clock: the time, with its zone.
+        dial: connects to a Service's `host:port` where pods really run.
     """
 
     kernels: Kernels = unreachable
     clock: Clock = now
+    dial: Dial | None = None
 
     def timestamp(self) -> str:
         """Return the time as Kubernetes writes it."""

@@ -13,7 +13,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from rehearsal.stores.minio import ADMIN, Minio, Refusal
@@ -31,6 +31,14 @@ _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=([^/]+)/\d{8}/([^/]*)/s3/aws4_request, SignedHeaders=([^,]+), "
     r"Signature=[0-9a-f]+"
 )
+
+
+class Passed(NamedTuple):
+    """What a real store answered."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
 
 
 class Stores:
@@ -64,24 +72,25 @@ class Stores:
         with self._lock:
             return self._stores.setdefault(address, Minio(lambda: (self._keys(address) or ("", ""))[1]))
 
-    def pass_on(
-        self, method: str, target: str, headers: dict[str, str], body: bytes
-    ) -> http.client.HTTPResponse | None:
-        """Return a real store's answer, to be read; None if the stores are played.
+    def pass_on(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Passed | None:
+        """Return a real store's answer; None if the stores are played.
 
         Raises:
             Refusal: if the real store cannot be reached.
         """
         if self._dial is None:
             return None
+        connection = http.client.HTTPConnection("store", timeout=_PATIENCE)
         try:
-            connection = http.client.HTTPConnection("store", timeout=_PATIENCE)
             connection.sock = self._dial(headers.get("host", ""))
             connection.request(method, target, body, headers)
-            return connection.getresponse()
+            with connection.getresponse() as answer:
+                return Passed(answer.status, answer.getheaders(), answer.read())
         except OSError as error:
             logger.info("%s: %s", headers.get("host"), error)
             raise Refusal(502, "") from None
+        finally:
+            connection.close()
 
     def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> bytes:
         """Return the body of a request's answer, or raise `Refusal`."""
@@ -162,18 +171,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(said)
 
-    def _repeat(self, real: http.client.HTTPResponse) -> None:
+    def _repeat(self, real: Passed) -> None:
         """Give the answer that another server gave."""
-        with real:
-            said = real.read()
         self.send_response_only(real.status)
-        for name, value in real.getheaders():
-            if name.lower() not in ("content-length", "transfer-encoding", "connection"):
+        for name, value in real.headers:
+            # Without a body, as of HEAD, the length is that of what is not sent.
+            if name.lower() not in ("transfer-encoding", "connection"):
                 self.send_header(name, value)
-        self.send_header("Content-Length", str(len(said)))
+        if not any(name.lower() == "content-length" for name, _ in real.headers):
+            self.send_header("Content-Length", str(len(real.body)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(said)
+            self.wfile.write(real.body)
 
     do_GET = do_PUT = do_DELETE = do_HEAD = answer  # noqa: N815 - the names that http.server looks for
 
