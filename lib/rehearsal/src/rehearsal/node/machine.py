@@ -1,22 +1,31 @@
 """What this machine must have for a real node, and where it has it.
 
 A container runtime, a CNI and iptables come from the system; the rehearsal brings none. Debian's and Ubuntu's
-packages: `containerd runc containernetworking-plugins iptables conntrack iproute2`.
+packages: `containerd runc containernetworking-plugins iptables conntrack iproute2 mmdebstrap`.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from rehearsal.errors import RehearsalError
 
-PACKAGES = ("containerd", "runc", "containernetworking-plugins", "iptables", "conntrack", "iproute2")
+PACKAGES = (
+    "containerd",
+    "runc",
+    "containernetworking-plugins",
+    "iptables",
+    "conntrack",
+    "iproute2",
+    "mmdebstrap",
+)
 """Debian's packages of the programs below."""
-PROGRAMS = ("unshare", "ip", "mount", "containerd", "runc", "ctr", "iptables", "conntrack")
+PROGRAMS = ("unshare", "ip", "mount", "containerd", "runc", "ctr", "iptables", "conntrack", "mmdebstrap")
 PLUGINS = ("loopback", "ptp", "host-local", "portmap")
 _PLUGIN_FOLDERS = ("/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni")
 _SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -70,7 +79,20 @@ def find(folder: Path) -> Machine:
             raise RehearsalError(
                 f"a real node cannot have its data under {covered}: set TMPDIR to a folder elsewhere"
             )
+    _namespaces(found)
     return Machine(found, plugins[0], _unified())
+
+
+def _namespaces(found: dict[str, str]) -> None:
+    """Make such namespaces as the node has, for a moment; raise RehearsalError if that is refused."""
+    link = [found["ip"], "link", "add", "probe", "type", "bridge"]
+    spaces = ["--net", "--mount", "--pid", "--ipc", "--uts", "--fork", "--mount-proc"]
+    done = subprocess.run([found["unshare"], *spaces, *link], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RehearsalError(
+            f"a real node needs to make namespaces ({done.stderr.strip()[-200:]}): "
+            "run it outside a container or in a privileged one, or leave --real-node out"
+        )
 
 
 def _unified() -> bool:

@@ -70,7 +70,7 @@ def _write(name: str, recipe: Recipe, scratch: Path, writer: Path) -> Path:
 
 
 def _undated(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Make an entry the same each time, and root's."""
-    entry.mtime = entry.uid = entry.gid = 0
+    """Make an entry the same each time."""
+    entry.mtime = 0
     entry.uname = entry.gname = ""
     return entry

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -64,7 +64,9 @@ class GoProgram:
 
 @dataclass(frozen=True)
 class DebianFiles:
-    """The files of Debian packages that need nothing else, as the machine's apt finds them.
+    """The files of Debian packages and of all that they depend on, from where the machine's apt has them.
+
+    Nothing is configured: no script of a package is run.
 
     Args:
         packages: their names.
@@ -80,16 +82,29 @@ class DebianFiles:
 
     def write(self, root: Path) -> None:
         """Download the packages, and unpack them."""
-        with tempfile.TemporaryDirectory(prefix="packages-", dir=root.parent) as scratch:
-            # apt downloads as another user where it can, and warns where it cannot.
-            command = ["apt-get", "-o", "APT::Sandbox::User=root", "download", "-qq", *self.packages]
-            _run(command, Path(scratch), f"{' '.join(self.packages)} cannot be downloaded")
-            for package in sorted(Path(scratch).glob("*.deb")):
-                _run(["dpkg-deb", "-x", str(package), str(root)], Path(scratch), "it cannot be unpacked")
+        archive = root.parent / "packages.tar"
+        chosen = ["--variant=extract", "--format=tar", f"--include={','.join(self.packages)}"]
+        without = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale")]
+        apt = ['--aptopt=APT::Install-Recommends "false"', "--quiet"]
+        command = ["mmdebstrap", *chosen, *without, *apt, _suite(), str(archive)]
+        _run(command, root, f"{' '.join(self.packages)} cannot be downloaded")
+        # The runtime makes a container's devices.
+        _run(["tar", "-xf", str(archive), "-C", str(root), "--exclude=./dev"], root, "it cannot be unpacked")
+        archive.unlink()
         for path, target in self.links:
             link = root / path.lstrip("/")
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(target)
+
+
+def _suite() -> str:
+    """Return the release of Debian that the machine's apt knows, such as `bookworm`."""
+    try:
+        return platform.freedesktop_os_release()["VERSION_CODENAME"]
+    except (OSError, KeyError):
+        raise RehearsalError(
+            f"images of Debian packages are made on Debian or Ubuntu only: {_OTHERWISE}"
+        ) from None
 
 
 def _run(command: list[str], folder: Path, otherwise: str) -> None:

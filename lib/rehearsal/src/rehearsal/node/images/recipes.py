@@ -53,6 +53,7 @@ _APPLETS = """sh cat chmod cp cut date dirname echo env expr grep gunzip gzip he
 md5sum mkdir mktemp mv nc nslookup od printf ps pwd rm sed seq sha256sum sleep sort stat tail tar tee test
 touch tr true uname uniq wc wget xargs"""
 """The names by which images of busybox have its programs."""
+_KATIB = "github.com/kubeflow/katib"
 _ARGO = "github.com/argoproj/argo-workflows/v4"
 
 MINIO = _go("minio", "MinIO", 1300, package="github.com/minio/minio")
@@ -79,6 +80,39 @@ RECIPES: Mapping[str, Recipe] = {
         "github.com/minio/minio, as programs/minio/go.mod pins it",
         {"Entrypoint": ["minio"], "Env": [_PATH]},
     ),
+    "charmed-mysql": Recipe(
+        (
+            DebianFiles(
+                ("mariadb-server-core", "mariadb-client-core", "busybox-static"),
+                tuple((f"bin/{name}", "busybox") for name in _APPLETS.split()),
+            ),
+        ),
+        "Debian's mariadb-server-core, in the place of MySQL",
+        {"Env": [_PATH]},
+    ),
+    **{
+        name: Recipe(
+            (GoProgram(_go(name, title, 1200, package=f"{_KATIB}/cmd/{package}", folder="katib"), path),),
+            f"{_KATIB} v0.19.0",
+            {"Entrypoint": [path], "WorkingDir": "/app", "Env": [_PATH]},
+        )
+        for name, title, package, path in (
+            ("katib-controller", "Katib's controller", "katib-controller/v1beta1", "/app/katib-controller"),
+            ("katib-db-manager", "Katib's database manager", "db-manager/v1beta1", "/app/katib-db-manager"),
+            (
+                "suggestion-goptuna",
+                "Katib's goptuna",
+                "suggestion/goptuna/v1beta1",
+                "/app/goptuna-suggestion",
+            ),
+            (
+                "file-metrics-collector",
+                "Katib's metrics collector",
+                "metricscollector/v1beta1/file-metricscollector",
+                "/app/file-metricscollector",
+            ),
+        )
+    },
     "workflow-controller": Recipe(
         (
             GoProgram(
