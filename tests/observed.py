@@ -58,7 +58,9 @@ class Observed:
     @property
     def rule_files(self) -> list[Path]:
         """The files of alert rules, shared ones first."""
-        return alerts.files(self.folder / "src" / "prometheus_alert_rules", controllers=self.controllers)
+        return alerts.files(
+            self.folder / "src" / "prometheus_alert_rules", self.name, controllers=self.controllers
+        )
 
     @functools.cached_property
     def rules(self) -> list[alerts.Rule]:
@@ -70,7 +72,9 @@ class Observed:
     @property
     def dashboard_files(self) -> list[Path]:
         """The files that dashboards are made of, the charm's own first."""
-        return dashboards.files(self.folder / "src" / "grafana_dashboards", controllers=self.controllers)
+        return dashboards.files(
+            self.folder / "src" / "grafana_dashboards", self.name, controllers=self.controllers
+        )
 
     @functools.cached_property
     def dashboards(self) -> dict[str, dict[str, Any]]:
