@@ -132,6 +132,24 @@ def _selectors(node: Any) -> Iterator[promql_parser.VectorSelector]:
             raise TypeError(f"no selectors are known of {type(node).__name__}")
 
 
+def selects(selector: promql_parser.VectorSelector, name: str, labels: dict[str, str]) -> bool:
+    """Return whether a selector finds a series by its own labels; the topology, which all have, is left aside."""
+    matchers = [each for each in selector.matchers.matchers if not each.name.startswith("juju_")]
+    return name == selector.name and all(_matches(each, labels.get(each.name, "")) for each in matchers)
+
+
+def _matches(matcher: promql_parser.Matcher, value: str) -> bool:
+    match matcher.op:
+        case promql_parser.MatchOp.Equal:
+            return value == matcher.value
+        case promql_parser.MatchOp.NotEqual:
+            return value != matcher.value
+        case promql_parser.MatchOp.Re:
+            return re.fullmatch(matcher.value, value) is not None
+        case _:
+            return re.fullmatch(matcher.value, value) is None
+
+
 def queries(dashboard: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield title and expression of every query to Prometheus in a dashboard."""
     for panel in dashboard["panels"]:
@@ -146,4 +164,14 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-__all__ = ["LIBRARIES", "OBSERVED", "SEEN", "Observed", "anchors", "as_promql", "queries", "selectors"]
+__all__ = [
+    "LIBRARIES",
+    "OBSERVED",
+    "SEEN",
+    "Observed",
+    "anchors",
+    "as_promql",
+    "queries",
+    "selectors",
+    "selects",
+]
