@@ -7,14 +7,14 @@ import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import promql_parser
 import yaml
 
 from kubeflow_charm.observability import alerts, dashboards
 from kubeflow_charm.observability.programs import SHARED as LIBRARIES
-from kubeflow_charm.observability.programs import Metric, Program, libraries, read
+from kubeflow_charm.observability.programs import Metric, Program, libraries, read, without
 
 ROOT = Path(__file__).parents[1]
 ALWAYS = {
@@ -49,6 +49,11 @@ class Observed:
     def programs(self) -> dict[str, Program]:
         """The programs with metrics, by name."""
         return read(self.folder / "src" / "metrics.yaml")
+
+    @functools.cached_property
+    def without(self) -> dict[str, str]:
+        """The workloads without metrics, and why."""
+        return without(self.folder / "src" / "metrics.yaml")
 
     @property
     def controllers(self) -> bool:
@@ -86,7 +91,9 @@ class Observed:
         """Every series that its programs expose, by name: of a histogram, its buckets, its sum and its count."""
         found = dict(ALWAYS)
         for program in self.programs.values():
-            known = {name: each for used in program.libraries for name, each in libraries()[used].items()}
+            known = {
+                name: each for used in program.libraries for name, each in libraries()[used].metrics.items()
+            }
             for name, metric in (known | program.metrics).items():
                 found |= {name + suffix: metric for suffix in _SUFFIXES.get(metric.type, ("",))}
         return found
@@ -150,11 +157,13 @@ def _matches(matcher: promql_parser.Matcher, value: str) -> bool:
             return re.fullmatch(matcher.value, value) is None
 
 
-def queries(dashboard: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield title and expression of every query to Prometheus in a dashboard."""
+def queries(
+    dashboard: dict[str, Any], source: Literal["prometheus", "loki"] = "prometheus"
+) -> Iterator[tuple[str, str]]:
+    """Yield title and expression of every query to a Prometheus, or to a Loki, in a dashboard."""
     for panel in dashboard["panels"]:
         for target in panel.get("targets", ()):
-            if target["datasource"]["type"] == "prometheus":
+            if target["datasource"]["type"] == source:
                 yield panel["title"], target["expr"]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import draw
 import pytest
 from charm_harness import unwatched
-from rendering import COMPONENTS, Related
+from rendering import COMPONENTS, PARTS, Related
 
 ROOT = Path(__file__).parents[2]
 TEXT = re.sub(r"<!--.*?-->", "", draw.PAGE.read_text(), flags=re.DOTALL)
@@ -17,8 +17,6 @@ CHAPTERS = dict(re.findall(r"^## (.+)\n((?:(?!## ).*\n)*)", TEXT, re.MULTILINE))
 BUNDLE = draw.bundle()
 SYSTEMS = BUNDLE.systems
 WORKLOADS = {"Deployment", "StatefulSet", "DaemonSet"}
-PARTS = ("llm-inference", "local-models", "cache-enabled")
-"""The options without which a charm leaves programs out."""
 CODE = re.compile(r"`([^`]+)`")
 
 

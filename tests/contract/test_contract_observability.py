@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,11 +19,14 @@ from bench import CHARMS, Bench
 from charm_harness import unwatched
 from observed import OBSERVED, ROOT, SEEN, Observed, anchors, queries, selectors
 from policy_evaluator import Cluster, Pod, Request
-from rendering import COMPONENTS, MODEL, Related
+from push_api import PushApi
+from rendering import COMPONENTS, MODEL, PARTS, Related
 
+from kubeflow_charm.cluster.resources import kind_of
 from kubeflow_charm.observability import alerts, exposing, programs
 from kubeflow_charm.observability.dashboards import VARIABLES
 from rehearsal.patience import until
+from rehearsal.stand_ins.observability import expressions
 
 ENDPOINTS = {
     ("provides", "metrics-endpoint"): "prometheus_scrape",
@@ -127,6 +131,43 @@ def test_a_dashboard_is_one_that_charmhubs_grafana_takes(charm: Observed) -> Non
         assert not panel.get("collapsed")
 
 
+@each_seen
+def test_logs_are_asked_for_by_labels_that_they_have(charm: Observed) -> None:
+    """A collector lets no others through."""
+    (board,) = charm.dashboards.values()
+    asked = [query for _, query in queries(board, "loki")]
+    assert asked
+    for query in asked:
+        assert expressions.fault(query, "logql") == ""
+        labels = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", query))
+        assert labels <= {*VARIABLES, "juju_charm", "job", "container", "filename"}
+        assert "juju_application" in labels
+
+
+def test_each_metric_has_its_source_upstream() -> None:
+    assert all(library.source for library in programs.libraries().values())
+    for program in (program for charm in SEEN for program in charm.programs.values()):
+        assert program.source
+        assert all(metric.source for metric in program.metrics.values())
+
+
+@each_seen
+def test_every_container_has_metrics_or_a_reason_why_not(charm: Observed, tmp_path: Path) -> None:
+    with unwatched():
+        related = Related(charm.folder, tmp_path)
+        documents = related.objects({option: True for option in PARTS if option in related.options})
+    scraped = {program.port for program in charm.programs.values()}
+    unseen = {
+        workload["metadata"]["name"]
+        for workload in documents
+        if kind_of(workload).pods
+        for container in workload["spec"]["template"]["spec"]["containers"]
+        if not scraped & {port.get("name") for port in container.get("ports", ())}
+    }
+    assert charm.without.keys() == unseen
+    assert all(charm.without.values())
+
+
 def test_the_reference_is_what_the_charms_say() -> None:
     assert observability.PAGE.read_text() == observability.page(), "python docs/observability.py writes it"
 
@@ -178,6 +219,12 @@ def source(request: pytest.FixtureRequest) -> Path:
 def test_what_is_related_is_told_once_and_what_goes_leaves_nothing(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench()
     bench.relate("metrics-endpoint", "grafana-dashboard", *bench.needed)
+    with PushApi() as loki:
+        bench.relate("logging", unit={"endpoint": json.dumps({"url": loki.url})})
+        _check_told_once(bench)
+
+
+def _check_told_once(bench: Bench) -> None:
     bench.hook("install")
     if bench.status[0] != "active":  # nothing is ready yet, and no alert may say so
         said = bench.data("metrics-endpoint")
@@ -211,7 +258,8 @@ def test_what_is_related_is_told_once_and_what_goes_leaves_nothing(make_bench: C
     )
     leads = {port["port"] for port in service["spec"]["ports"]}
     assert {int(job["static_configs"][0]["targets"][0].removeprefix("*:")) for job in jobs.values()} == leads
-    assert {request.verb for request in bench.hook()} == {"list"}
+    assert json.loads(bench.data("logging")["metadata"])["application"] == charm.name
+    bench.settled_hook()
     assert bench.data("metrics-endpoint") == said
     bench.separate("metrics-endpoint")
     bench.hook()
