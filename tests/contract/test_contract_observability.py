@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import draw
 import observability
 import pytest
 from access import pod_of
@@ -25,6 +26,7 @@ from rendering import COMPONENTS, MODEL, PARTS, Related
 from kubeflow_charm.cluster.resources import kind_of
 from kubeflow_charm.observability import alerts, exposing, programs
 from kubeflow_charm.observability.dashboards import VARIABLES
+from rehearsal.juju.model import charms
 from rehearsal.patience import until
 from rehearsal.stand_ins.observability import expressions
 
@@ -166,6 +168,26 @@ def test_every_container_has_metrics_or_a_reason_why_not(charm: Observed, tmp_pa
     }
     assert charm.without.keys() == unseen
     assert all(charm.without.values())
+
+
+def test_what_the_page_relates_can_be_related() -> None:
+    """Each endpoint is there, and both have one interface."""
+    page = (ROOT / "docs" / "how-to" / "observe.md").read_text()
+    (listed,) = re.findall(r"for application in (.+); do", page)
+    pairs = [
+        (one.replace("$application", name), other)
+        for one, other in re.findall(r"juju integrate (\S+) (\S+)", page)
+        for name in (listed.split() if "$application" in one else [""])
+    ]
+    assert len(pairs) > 3
+    bundle = draw.bundle()
+    for pair in pairs:
+        found = []
+        for application, _, endpoint in (end.partition(":") for end in pair):
+            reference, base = bundle.charms[application]
+            found.append(charms.find(reference, base)[0].endpoints[endpoint])
+        assert found[0].interface == found[1].interface, pair
+        assert {each.role for each in found} == {"requires", "provides"}, pair
 
 
 def test_the_reference_is_what_the_charms_say() -> None:
