@@ -25,6 +25,7 @@ from rendering import COMPONENTS, MODEL, PARTS, Related
 
 from kubeflow_charm.cluster.resources import kind_of
 from kubeflow_charm.observability import alerts, exposing, programs
+from kubeflow_charm.observability.dashboards import SHARED as SHARED_BOARDS
 from kubeflow_charm.observability.dashboards import VARIABLES
 from rehearsal.juju.model import charms
 from rehearsal.patience import until
@@ -100,6 +101,14 @@ def test_every_alert_says_what_to_do_and_where_to_read_on(charm: Observed) -> No
         page, _, anchor = rule.annotations["runbook"].partition("#")
         assert (ROOT / page).is_file()
         assert anchor in anchors(ROOT / page), rule.annotations["runbook"]
+
+
+@each_seen
+def test_files_of_a_charms_own_are_not_taken_for_an_operators(charm: Observed) -> None:
+    """They would be left out where an operator's are refused."""
+    own = f"{charm.name}.yaml"
+    assert [path.name for path in charm.rule_files if path.parent != alerts.SHARED] == [own]
+    assert [path.name for path in charm.dashboard_files if path.parent != SHARED_BOARDS] == [own]
 
 
 def test_alerts_and_dashboards_of_charms_have_names_of_their_own() -> None:

@@ -37,7 +37,7 @@ def text(path: Path, suffixes: Iterable[str]) -> str:
         raise ValueError("no file")
     if path.stat().st_size > LIMIT:
         raise ValueError(f"longer than {LIMIT} bytes")
-    return path.read_text()
+    return path.read_text(encoding="utf-8")
 
 
 def content(path: Path) -> bytes:
