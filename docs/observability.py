@@ -49,6 +49,9 @@ def _charm(charm: Observed) -> str:
     for board in charm.dashboards.values():
         panels = dict.fromkeys(title for title, _ in queries(board))
         lines += ["", f"Dashboard **{board['title']}**: {'; '.join(panels)}; Logs."]
+    without = [f"| {workload} | {reason} |" for workload, reason in charm.without.items()]
+    if without:
+        lines += ["", "| workload without metrics | why |", "| --- | --- |", *without]
     return "\n".join([*lines, "", *_metrics(charm)]).rstrip()
 
 
@@ -87,9 +90,10 @@ def _metrics(charm: Observed) -> Iterator[str]:
 
 def _libraries() -> str:
     lines = ["## Metrics of libraries"]
-    for library, metrics in libraries().items():
-        lines += ["", f"### {library}", "", "| metric | type, labels | what it is |", "| --- | --- | --- |"]
-        for name, metric in metrics.items():
+    for name, library in libraries().items():
+        lines += ["", f"### {name}", "", f"Source: {library.source}.", ""]
+        lines += ["| metric | type, labels | what it is |", "| --- | --- | --- |"]
+        for name, metric in library.metrics.items():
             labels = ", ".join((metric.type, *(f"`{label}`" for label in metric.labels)))
             lines.append(f"| `{name}` | {labels} | {metric.help} |")
     return "\n".join(lines)

@@ -7,14 +7,14 @@ import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import promql_parser
 import yaml
 
 from kubeflow_charm.observability import alerts, dashboards
 from kubeflow_charm.observability.programs import SHARED as LIBRARIES
-from kubeflow_charm.observability.programs import Metric, Program, libraries, read
+from kubeflow_charm.observability.programs import Metric, Program, libraries, read, without
 
 ROOT = Path(__file__).parents[1]
 ALWAYS = {
@@ -50,6 +50,11 @@ class Observed:
         """The programs with metrics, by name."""
         return read(self.folder / "src" / "metrics.yaml")
 
+    @functools.cached_property
+    def without(self) -> dict[str, str]:
+        """The workloads without metrics, and why."""
+        return without(self.folder / "src" / "metrics.yaml")
+
     @property
     def controllers(self) -> bool:
         """Whether a program is made with controller-runtime."""
@@ -58,7 +63,9 @@ class Observed:
     @property
     def rule_files(self) -> list[Path]:
         """The files of alert rules, shared ones first."""
-        return alerts.files(self.folder / "src" / "prometheus_alert_rules", controllers=self.controllers)
+        return alerts.files(
+            self.folder / "src" / "prometheus_alert_rules", self.name, controllers=self.controllers
+        )
 
     @functools.cached_property
     def rules(self) -> list[alerts.Rule]:
@@ -70,7 +77,9 @@ class Observed:
     @property
     def dashboard_files(self) -> list[Path]:
         """The files that dashboards are made of, the charm's own first."""
-        return dashboards.files(self.folder / "src" / "grafana_dashboards", controllers=self.controllers)
+        return dashboards.files(
+            self.folder / "src" / "grafana_dashboards", self.name, controllers=self.controllers
+        )
 
     @functools.cached_property
     def dashboards(self) -> dict[str, dict[str, Any]]:
@@ -82,7 +91,9 @@ class Observed:
         """Every series that its programs expose, by name: of a histogram, its buckets, its sum and its count."""
         found = dict(ALWAYS)
         for program in self.programs.values():
-            known = {name: each for used in program.libraries for name, each in libraries()[used].items()}
+            known = {
+                name: each for used in program.libraries for name, each in libraries()[used].metrics.items()
+            }
             for name, metric in (known | program.metrics).items():
                 found |= {name + suffix: metric for suffix in _SUFFIXES.get(metric.type, ("",))}
         return found
@@ -128,11 +139,31 @@ def _selectors(node: Any) -> Iterator[promql_parser.VectorSelector]:
             raise TypeError(f"no selectors are known of {type(node).__name__}")
 
 
-def queries(dashboard: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield title and expression of every query to Prometheus in a dashboard."""
+def selects(selector: promql_parser.VectorSelector, name: str, labels: dict[str, str]) -> bool:
+    """Return whether a selector finds a series by its own labels; the topology, which all have, is left aside."""
+    matchers = [each for each in selector.matchers.matchers if not each.name.startswith("juju_")]
+    return name == selector.name and all(_matches(each, labels.get(each.name, "")) for each in matchers)
+
+
+def _matches(matcher: promql_parser.Matcher, value: str) -> bool:
+    match matcher.op:
+        case promql_parser.MatchOp.Equal:
+            return value == matcher.value
+        case promql_parser.MatchOp.NotEqual:
+            return value != matcher.value
+        case promql_parser.MatchOp.Re:
+            return re.fullmatch(matcher.value, value) is not None
+        case _:
+            return re.fullmatch(matcher.value, value) is None
+
+
+def queries(
+    dashboard: dict[str, Any], source: Literal["prometheus", "loki"] = "prometheus"
+) -> Iterator[tuple[str, str]]:
+    """Yield title and expression of every query to a Prometheus, or to a Loki, in a dashboard."""
     for panel in dashboard["panels"]:
         for target in panel.get("targets", ()):
-            if target["datasource"]["type"] == "prometheus":
+            if target["datasource"]["type"] == source:
                 yield panel["title"], target["expr"]
 
 
@@ -142,4 +173,14 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-__all__ = ["LIBRARIES", "OBSERVED", "SEEN", "Observed", "anchors", "as_promql", "queries", "selectors"]
+__all__ = [
+    "LIBRARIES",
+    "OBSERVED",
+    "SEEN",
+    "Observed",
+    "anchors",
+    "as_promql",
+    "queries",
+    "selectors",
+    "selects",
+]

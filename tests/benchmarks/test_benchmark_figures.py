@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from benchmarks.importing import LIBRARIES, imported
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from kubeflow_charm.cluster.executor import Cluster
@@ -48,30 +46,6 @@ def deployed() -> Iterator[tuple[Stage, float]]:
         while any(unit.workload.current != "active" for unit in model.units()):
             time.sleep(0.05)
         yield stage, time.perf_counter() - began
-
-
-LIBRARIES = "import jinja2, lightkube, ops; from pydantic import BaseModel, ConfigDict, Field"
-"""What every charm imports; pydantic loads its parts when they are asked for."""
-
-
-def imported(statement: str, path: str = "") -> tuple[float, float]:
-    """Return the CPU seconds and the peak of memory in MiB that imports take in a fresh process."""
-    # What getrusage tells of memory has that of the process that started it.
-    program = (
-        f"import json, re, time; t = time.process_time(); {statement}; "
-        "peak = re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]; "
-        "print(json.dumps([time.process_time() - t, int(peak) / 1024]))"
-    )
-    environment = os.environ | {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": ""}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True)
-    seconds, mebibytes = json.loads(done.stdout)
-    return seconds, mebibytes
-
-
-@pytest.fixture(scope="session")
-def unit() -> float:
-    """CPU seconds that the libraries of every charm take to import: the unit of the ratios."""
-    return min(imported(LIBRARIES)[0] for _ in range(6))
 
 
 def test_import_of_the_libraries(benchmark: BenchmarkFixture, unit: float) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import draw
 import pytest
+import yaml
 from charm_harness import unwatched
-from rendering import COMPONENTS, Related
+from rendering import COMPONENTS, PARTS, Related
 
 ROOT = Path(__file__).parents[2]
 TEXT = re.sub(r"<!--.*?-->", "", draw.PAGE.read_text(), flags=re.DOTALL)
@@ -17,9 +18,17 @@ CHAPTERS = dict(re.findall(r"^## (.+)\n((?:(?!## ).*\n)*)", TEXT, re.MULTILINE))
 BUNDLE = draw.bundle()
 SYSTEMS = BUNDLE.systems
 WORKLOADS = {"Deployment", "StatefulSet", "DaemonSet"}
-PARTS = ("llm-inference", "local-models", "cache-enabled")
-"""The options without which a charm leaves programs out."""
 CODE = re.compile(r"`([^`]+)`")
+MODELS = {
+    path.stem: {
+        name: said["charm"]
+        for document in yaml.safe_load_all(path.read_text())
+        for name, said in document["applications"].items()
+        if "charm" in said
+    }
+    for path in sorted(ROOT.glob("models/*.yaml"))
+}
+"""Model to its applications with their charms."""
 
 
 def table(chapter: str, head: str) -> list[list[str]]:
@@ -74,6 +83,11 @@ def test_every_picture_is_in_the_page_once(name: str) -> None:
 
 def test_every_application_is_in_one_system() -> None:
     assert sorted(each for own in SYSTEMS.values() for each in own) == sorted(BUNDLE.charms)
+    for model, applications in MODELS.items():
+        rows = [row for system in SYSTEMS for row in table(system, f"application in model `{model}`")]
+        assert sorted((name, charm) for name, charm, _ in rows) == sorted(
+            (f"`{name}`", f"`{charm}`") for name, charm in applications.items()
+        )
 
 
 def test_every_system_has_its_chapter() -> None:

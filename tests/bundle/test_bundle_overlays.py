@@ -30,6 +30,14 @@ OVERLAYS = {path.stem: path for path in sorted(ROOT.glob("overlays/*.yaml"))}
 PASSING = ("events", "leases", "controllerrevisions", "componentstatuses", "customresourcedefinitions")
 """Kinds that tell of what was, or that nobody removes."""
 
+EXPOSING = (
+    f"/api/v1/namespaces/{MODEL}/services",
+    f"/apis/networking.k8s.io/v1/namespaces/{MODEL}/networkpolicies",
+    f"/apis/security.istio.io/v1/namespaces/{MODEL}/authorizationpolicies",
+)
+"""Where there is what lets a Prometheus in."""
+CONTROLLER = f"/apis/apps/v1/namespaces/{MODEL}/deployments/notebook-controller-deployment"
+
 
 def walk(names: list[str]) -> list[tuple[str, str]]:
     """Return all pairs, in an order in which few overlays change from one to the next."""
@@ -66,6 +74,15 @@ def for_profiles(name: str) -> set[str]:
     """Return the applications of an overlay that offer something to every profile."""
     pairs = [{end.partition(":")[0] for end in ends} for ends in said(name)["relations"]]
     return {each for pair in pairs if "resource-dispatcher" in pair for each in pair & set(added(name))}
+
+
+def metrics() -> set[tuple[str, str]]:
+    """Return where and what there is to let a Prometheus in to those of our charms that the overlay relates."""
+    bundle = yaml.safe_load(BUNDLE.read_text())["applications"]
+    ends = {end for pair in said("cos")["relations"] for end in pair if end.endswith(":metrics-endpoint")}
+    ours = [name for name, values in bundle.items() if values["charm"].startswith(".")]
+    names = [f"{name}-metrics" for name in ours if f"{name}:metrics-endpoint" in ends]
+    return {(path, name) for path in EXPOSING for name in names}
 
 
 class Platform:
@@ -189,9 +206,26 @@ class Platform:
         for name in self.with_overlays:
             for application in for_profiles(name):
                 until(lambda application=application: self.naming({application}, PROFILE), application)
+        seen = metrics() if "cos" in self.with_overlays else set()
+        until(lambda: self._exposed() == seen, self._exposed)
+        options = said("gpu")["applications"]["kubeflow-notebooks"]["options"]
+        culled = str(options["cull-idle-time"]) if "gpu" in self.with_overlays else ""
+        until(lambda: self._culled_after() == culled, self._culled_after)
         gone = {each for name in OVERLAYS.keys() - self.with_overlays for each in added(name)}
         until(lambda: not self.naming(gone), lambda: self.naming(gone))
         until(lambda: not self._options_of_others(), self._options_of_others)
+
+    def _exposed(self) -> set[tuple[str, str]]:
+        """Return where and what there is to let a Prometheus in."""
+        names = {name for _, name in metrics()}
+        found = {(path, item["metadata"]["name"]) for path in EXPOSING for item in self._items(path)}
+        return {(path, name) for path, name in found if name in names}
+
+    def _culled_after(self) -> str:
+        """Return after how many minutes an idle notebook is stopped; nothing if it is not."""
+        (container,) = self.admin.get(CONTROLLER)["spec"]["template"]["spec"]["containers"]
+        said = {each["name"]: each.get("value", "") for each in container["env"]}
+        return said["CULL_IDLE_TIME"] if said["ENABLE_CULLING"] == "true" else ""
 
     def _options_of_others(self) -> list[str]:
         """Return the options that are as an overlay says that is not there."""
@@ -242,6 +276,7 @@ def test_all_overlays_together_and_one_by_one_away(platform: Platform) -> None:
 def test_every_pair_of_overlays(platform: Platform, pair: tuple[str, str]) -> None:
     platform.have(set(pair))
     platform.check()
+    platform.check_settled()
 
 
 def test_after_all_of_them_the_platform_is_the_bundle(platform: Platform) -> None:

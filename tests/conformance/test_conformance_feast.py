@@ -184,6 +184,20 @@ def python(folder: Path) -> Path:
     return servers.python_with(servers.FEAST, folder / "feast")
 
 
+def test_the_web_app_is_behind_the_gateway_and_in_the_menu(admin: Requests) -> None:
+    routes = {
+        match["uri"]["prefix"]: [each["destination"]["host"] for each in route["route"]]
+        for item in admin.items(f"/apis/networking.istio.io/v1/namespaces/{MODEL}/virtualservices")
+        for route in item["spec"]["http"]
+        for match in route["match"]
+    }
+    assert routes["/feast/"] == [f"feast-ui.{MODEL}.svc.cluster.local"]
+    links = admin.get(f"/api/v1/namespaces/{MODEL}/configmaps/centraldashboard-config")["data"]["links"]
+    assert [each["link"] for each in json.loads(links)["externalLinks"] if each["text"] == "Feast"] == [
+        "/feast/"
+    ]
+
+
 def test_features_are_defined_in_one_profile_and_read_in_another(
     admin: Requests, databases: servers.PostgreSql, python: Path, tmp_path: Path
 ) -> None:

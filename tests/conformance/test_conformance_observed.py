@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import threading
 import urllib.parse
@@ -244,6 +245,39 @@ def test_scaled_to_zero_nothing_is_scraped_and_nothing_alerts(stage: Stage) -> N
     until(lambda: "kubeflow-training" not in scraped(), within=60)
     stage.juju("scale-application", "kubeflow-training", 1)
     until(lambda: "kubeflow-training" in scraped(), lambda: _statuses(stage), within=120)
+
+
+BAD_RULES = "groups: [{name: mine, rules: [{alert: Mine, expr: 'up{%%juju_topology%%} =='}]}]"
+
+
+def test_a_file_of_an_operators_that_is_refused_takes_no_other_alert_with_it(
+    stage: Stage, tmp_path: Path
+) -> None:
+    """The collector refuses all rules of a charm for one: then the charm sends its own without it, and stays so."""
+
+    def alerts() -> set[str]:
+        groups = shown(stage, "prometheus/0", "cos")["alert-rules"].values()
+        rules = [rule for file in groups for group in file["groups"] for rule in group["rules"]]
+        return {rule["alert"] for rule in rules if rule["labels"]["juju_application"] == "katib"}
+
+    own = {rule.alert for rule in OURS["katib"].rules}
+    until(lambda: alerts() == own, alerts, within=60)
+    charm = shutil.copytree(OURS["katib"].folder, tmp_path / "katib")
+    file = charm / "src" / "prometheus_alert_rules" / "mine.yaml"
+    file.write_text(BAD_RULES)
+    stage.juju("refresh", "katib", "--path", charm)
+    said = "opentelemetry-collector-k8s refuses alert rules of mine.yaml"
+    until(lambda: said in _statuses(stage)["katib/0"], lambda: _statuses(stage), within=120)
+    for _ in range(3):
+        stage.juju("exec", "--unit", "katib/0", "JUJU_DISPATCH_PATH=hooks/update-status ./dispatch")
+        assert stage.engine.idle(60)
+        assert said in _statuses(stage)["katib/0"]
+        assert _statuses(stage)["opentelemetry-collector-k8s/0"].startswith("active")
+        assert alerts() == own
+    file.write_text(BAD_RULES.replace(" ==", " == 0"))
+    stage.juju("refresh", "katib", "--path", charm)
+    until(lambda: alerts() == {*own, "Mine"}, lambda: _statuses(stage), within=120)
+    assert said not in _statuses(stage)["katib/0"]
 
 
 ELSEWHERE = {

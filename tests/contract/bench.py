@@ -189,6 +189,17 @@ class Bench:
         made = self.gate.requests(caller=self.caller, since=since)
         return [request for request in made if not self.is_watcher(request)]
 
+    def settled_hook(self) -> list[Request]:
+        """Run a hook that has nothing to do: it lists each kind once, and writes nothing; return its requests."""
+        made = self.hook()
+        assert {request.verb for request in made} == {"list"}
+        # Those of ours, which a label selects, and those of others.
+        listed = [(request.group, request.resource, "labelSelector" in request.path) for request in made]
+        assert len(listed) == len(set(listed))
+        kinds = {(item["apiVersion"], item["kind"]) for item in self.objects()}
+        assert len(kinds) <= len(listed) <= len(kinds) + OTHERS.get(self.charm.name, 3)
+        return made
+
     def hooks(self) -> None:
         """Run hooks until one meets no trouble with the API server, as the watcher would have it."""
         passing = ("Kubernetes API", "not served yet", "does not answer")

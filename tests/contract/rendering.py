@@ -29,6 +29,8 @@ WRITTEN = NEIGHBOURS | {"s3": S3}
 """Interface to what the other application has written."""
 OFFLINE = {"gpu-discovery": False, "object-store-keys": "shared", "deployment-mode": "standard"}
 """Options without which a charm asks the cluster for nodes, profiles or Knative's settings."""
+PARTS = ("llm-inference", "local-models", "cache-enabled")
+"""The options without which a charm leaves programs out."""
 COMPONENTS = [path for path in CHARMS if (path / "src" / "templates").is_dir()]
 """The folders of the charms that have pods."""
 

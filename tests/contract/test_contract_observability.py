@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+import draw
 import observability
 import pytest
 from access import pod_of
@@ -18,11 +20,16 @@ from bench import CHARMS, Bench
 from charm_harness import unwatched
 from observed import OBSERVED, ROOT, SEEN, Observed, anchors, queries, selectors
 from policy_evaluator import Cluster, Pod, Request
-from rendering import COMPONENTS, MODEL, Related
+from push_api import PushApi
+from rendering import COMPONENTS, MODEL, PARTS, Related
 
+from kubeflow_charm.cluster.resources import kind_of
 from kubeflow_charm.observability import alerts, exposing, programs
+from kubeflow_charm.observability.dashboards import SHARED as SHARED_BOARDS
 from kubeflow_charm.observability.dashboards import VARIABLES
+from rehearsal.juju.model import charms
 from rehearsal.patience import until
+from rehearsal.stand_ins.observability import expressions
 
 ENDPOINTS = {
     ("provides", "metrics-endpoint"): "prometheus_scrape",
@@ -96,6 +103,14 @@ def test_every_alert_says_what_to_do_and_where_to_read_on(charm: Observed) -> No
         assert anchor in anchors(ROOT / page), rule.annotations["runbook"]
 
 
+@each_seen
+def test_files_of_a_charms_own_are_not_taken_for_an_operators(charm: Observed) -> None:
+    """They would be left out where an operator's are refused."""
+    own = f"{charm.name}.yaml"
+    assert [path.name for path in charm.rule_files if path.parent != alerts.SHARED] == [own]
+    assert [path.name for path in charm.dashboard_files if path.parent != SHARED_BOARDS] == [own]
+
+
 def test_alerts_and_dashboards_of_charms_have_names_of_their_own() -> None:
     files = {path for charm in SEEN for path in charm.rule_files}
     own = [rule.alert for path in files for group in _read(path).groups for rule in group.rules]
@@ -125,6 +140,63 @@ def test_a_dashboard_is_one_that_charmhubs_grafana_takes(charm: Observed) -> Non
         assert {each["uid"] for each in sources} <= {"${prometheusds}", "${lokids}"}
         # Grafana does not look into a collapsed row for what it has to change.
         assert not panel.get("collapsed")
+
+
+@each_seen
+def test_logs_are_asked_for_by_labels_that_they_have(charm: Observed) -> None:
+    """A collector lets no others through."""
+    (board,) = charm.dashboards.values()
+    asked = [query for _, query in queries(board, "loki")]
+    assert asked
+    for query in asked:
+        assert expressions.fault(query, "logql") == ""
+        labels = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", query))
+        assert labels <= {*VARIABLES, "juju_charm", "job", "container", "filename"}
+        assert "juju_application" in labels
+
+
+def test_each_metric_has_its_source_upstream() -> None:
+    assert all(library.source for library in programs.libraries().values())
+    for program in (program for charm in SEEN for program in charm.programs.values()):
+        assert program.source
+        assert all(metric.source for metric in program.metrics.values())
+
+
+@each_seen
+def test_every_container_has_metrics_or_a_reason_why_not(charm: Observed, tmp_path: Path) -> None:
+    with unwatched():
+        related = Related(charm.folder, tmp_path)
+        documents = related.objects({option: True for option in PARTS if option in related.options})
+    scraped = {program.port for program in charm.programs.values()}
+    unseen = {
+        workload["metadata"]["name"]
+        for workload in documents
+        if kind_of(workload).pods
+        for container in workload["spec"]["template"]["spec"]["containers"]
+        if not scraped & {port.get("name") for port in container.get("ports", ())}
+    }
+    assert charm.without.keys() == unseen
+    assert all(charm.without.values())
+
+
+def test_what_the_page_relates_can_be_related() -> None:
+    """Each endpoint is there, and both have one interface."""
+    page = (ROOT / "docs" / "how-to" / "observe.md").read_text()
+    (listed,) = re.findall(r"for application in (.+); do", page)
+    pairs = [
+        (one.replace("$application", name), other)
+        for one, other in re.findall(r"juju integrate (\S+) (\S+)", page)
+        for name in (listed.split() if "$application" in one else [""])
+    ]
+    assert len(pairs) > 3
+    bundle = draw.bundle()
+    for pair in pairs:
+        found = []
+        for application, _, endpoint in (end.partition(":") for end in pair):
+            reference, base = bundle.charms[application]
+            found.append(charms.find(reference, base)[0].endpoints[endpoint])
+        assert found[0].interface == found[1].interface, pair
+        assert {each.role for each in found} == {"requires", "provides"}, pair
 
 
 def test_the_reference_is_what_the_charms_say() -> None:
@@ -178,6 +250,12 @@ def source(request: pytest.FixtureRequest) -> Path:
 def test_what_is_related_is_told_once_and_what_goes_leaves_nothing(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench()
     bench.relate("metrics-endpoint", "grafana-dashboard", *bench.needed)
+    with PushApi() as loki:
+        bench.relate("logging", unit={"endpoint": json.dumps({"url": loki.url})})
+        _check_told_once(bench)
+
+
+def _check_told_once(bench: Bench) -> None:
     bench.hook("install")
     if bench.status[0] != "active":  # nothing is ready yet, and no alert may say so
         said = bench.data("metrics-endpoint")
@@ -211,7 +289,8 @@ def test_what_is_related_is_told_once_and_what_goes_leaves_nothing(make_bench: C
     )
     leads = {port["port"] for port in service["spec"]["ports"]}
     assert {int(job["static_configs"][0]["targets"][0].removeprefix("*:")) for job in jobs.values()} == leads
-    assert {request.verb for request in bench.hook()} == {"list"}
+    assert json.loads(bench.data("logging")["metadata"])["application"] == charm.name
+    bench.settled_hook()
     assert bench.data("metrics-endpoint") == said
     bench.separate("metrics-endpoint")
     bench.hook()

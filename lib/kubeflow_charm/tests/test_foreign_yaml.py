@@ -37,6 +37,7 @@ def test_yaml_and_json_are_read(text, value):
         ("!!timestamp x", "not YAML: 'NoneType' object has no attribute"),
         ("2020-13-45", "not YAML: month must be in 1..12"),
         ("9" * 5000, "not YAML: Exceeds the limit"),
+        ("1:" * 300 + "1.0", "not YAML: int too large to convert to float"),
         ("[" * 60_000, "not YAML: nested too deeply"),
         ("{a: " * 15_000, "not YAML: nested too deeply"),
         ("- " * 30_000, "not YAML: nested too deeply"),

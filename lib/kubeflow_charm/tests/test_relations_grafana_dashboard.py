@@ -27,6 +27,20 @@ def test_who_has_not_written_yet_has_no_dashboards(ask: Any):
     assert ask(Requires, lambda end: end.get(), {"late": {}}).value == {}
 
 
+@pytest.mark.parametrize(
+    ("event", "heard"),
+    [
+        ({}, []),
+        ({"event": "{}"}, []),
+        ({"event": "[" * 30_000}, []),
+        ({"event": '{"errors": [{"dashboard_id": "file:a", "error": "no JSON"}]}'},
+         ["grafana refuses dashboards: [{'dashboard_id': 'file:a', 'error': 'no JSON'}]"]),
+    ],
+)  # fmt: skip
+def test_complaints_are_heard(ask: Any, event: dict[str, str], heard: list[str]):
+    assert ask(Provides, lambda end: end.complaints(), {"grafana": event}).value == heard
+
+
 def template(**said: Any) -> str:
     return json.dumps({"templates": {"file:a": {"charm": "a", **said}}})
 

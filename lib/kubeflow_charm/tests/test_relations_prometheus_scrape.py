@@ -9,7 +9,7 @@ import ops
 import pytest
 from ops import testing
 
-from kubeflow_charm.relations.prometheus_scrape import Job, Provides, Requires, StaticConfig
+from kubeflow_charm.relations.prometheus_scrape import Job, Provides, Requires, Rules, StaticConfig
 from kubeflow_charm.relations.topology import Topology
 
 TOPOLOGY = Topology(
@@ -37,8 +37,11 @@ def run(call: Any, *, side: Any = Provides, leader: bool = True, **bags: Any) ->
     return value, after.get_relation(relation.id)
 
 
-def send(end: Provides, jobs: list[Job], made_of: str = "1", rules: Any = lambda: RULES) -> None:
-    end.send(end.relations[0], TOPOLOGY, jobs, "ours-metrics.ml.svc", made_of, rules)
+OWN = Rules("own", lambda: RULES)
+
+
+def send(end: Provides, jobs: list[Job], rules: Rules = OWN) -> None:
+    end.send(end.relations[0], TOPOLOGY, jobs, "ours-metrics.ml.svc", rules, OWN)
 
 
 def test_a_prometheus_reads_what_a_charm_sends():
@@ -68,9 +71,9 @@ def test_rules_are_made_only_of_something_new():
         raise AssertionError("they were made already")
 
     data = sent.local_app_data
-    _, again = run(lambda end: send(end, [JOB], rules=never), local_app_data=data)
+    _, again = run(lambda end: send(end, [JOB], Rules("own", never)), local_app_data=data)
     assert again.local_app_data == data
-    _, renewed = run(lambda end: send(end, [JOB], "2", lambda: {}), local_app_data=data)
+    _, renewed = run(lambda end: send(end, [JOB], Rules("2", lambda: {})), local_app_data=data)
     assert renewed.local_app_data["alert_rules"] == "{}"
 
 
@@ -110,7 +113,74 @@ def test_a_unit_that_leads_no_more_is_not_scraped():
 )  # fmt: skip
 def test_complaints_are_heard_and_garbage_is_not(event: str | None, heard: list[str]):
     bag = {} if event is None else {"event": event}
-    assert run(lambda end: end.complaints(), remote_app_data=bag)[0] == heard
+    assert run(lambda end: end.complaints(OWN), remote_app_data=bag)[0] == heard
+
+
+def with_theirs(version: int) -> Rules:
+    """Return the rules with a file of an operator's."""
+    return Rules(f"theirs {version}", lambda: {"groups": ["theirs", version]}, ("theirs.yaml",))
+
+
+class TestRefused:
+    """Rules of operators that a Prometheus refuses, and what follows from one hook to the next."""
+
+    def hook(
+        self, data: dict[str, str], version: int, complaint: str = ""
+    ) -> tuple[dict[str, str], list[str]]:
+        """Run a hook; return what we have written then, and the texts for the status."""
+
+        def both(end: Provides) -> list[str]:
+            send(end, [JOB], with_theirs(version))
+            return end.complaints(with_theirs(version))
+
+        event = {"event": json.dumps({"errors": complaint} if complaint else {})}
+        said, relation = run(both, local_app_data=data, remote_app_data=event)
+        return relation.local_app_data, said
+
+    def test_they_are_left_out_and_stay_out_when_the_complaint_is_gone(self, caplog: Any):
+        sent, said = self.hook({}, 1)
+        assert (json.loads(sent["alert_rules"]), said) == ({"groups": ["theirs", 1]}, [])
+        with caplog.at_level("WARNING"):
+            sent, said = self.hook(sent, 1, "bad PromQL")
+        assert json.loads(sent["alert_rules"]) == RULES
+        assert said == ["prometheus refuses alert rules: bad PromQL"]
+        text = "prometheus refuses alert rules, so it gets none of theirs.yaml: bad PromQL"
+        assert [each.getMessage() for each in caplog.records if each.levelname == "WARNING"] == [text]
+        for complaint in ("bad PromQL", "", "", "something else"):
+            before = sent
+            sent, said = self.hook(sent, 1, complaint)
+            assert sent == before
+            assert said == [
+                f"prometheus refuses alert rules{f': {complaint}' if complaint else ' of theirs.yaml'}"
+            ]
+
+    def test_they_come_back_when_they_are_changed(self):
+        sent, _ = self.hook({}, 1)
+        sent, _ = self.hook(sent, 1, "bad PromQL")
+        sent, _ = self.hook(sent, 1)
+        sent, said = self.hook(sent, 2)
+        assert (json.loads(sent["alert_rules"]), said) == ({"groups": ["theirs", 2]}, [])
+
+    def test_an_old_complaint_is_none_about_new_rules(self):
+        sent, _ = self.hook({}, 1)
+        sent, _ = self.hook(sent, 2, "bad PromQL of 1")
+        assert json.loads(sent["alert_rules"]) == RULES
+        sent, _ = self.hook(sent, 2, "bad PromQL of 1")
+        sent, said = self.hook(sent, 2)
+        assert (json.loads(sent["alert_rules"]), said) == ({"groups": ["theirs", 2]}, [])
+
+    def test_the_charms_own_are_sent_whatever_is_said(self):
+        sent, _ = self.hook({}, 1)
+        sent, _ = self.hook(sent, 1, "bad PromQL")
+        without = Rules("own", lambda: RULES)
+        event = {"event": json.dumps({"errors": "a bug"})}
+        said, relation = run(
+            lambda end: (send(end, [JOB]), end.complaints(without))[1],
+            local_app_data=sent,
+            remote_app_data=event,
+        )
+        assert json.loads(relation.local_app_data["alert_rules"]) == RULES
+        assert said == ["prometheus refuses alert rules: a bug"]
 
 
 @pytest.mark.parametrize(

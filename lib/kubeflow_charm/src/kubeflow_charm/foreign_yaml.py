@@ -43,5 +43,10 @@ def load(text: str) -> Any:
         raise ValueError(f"not YAML: {error}") from None
     except RecursionError:
         raise ValueError("not YAML: nested too deeply") from None
-    except (ValueError, LookupError, AttributeError) as error:  # a tag does not fit its value
+    except (
+        ValueError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+    ) as error:  # a tag does not fit its value
         raise ValueError(f"not YAML: {error}") from None

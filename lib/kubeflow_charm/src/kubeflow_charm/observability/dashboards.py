@@ -2,8 +2,9 @@
 
 `src/grafana_dashboards/<name>.yaml` names rows of panels with their queries; what every charm's dashboard
 shows besides (programs, controllers, logs) is said once, here. A `<name>.json` beside it is a dashboard as
-Grafana exports it, and is taken as it is. `%%juju_topology%%` in a query stands for the matchers of the
-dashboard's variables: model, application and unit.
+Grafana exports it, and is taken as it is if Grafana would: one that it refuses takes the others with it.
+`%%juju_topology%%` in a query stands for the matchers of the dashboard's variables: model, application and
+unit.
 """
 
 from __future__ import annotations
@@ -17,12 +18,17 @@ from typing import Annotated, Any, Literal
 import pydantic
 import yaml
 
+from kubeflow_charm import foreign_yaml
+from kubeflow_charm.observability import beside
 from kubeflow_charm.observability.alerts import PLACEHOLDER
 from kubeflow_charm.relations.grafana_dashboard import Dashboard
 
 logger = logging.getLogger(__name__)
 
 SHARED = Path(__file__).with_name("grafana_dashboards")
+SUFFIXES = (".yaml", ".json")
+_DEPTH = 50
+"""How deep a dashboard may be: JSON that nests without an end ends its readers."""
 SCHEMA = 39
 """The version of Grafana's format that these dashboards have (Grafana 11)."""
 
@@ -74,11 +80,53 @@ class Described(pydantic.BaseModel):
     rows: list[Row] = []
 
 
-def files(charm_dashboards: Path, *, controllers: bool) -> list[Path]:
-    """Return the files that a charm's dashboards are made of: its own first, then what all show."""
-    own = [each for each in sorted(charm_dashboards.glob("*")) if each.suffix in (".yaml", ".json")]
+class _Source(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="allow", defer_build=True)
+
+    uid: str | None
+
+
+class _Target(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="allow", defer_build=True)
+
+    datasource: _Source | str | None = None
+
+
+class _Panel(_Target):
+    title: str = ""
+    targets: list[_Target] = []
+    panels: list[_Panel] = []
+
+
+class _Variables(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="allow", defer_build=True)
+
+    variables: Annotated[list[dict[str, Any]], pydantic.Field(alias="list")]
+
+
+class _Exported(pydantic.BaseModel):
+    """What Charmhub's Grafana relies on in a dashboard; it takes everything else as it is."""
+
+    model_config = pydantic.ConfigDict(extra="allow", defer_build=True)
+
+    title: Annotated[str, pydantic.Field(pattern=r"\S")]
+    version: int = 0
+    tags: list[str] = []
+    panels: list[_Panel] = []
+    rows: list[_Panel] = []
+    templating: _Variables | None = None
+
+
+def files(charm_dashboards: Path, charm: str, *, controllers: bool) -> list[Path]:
+    """Return the files that a charm's dashboards are made of: its own, those of operators, what all show.
+
+    Args:
+        charm_dashboards: the folder with the charm's own.
+        charm: its name.
+        controllers: whether it has programs made with controller-runtime.
+    """
     shared = ["programs", *(["controllers"] if controllers else []), "logs"]
-    return [*own, *(SHARED / f"{name}.yaml" for name in shared)]
+    return [*beside.files(charm_dashboards, charm), *(SHARED / f"{name}.yaml" for name in shared)]
 
 
 def dashboards(paths: Iterable[Path], charm: str) -> dict[str, Dashboard]:
@@ -96,25 +144,49 @@ def dashboards(paths: Iterable[Path], charm: str) -> dict[str, Dashboard]:
     for path in paths:
         if path.parent == SHARED:
             continue
+        name = f"file:{charm}-{path.stem}" if beside.is_operators(path, charm) else f"file:{path.stem}"
         try:
+            if name in found:
+                raise ValueError("another file is called so, too")
             made = _read(path, shared)
-        except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             reason = " ".join(str(error).split())[:300]
-            logger.warning("the dashboard in %s is ignored: %s", path.name, reason)
+            logger.warning("the dashboard in %s is ignored: %s", beside.shown(path), reason)
             continue
-        made |= {"uid": _uid(charm, path), "tags": [*made.get("tags", []), f"charm: {charm}"]}
-        found[f"file:{path.stem}"] = made
+        found[name] = made | {
+            "uid": _uid(charm, path),
+            "tags": [*made.get("tags", []), f"charm: {charm}"],
+        }
     return found
 
 
 def _read(path: Path, shared: list[Row]) -> Dashboard:
+    """Return the dashboard in a file; raises ValueError and others if there is none."""
+    text = beside.text(path, SUFFIXES)
     if path.suffix == ".json":
-        made = json.loads(path.read_text())
-        if not isinstance(made, dict) or not made.get("title"):
-            raise ValueError("no dashboard: a JSON object with a title is one")
+        made = json.loads(text, parse_constant=_no_number)
+        _Exported.model_validate(made, strict=True)
+        _check_depth(made)
         return made
-    described = Described.model_validate(yaml.safe_load(path.read_text()))
+    described = Described.model_validate(foreign_yaml.load(text))
     return _dashboard(described, [*described.rows, *shared])
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is not JSON")
+
+
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(_DEPTH):
+        inner = [
+            each.values() if isinstance(each, dict) else each
+            for each in level
+            if isinstance(each, dict | list)
+        ]
+        level = [each for values in inner for each in values]
+    if level:
+        raise ValueError("nested too deeply")
 
 
 def _uid(charm: str, path: Path) -> str:

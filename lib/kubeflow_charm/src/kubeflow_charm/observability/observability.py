@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import ops
 
 from kubeflow_charm.cluster.resources import Manifest
-from kubeflow_charm.observability import alerts, dashboards, exposing, programs
+from kubeflow_charm.observability import alerts, beside, dashboards, exposing, programs
 from kubeflow_charm.observability.programs import Target
 from kubeflow_charm.relations import grafana_dashboard, prometheus_scrape, topology
 
@@ -51,47 +52,55 @@ class Observability:
             documents: the charm's own objects.
             live: the same objects as the API server has them.
         """
+        complaints: list[str] = []
         if self._related(METRICS):
-            self._offer_metrics(programs.targets(self._programs, documents), live)
+            complaints += self._offer_metrics(programs.targets(self._programs, documents), live)
         if self._related(DASHBOARDS):
-            paths = dashboards.files(self._source / "grafana_dashboards", controllers=self._controllers)
             charm = self._charm.meta.name
+            paths = dashboards.files(
+                self._source / "grafana_dashboards", charm, controllers=self._controllers
+            )
             self._dashboards.send(self._made_of(paths), lambda: dashboards.dashboards(paths, charm))
-        return self._scraping.complaints() if self._related(METRICS) else []
+            complaints += self._dashboards.complaints()
+        return complaints
 
     def stand_by(self) -> None:
         """Leave all this to the leader."""
         if self._related(METRICS):
             self._scraping.withdraw()
 
-    def _offer_metrics(self, targets: list[Target], live: Iterable[Manifest]) -> None:
-        """Send the jobs.
+    def _offer_metrics(self, targets: list[Target], live: Iterable[Manifest]) -> list[str]:
+        """Send jobs and rules; return what is said against them.
 
         A program is scraped from when its first pod is ready. So no alert fires while the platform is being
         deployed, however long the images take; from then on its job stays, ready or not.
         """
         ready = {each["metadata"]["name"] for each in live if (each.get("status") or {}).get("readyReplicas")}
-        paths = alerts.files(self._source / "prometheus_alert_rules", controllers=self._controllers)
+        charm = self._charm.meta.name
+        paths = alerts.files(self._source / "prometheus_alert_rules", charm, controllers=self._controllers)
+        every = self._rules(paths)
+        own = self._rules([path for path in paths if not alerts.is_operators(path, charm)])
         address = f"{exposing.service_name(self._charm.app.name)}.{self._namespace}.svc"
-        made_of = self._made_of(paths)
         for relation in self._scraping.relations:
             sent = self._scraping.jobs(relation)
             jobs = [_job(each) for each in targets if each.workload in ready or each.program in sent]
-            self._scraping.send(
-                relation,
-                self._topology,
-                jobs,
-                address,
-                made_of,
-                lambda: alerts.rules(paths, self._topology),
-            )
+            self._scraping.send(relation, self._topology, jobs, address, every, own)
+        return self._scraping.complaints(every)
+
+    def _rules(self, paths: list[Path]) -> prometheus_scrape.Rules:
+        charm = self._charm.meta.name
+        return prometheus_scrape.Rules(
+            self._made_of(paths),
+            lambda: alerts.rules(paths, self._topology),
+            tuple(beside.shown(path) for path in paths if alerts.is_operators(path, charm)),
+        )
 
     def _made_of(self, paths: Iterable[Path]) -> str:
         """Return a fingerprint of files, of the code that reads them, and of who we are."""
         code = sorted(Path(__file__).parent.glob("*.py"))
         digest = hashlib.sha256(self._topology.model_dump_json().encode())
         for path in (*code, *paths):
-            digest.update(path.name.encode() + path.read_bytes())
+            digest.update(os.fsencode(path.name) + beside.content(path))
         return digest.hexdigest()[:32]
 
     def _related(self, endpoint: str) -> bool:

@@ -1,7 +1,8 @@
 """The programs of a charm that have metrics, as `src/metrics.yaml` describes them.
 
 The file is the one place that says where a program's metrics are and what they are called. From it come the
-jobs for Prometheus, the reference in the docs, and the tests of alerts and dashboards.
+jobs for Prometheus, the reference in the docs, and the tests of alerts and dashboards. Under `without` it has
+the workloads that have no metrics to scrape, each with the reason.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import dataclasses
 import functools
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 import yaml
@@ -19,6 +20,8 @@ from kubeflow_charm.cluster.resources import Manifest, kind_of
 
 SHARED = Path(__file__).with_name("libraries.yaml")
 """The metrics of the libraries that programs are made with."""
+
+WITHOUT = "without"
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -32,6 +35,15 @@ class Metric(pydantic.BaseModel):
     help: str
     labels: tuple[str, ...] = ()
     source: str = ""
+
+
+class Library(pydantic.BaseModel):
+    """What a library gives to each program that is made with it."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    source: Annotated[str, pydantic.Field(min_length=1)]
+    metrics: dict[str, Metric]
 
 
 class Program(pydantic.BaseModel):
@@ -82,20 +94,24 @@ def read(file: Path) -> dict[str, Program]:
     Raises:
         pydantic.ValidationError: for a wrong description: a bug of the charm.
     """
-    if not file.exists():
-        return {}
-    described = yaml.load(file.read_text(), Loader=_Loader)  # noqa: S506 (a safe one, in C)
-    return {name: Program.model_validate(each) for name, each in described.items()}
+    return {name: Program.model_validate(each) for name, each in _said(file).items() if name != WITHOUT}
+
+
+def without(file: Path) -> dict[str, str]:
+    """Return the workloads that have no metrics to scrape, and why."""
+    return _said(file).get(WITHOUT, {})
 
 
 @functools.cache
-def libraries() -> dict[str, dict[str, Metric]]:
-    """Return the metrics of each library."""
-    described = yaml.load(SHARED.read_text(), Loader=_Loader)  # noqa: S506 (a safe one, in C)
-    return {
-        library: {name: Metric.model_validate(each) for name, each in metrics.items()}
-        for library, metrics in described.items()
-    }
+def libraries() -> dict[str, Library]:
+    """Return each library."""
+    return {name: Library.model_validate(each) for name, each in _said(SHARED).items()}
+
+
+def _said(file: Path) -> dict[str, Any]:
+    if not file.exists():
+        return {}
+    return yaml.load(file.read_text(), Loader=_Loader)  # noqa: S506 (a safe one, in C)
 
 
 def targets(programs: dict[str, Program], documents: Iterable[Manifest]) -> list[Target]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
@@ -16,6 +18,8 @@ Value = TypeVar("Value")
 
 _REASON_LIMIT = 200
 """Characters of a reason that we keep; a status shows fewer."""
+COMPLAINT_LIMIT = 60
+"""Characters of a complaint that a status repeats."""
 
 
 class Endpoint:
@@ -47,6 +51,18 @@ class Endpoint:
         """Write keys of our application's data, on the leader only: Juju lets no other unit write."""
         if self.charm.unit.is_leader():
             relation.data[self.charm.app].update(data)
+
+    def complaint(self, relation: ops.Relation) -> str:
+        """Return what an application that observes us has against what we sent; empty if it has nothing.
+
+        It writes `event`: JSON with `errors`, which is a text or a list.
+        """
+        event: Any = None
+        with contextlib.suppress(ValueError, RecursionError):
+            event = json.loads(self.received(relation).get("event", "null"))
+        if not isinstance(event, dict) or not event.get("errors"):
+            return ""
+        return "".join(c if c.isprintable() else " " for c in str(event["errors"])[:_REASON_LIMIT])
 
     def of_each(self, read: Callable[[ops.Relation], Value]) -> list[Value]:
         """Return the result of `read` for every relation, in order.

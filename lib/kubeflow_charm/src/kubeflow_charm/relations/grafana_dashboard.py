@@ -17,7 +17,7 @@ import ops
 import pydantic
 
 from kubeflow_charm.relations import topology
-from kubeflow_charm.relations.endpoint import Endpoint
+from kubeflow_charm.relations.endpoint import COMPLAINT_LIMIT, Endpoint
 
 Dashboard = dict[str, Any]
 """A dashboard in Grafana's own format, as a document."""
@@ -57,6 +57,11 @@ class Provides(Endpoint):
             if self._sent(relation) != made_of:
                 text = text or self._encoded(made_of, dashboards())
                 self.write(relation, {"dashboards": text})
+
+    def complaints(self) -> list[str]:
+        """Return `<application> refuses dashboards: <error>` for each application that complains."""
+        said = {relation.app.name: self.complaint(relation) for relation in self.relations}
+        return [f"{name} refuses dashboards: {text[:COMPLAINT_LIMIT]}" for name, text in said.items() if text]
 
     def _sent(self, relation: ops.Relation) -> str:
         return json.loads(relation.data[self.charm.app].get("dashboards", "{}")).get("uuid", "")

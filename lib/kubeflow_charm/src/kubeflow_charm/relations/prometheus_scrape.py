@@ -9,22 +9,25 @@ lib/charms/prometheus_k8s/v0/prometheus_scrape.py, LIBPATCH 60).
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
 import json
+import logging
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import ops
 import pydantic
 
-from kubeflow_charm.relations.endpoint import Endpoint
+from kubeflow_charm.relations.endpoint import COMPLAINT_LIMIT, Endpoint
 from kubeflow_charm.relations.topology import Topology
 
 _ADDRESS = "prometheus_scrape_unit_address"
 _MADE_OF = "made_of"
 """Our own key: what the data was made of, so that a settled hook makes none. Readers ignore it."""
-_ERROR_LIMIT = 60
-"""Characters of a complaint that a status repeats."""
+_REFUSED = "refused"
+"""Our own key: what the rules were made of that the other application refused."""
+
+logger = logging.getLogger(__name__)
 
 
 class StaticConfig(pydantic.BaseModel):
@@ -60,6 +63,21 @@ class Scraped(pydantic.BaseModel):
     """Unit to the host that replaces a `*`."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """Alert rules, which are made only where they are new.
+
+    Args:
+        made_of: a fingerprint of what they are made of.
+        make: makes them, as in a file of Prometheus.
+        operators: the names of the files among them that are an operator's.
+    """
+
+    made_of: str
+    make: Callable[[], dict[str, Any]]
+    operators: tuple[str, ...] = ()
+
+
 class Provides(Endpoint):
     """The side that has metrics."""
 
@@ -76,25 +94,29 @@ class Provides(Endpoint):
         topology: Topology,
         jobs: list[Job],
         address: str,
-        made_of: str,
-        rules: Callable[[], dict[str, Any]],
+        rules: Rules,
+        own: Rules,
     ) -> None:
         """Send jobs and alert rules.
+
+        One rule that is refused takes all others of the application with it, so those of operators are left
+        out where they are refused, until they are changed.
 
         Args:
             relation: where to.
             topology: who we are.
             jobs: what to scrape.
             address: the host that replaces the `*` of targets.
-            made_of: a fingerprint of what the rules are made of.
-            rules: makes the rules, as in a file of Prometheus; called only if `made_of` is new.
+            rules: all of them.
+            own: those without the files of operators.
         """
         data = {
             "scrape_metadata": topology.model_dump_json(),
             "scrape_jobs": json.dumps([job.model_dump() for job in jobs]),
         }
-        if relation.data[self.charm.app].get(_MADE_OF) != made_of:
-            data |= {"alert_rules": json.dumps(rules()), _MADE_OF: made_of}
+        taken = self._taken(relation, rules, own)
+        if relation.data[self.charm.app].get(_MADE_OF) != taken.made_of:
+            data |= {"alert_rules": json.dumps(taken.make()), _MADE_OF: taken.made_of}
         self.write(relation, data)
         # The other units are not scraped: all would lead to the same programs.
         relation.data[self.charm.unit].update(
@@ -111,17 +133,33 @@ class Provides(Endpoint):
             if relation.data[self.charm.unit].get(_ADDRESS):
                 relation.data[self.charm.unit][_ADDRESS] = ""
 
-    def complaints(self) -> list[str]:
-        """Return `<application> refuses alert rules: <error>` for each application that complains."""
+    def complaints(self, rules: Rules) -> list[str]:
+        """Return a text for each application that refuses rules, now or since those of operators left."""
         found = []
         for relation in self.relations:
-            event: Any = None
-            with contextlib.suppress(ValueError, RecursionError):
-                event = json.loads(self.received(relation).get("event", "null"))
-            if isinstance(event, dict) and event.get("errors"):
-                said = "".join(c if c.isprintable() else " " for c in str(event["errors"])[:_ERROR_LIMIT])
-                found.append(f"{relation.app.name} refuses alert rules: {said}")
+            if said := self.complaint(relation):
+                found.append(f"{relation.app.name} refuses alert rules: {said[:COMPLAINT_LIMIT]}")
+            elif self._refuses(relation, rules):
+                found.append(f"{relation.app.name} refuses alert rules of {', '.join(rules.operators)}")
         return found
+
+    def _taken(self, relation: ops.Relation, rules: Rules, own: Rules) -> Rules:
+        """Return the rules to send: only the charm's own, if those of operators are refused.
+
+        What is refused is remembered, or it would come back as soon as the complaint is gone. Other rules
+        wait until it is gone, so that it is not taken for one about them.
+        """
+        complaint = self.complaint(relation)
+        if complaint and relation.data[self.charm.app].get(_MADE_OF) == rules.made_of and rules.operators:
+            names = ", ".join(rules.operators)
+            logger.warning(
+                "%s refuses alert rules, so it gets none of %s: %s", relation.app.name, names, complaint
+            )
+            self.write(relation, {_REFUSED: rules.made_of})
+        return own if complaint or self._refuses(relation, rules) else rules
+
+    def _refuses(self, relation: ops.Relation, rules: Rules) -> bool:
+        return relation.data[self.charm.app].get(_REFUSED) == rules.made_of
 
 
 class Requires(Endpoint):
