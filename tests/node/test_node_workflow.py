@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import urllib3
-import yaml
-from minio import Minio, S3Error
-from partial_bundle import PIPELINES, part_of_the_bundle
+from minio import S3Error
+from node.platforms import MODEL, SHELL, Platform, running
+from partial_bundle import PIPELINES
 
 from rehearsal.node.name import NAME
 from rehearsal.patience import until
-from rehearsal.stage import Stage
 
-MODEL = "kubeflow"
 IMAGES = ("busybox", "minio", "workflow-controller", "argoexec")
-SHELL = "docker.io/library/busybox:1.36"
 WORDS = "private-artifacts/ada/words.tgz"
 
 
@@ -85,66 +79,10 @@ WORKFLOW = {
 }
 
 
-class Platform:
-    """Pipelines on a real node, and what its users type."""
-
-    def __init__(self, stage: Stage):
-        self.stage = stage
-
-    def kubectl(self, *words: str, given: str | None = None) -> str:
-        done = subprocess.run(
-            [self.stage.bin / "kubectl", *words],
-            env=self.stage.environment,
-            input=given,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def get(self, *words: str) -> dict[str, Any]:
-        return json.loads(self.kubectl("get", *words, "-o", "json"))
-
-    def key(self, namespace: str) -> tuple[str, str]:
-        """Return a profile's key of the object store."""
-        said = self.get("secret", "mlpipeline-minio-artifact", "-n", namespace)["data"]
-        access, secret = (base64.b64decode(said[name]).decode() for name in ("accesskey", "secretkey"))
-        return access, secret
-
-    def store(self, key: tuple[str, str]) -> Minio:
-        """Return a client of the object store, by the way that hooks take."""
-        way = urllib3.ProxyManager(f"http://127.0.0.1:{self.stage.engine.stores.port}", retries=False)
-        return Minio(
-            "minio.kubeflow:9000", access_key=key[0], secret_key=key[1], secure=False, http_client=way
-        )
-
-    def statuses(self) -> dict[str, str]:
-        units = [unit for model in self.stage.engine.models.values() for unit in model.units()]
-        return {unit.name: f"{unit.workload.current} {unit.workload.message}" for unit in units}
-
-
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    bundle = tmp_path_factory.mktemp("bundle") / "bundle.yaml"
-    bundle.write_text(yaml.safe_dump(part_of_the_bundle(PIPELINES)))
-    with Stage(real_node=IMAGES) as stage:
-        platform = Platform(stage)
-        stage.juju("add-model", MODEL)
-        stage.juju("deploy", bundle, "--trust")
-        until(
-            lambda: {word.split()[0] for word in platform.statuses().values()} == {"active"},
-            platform.statuses,
-            within=240,
-        )
+    with running(tmp_path_factory.mktemp("bundle"), PIPELINES, IMAGES) as platform:
         for name in ("ada", "bob"):
-            profile = {
-                "apiVersion": "kubeflow.org/v1",
-                "kind": "Profile",
-                "metadata": {"name": name},
-                "spec": {"owner": {"kind": "User", "name": f"{name}@example.com"}},
-            }
-            platform.kubectl("apply", "-f", "-", given=json.dumps(profile))
             secret = "secret", "mlpipeline-minio-artifact", "-n", name, "--ignore-not-found", "-o", "name"
             until(lambda secret=secret: platform.kubectl("get", *secret), within=60)
         yield platform

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import shutil
 import socket
 import sys
 import time
@@ -28,7 +29,7 @@ from rehearsal.node.namespace import Network
 from rehearsal.node.placement import Placement
 from rehearsal.patience import PATIENCE
 
-SERVED = {"minio": "minio"}
+SERVED = {"minio": "minio", "mysql-k8s": "charmed-mysql"}
 """Charms whose stand-ins can run the real program (`rehearsal.stand_ins.serving`), and its image."""
 _PATIENCE = 30.0
 """Seconds that a server in a pod has to accept a connection."""
@@ -107,6 +108,7 @@ class RealNode:
             self._wait("containerd", lambda: self._settings.containerd_socket.exists())
             self._images.load(PAUSE)
             self._wait("kubelet", lambda: _ready(cluster))
+            _tell_of_disk(cluster, shutil.disk_usage(self._folder).free)
             _introduce(cluster)
             self._wait("kubelet", lambda: _resolves(cluster))
         except OSError as error:
@@ -257,6 +259,18 @@ class RealNode:
     def _words(self, name: str) -> list[str]:
         path = Path(self._log(name))
         return path.read_text(errors="replace").splitlines()[-2:] if path.exists() else []
+
+
+def _tell_of_disk(cluster: ControlPlane, free: int) -> None:
+    """Tell the scheduler of the node's disk, which the kubelet need not be able to measure.
+
+    In a container the device of a file system may be unknown to it, so it is told not to look
+    (`localStorageCapacityIsolation`), and then a pod that requests `ephemeral-storage` would fit nowhere.
+    What it does not report itself it leaves as it is.
+    """
+    body = json.dumps({"status": {"capacity": {"ephemeral-storage": str(free)}}}).encode()
+    kind = "application/merge-patch+json"
+    cluster.request("PATCH", f"/api/v1/nodes/{NAME}/status", body, kind)
 
 
 def _introduce(cluster: ControlPlane) -> None:

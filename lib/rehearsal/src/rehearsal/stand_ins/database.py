@@ -79,6 +79,17 @@ class Database(KubernetesStandIn):
             said.update({"database": asked["database"], **self.told(relation), "version": self.version})
             self.tell(relation, wanted, "user", credentials)
 
+    def credentials(self, relation: ops.Relation) -> tuple[str, str] | None:
+        """Return name and password of a relation's user; None before the first answer."""
+        said = relation.data[self.app]
+        if "endpoints" not in said:
+            return None
+        content: Mapping[str, str] = said
+        if "secret-user" in said:
+            label = f"database.{relation.id}.user.secret"
+            content = self.model.get_secret(label=label).get_content(refresh=True)
+        return content["username"], content["password"]
+
     def wanted(self, relation: ops.Relation) -> set[str]:
         """Return the fields that an application requests in secrets; none if it does not support secrets."""
         try:

@@ -33,6 +33,7 @@ SECRET = create_namespaced_resource("", "v1", "Secret", "secrets")
 SERVICE = create_namespaced_resource("", "v1", "Service", "services")
 SERVICE_ACCOUNT = create_namespaced_resource("", "v1", "ServiceAccount", "serviceaccounts")
 DEPLOYMENT = create_namespaced_resource("apps", "v1", "Deployment", "deployments")
+JOB = create_namespaced_resource("batch", "v1", "Job", "jobs")
 ROLE = create_namespaced_resource("rbac.authorization.k8s.io", "v1", "Role", "roles")
 ROLE_BINDING = create_namespaced_resource("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings")
 

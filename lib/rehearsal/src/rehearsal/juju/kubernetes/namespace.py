@@ -14,6 +14,7 @@ from rehearsal.cluster.existing import Refused
 from rehearsal.juju.kubernetes import manifests
 from rehearsal.juju.model.errors import JujuError
 from rehearsal.juju.model.state import Application, Model, Pod
+from rehearsal.stand_ins import serving
 
 if TYPE_CHECKING:
     from rehearsal.juju.kubernetes.pods import Watch
@@ -194,8 +195,9 @@ class Namespace(NoNamespace):
         self._apply(*manifests.service(model, application, opened, self._program(application)))
 
     def _program(self, application: Application) -> str:
-        """Return how a stand-in labels the pods of its program (`rehearsal.stand_ins.serving`)."""
-        return f"{application.name}-program" if application.charm.name in self._served else ""
+        """Return how a stand-in labels the pods of its program; nothing where it runs none."""
+        served = application.charm.name in self._served
+        return serving.program_name(application.name) if served else ""
 
     def remove_application(self, model: Model, application: Application) -> None:
         """Delete the application's objects."""

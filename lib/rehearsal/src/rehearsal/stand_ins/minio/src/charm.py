@@ -7,8 +7,6 @@ and sends the store's data before its pod is up.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import secrets
 import string
 from pathlib import Path
@@ -55,31 +53,19 @@ class Minio(KubernetesStandIn):
 
     def run(self, port: int) -> None:
         """Run MinIO with the administrator's key."""
-        name = f"{self.app.name}-program"
         keys = {"MINIO_ROOT_USER": str(self.config["access-key"]), "MINIO_ROOT_PASSWORD": self.secret_key()}
-        secret = {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": name},
-            "data": {key: base64.b64encode(value.encode()).decode() for key, value in keys.items()},
-        }
+        ports = [f"--address=:{port}", f"--console-address=:{self.config['console-port']}"]
         container = {
             "image": IMAGE,
-            "args": [
-                "server",
-                "/data",
-                f"--address=:{port}",
-                f"--console-address=:{self.config['console-port']}",
-            ],
-            "env": [
-                # MinIO reads its key at its start.
-                {"name": "REHEARSAL_KEY", "value": hashlib.sha256(str(keys).encode()).hexdigest()[:8]},
-                {"name": "MINIO_PROMETHEUS_AUTH_TYPE", "value": "public"},
-            ],
-            "envFrom": [{"secretRef": {"name": name}}],
-            "readinessProbe": {"httpGet": {"path": "/minio/health/ready", "port": port}, "periodSeconds": 1},
+            "args": ["server", "/data", *ports],
+            "env": [serving.digest(keys), {"name": "MINIO_PROMETHEUS_AUTH_TYPE", "value": "public"}],
+            "envFrom": [{"secretRef": {"name": serving.program_name(self.app.name)}}],
+            "readinessProbe": {
+                "httpGet": {"path": "/minio/health/ready", "port": port},
+                "periodSeconds": 1,
+            },
         }
-        self.objects.keep(SECRET, [secret])
+        self.objects.keep(SECRET, [serving.secret(self.app.name, keys)])
         self.objects.keep(DEPLOYMENT, [serving.program(self.app.name, container, user=1000)], marked=True)
 
     def clear(self) -> None:
