@@ -21,6 +21,11 @@ OWN = ("example.com/nodes", "platform")
 PLATFORM_NODES = {"name": "platform", "count": 14, "labels": dict([OWN]), "allocatable": {"cpu": "400m"}}
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option to try each pair of overlays."""
+    parser.addoption("--every-pair", action="store_true", help="try each pair of overlays, not only one")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "pack: packs a charm with the real charmcraft")
 

@@ -26,7 +26,18 @@ FILES = {
 }
 """What a page calls a file, and how the block begins that shows it."""
 
-COMMANDS = [(page, command) for page in PAGES for command in COMMAND.findall(page.read_text())]
+
+def typed() -> list[tuple[Path, str]]:
+    """Return each command once, with a page; one that reads a file of its page, for each page."""
+    every = [(page, command) for page in PAGES for command in COMMAND.findall(page.read_text())]
+    once: dict[tuple[str, Path | None], tuple[Path, str]] = {}
+    for page, command in every:
+        reads = any(name in command for name in FILES)
+        once.setdefault((command, page if reads else None), (page, command))
+    return list(once.values())
+
+
+COMMANDS = typed()
 
 
 def shown(page: Path) -> dict[str, str]:

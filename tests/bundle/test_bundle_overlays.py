@@ -53,6 +53,7 @@ def walk(names: list[str]) -> list[tuple[str, str]]:
 
 
 PAIRS = walk(list(OVERLAYS))
+USUAL = ("cos", "mlflow")
 
 
 def said(name: str) -> dict[str, Any]:
@@ -273,7 +274,12 @@ def test_all_overlays_together_and_one_by_one_away(platform: Platform) -> None:
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids="+".join)
-def test_every_pair_of_overlays(platform: Platform, pair: tuple[str, str]) -> None:
+def test_every_pair_of_overlays(
+    platform: Platform, pair: tuple[str, str], request: pytest.FixtureRequest
+) -> None:
+    """By default one pair, beside those that are there while one overlay after the other goes."""
+    if pair != USUAL and not request.config.getoption("--every-pair"):
+        pytest.skip("slow; tox -e proofs tries every pair")
     platform.have(set(pair))
     platform.check()
     platform.check_settled()
