@@ -34,6 +34,7 @@ from lightkube.resources.core_v1 import (
     ServiceAccount,
 )
 
+from rehearsal import last_words
 from rehearsal.cluster import controlplane
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.errors import RehearsalError
@@ -245,7 +246,7 @@ def test_a_part_that_dies_early_says_its_last_words(tmp_path, guardian):
 
 
 def test_a_full_disk_is_told_in_one_sentence(tmp_path, guardian, monkeypatch):
-    monkeypatch.setattr(controlplane, "_LEAST_SPACE", 1 << 60)
+    monkeypatch.setattr(last_words, "LEAST_SPACE", 1 << 60)
     (tmp_path / "etcd").write_text("where etcd wants a folder")
     cluster = ControlPlane(tmp_path, guardian)
     with pytest.raises(RehearsalError, match=f"no space is left for {tmp_path}: free some, or set TMPDIR"):

@@ -168,6 +168,7 @@ def _deploy(
             if set(units.values()) <= {_ACTIVE} and stage.engine.idle(1.0):
                 return True
             stage.engine.changed.wait(0.5)
+        stage.check()
         progress.states(units, _ACTIVE)
     return set(_states(models).values()) <= {_ACTIVE}
 

@@ -80,24 +80,28 @@ class Stage:
         except OSError as error:
             raise RehearsalError(f"no folder for temporary files can be written: {error}") from None
         self._guardian = Guardian(self.folder)
+        self._network: Network | None = None
         self.node: RealNode | None = None
         """Where pods really run, if they do."""
-        if real_node is not None:
-            self.node = self._real_node(real_node, on_phase)
-        if kubeconfig is not None:
-            self.cluster: ControlPlane | ExistingCluster = ExistingCluster(kubeconfig)
-        else:
-            self.cluster = ControlPlane(
-                self.folder / "cluster",
-                self._guardian,
-                node_file=node_file,
-                misbehaviours=misbehaviours,
-                network=self.folder / "network.sock",
-                audit_log=audit_log,
-                joining=self.node.joining if self.node else None,
-                on_phase=on_phase,
-            )
-        self._network: Network | None = None
+        try:
+            if real_node is not None:
+                self.node = RealNode(self.folder / "node", self._guardian, real_node, on_phase)
+            if kubeconfig is not None:
+                self.cluster: ControlPlane | ExistingCluster = ExistingCluster(kubeconfig)
+            else:
+                self.cluster = ControlPlane(
+                    self.folder / "cluster",
+                    self._guardian,
+                    node_file=node_file,
+                    misbehaviours=misbehaviours,
+                    network=self.folder / "network.sock",
+                    audit_log=audit_log,
+                    joining=self.node.joining if self.node else None,
+                    on_phase=on_phase,
+                )
+        except BaseException:
+            self._close()
+            raise
         self._finder = finder or Finder()
         self._order, self._lease = order, lease
         self._kernels, self._clock = kernels, clock
@@ -164,15 +168,20 @@ class Stage:
             self._close()
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _real_node(self, images: Collection[str], on_phase: Callable[[str], None]) -> RealNode:
-        """Return the real node; leave nothing if this machine cannot have one."""
-        try:
-            return RealNode(self.folder / "node", self._guardian, images, on_phase)
-        except BaseException:
-            self._guardian.close()
-            raise
+    def check(self) -> None:
+        """Do nothing if all parts of the local control plane and of the real node are alive.
+
+        Raises:
+            RehearsalError: if one has ended; with its own last words.
+        """
+        if isinstance(self.cluster, ControlPlane):
+            self.cluster.check()
+        if self.node is not None:
+            self.node.check()
 
     def _close(self) -> None:
+        if self.node is not None:
+            self.node.stop()
         self._guardian.close()
         if self._network is not None:
             self._network.close()

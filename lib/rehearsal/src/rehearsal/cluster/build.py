@@ -139,7 +139,10 @@ def _build(program: Program, target: Path, on_progress: Progress) -> None:
                 )
             (scratch / program.name).replace(target)
     except OSError as error:
-        raise RehearsalError(f"{program.title} could not be built: {error}") from None
+        raise RehearsalError(
+            f"{program.title} could not be built: {error}: free disk space, set XDG_CACHE_HOME to a folder "
+            f"elsewhere, or {program.ways_out}"
+        ) from None
 
 
 def _reason(output: list[str]) -> str:

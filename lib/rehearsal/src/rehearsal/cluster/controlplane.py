@@ -9,9 +9,7 @@ import base64
 import functools
 import json
 import os
-import re
 import secrets
-import shutil
 import socket
 import ssl
 import time
@@ -21,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from rehearsal import last_words
 from rehearsal.cluster import credentials, existing, nodes, parts, programs, stages
 from rehearsal.cluster.joining import Joining
 from rehearsal.cluster.kubelet import Kubelet
@@ -30,8 +29,6 @@ from rehearsal.patience import PATIENCE
 
 READY_WITHIN = PATIENCE
 """Seconds after which a control plane that is not ready is given up."""
-_LEAST_SPACE = 16 << 20
-"""Bytes of disk without which nothing runs."""
 
 Phase = Callable[[str], None]
 
@@ -242,15 +239,7 @@ class ControlPlane:
 
     def _last_words(self, name: str, process: Process) -> str:
         text = self._log(name).read_text(errors="replace")
-        if "no space left on device" in text or shutil.disk_usage(self.folder).free < _LEAST_SPACE:
-            return f"no space is left for {self.folder}: free some, or set TMPDIR to a folder elsewhere"
-        lines = [line for line in text.splitlines() if line]
-        telling = [line for line in lines if re.search(r"(?i)\berr(or)?\b|fatal|panic|failed", line)]
-        words = (telling or lines or [f"exit status {process.returncode}"])[-1]
-        if words.startswith("{"):  # etcd and KWOK write JSON
-            said = json.loads(words)
-            words = f"{said.get('msg')}: {said.get('error') or said.get('err')}"
-        return words[:400]
+        return last_words.telling(text, self.folder, f"exit status {process.returncode}")
 
     def _wait(self, done: Callable[[], bool], otherwise: str) -> None:
         deadline = time.monotonic() + READY_WITHIN

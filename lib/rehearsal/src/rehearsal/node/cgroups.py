@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rehearsal.node.machine import CGROUPS
 
 
-def make(name: str, *, unified: bool) -> list[Path]:
-    """Make the cgroup in every hierarchy, with a child `node` for the node's own programs.
+def places(name: str, *, unified: bool, root: Path = CGROUPS) -> list[Path]:
+    """Return the folders of a cgroup.
 
     Args:
         name: of the cgroup.
-        unified: whether there is one hierarchy, as in cgroup v2.
+        unified: whether there is one hierarchy, as in cgroup v2; otherwise there are several.
+        root: where cgroups are mounted.
+    """
+    roots = [root] if unified else [each for each in root.iterdir() if not each.is_symlink()]
+    return sorted(each / name for each in roots if each.is_dir())
 
-    Returns:
-        The folders, which somebody must remove.
+
+def make(folders: Sequence[Path], *, unified: bool) -> None:
+    """Make a cgroup in every hierarchy, with a child `node` for the node's own programs.
 
     Raises:
-        OSError: if one cannot be made.
+        OSError: if one cannot be made; others may have been.
     """
-    roots = [CGROUPS] if unified else [each for each in CGROUPS.iterdir() if not each.is_symlink()]
-    made = [root / name for root in roots if root.is_dir()]
-    for folder in made:
+    for folder in folders:
         folder.mkdir()
+        (folder / "node").mkdir()
         if unified:
             _hand_down(folder)
-        (folder / "node").mkdir()
+            continue
         for each in (folder, folder / "node"):
             _inherit(each)
-    return made
 
 
 def _inherit(folder: Path) -> None:
-    """Give a cgroup the processors and memory of its parent: version 1 starts with none."""
+    """Give a cgroup of version 1 the processors and memory of its parent: it starts with none."""
     for name in ("cpuset.cpus", "cpuset.mems"):
         there = folder / name
         if there.exists() and not there.read_text().strip():

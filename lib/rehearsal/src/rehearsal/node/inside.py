@@ -31,20 +31,38 @@ def main(path: str) -> int:
     said = json.loads(Path(path).read_text())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
-    for each in said["cgroups"]:
-        Path(each).write_text("0\n")
-    _forget(said["kept"])
-    for command in said["commands"]:
-        subprocess.run(command, check=True)
-    for file, text in said["written"].items():
-        Path(file).write_text(text)
-    names = {_started(daemon): name for name, daemon in said["daemons"].items()}
-    Path(said["ready"]).touch()
-    while True:
-        pid, status = os.wait()
-        if pid in names:
-            print(f"{names[pid]} has ended: {os.waitstatus_to_exitcode(status)}", flush=True)
-            return 1
+    try:
+        for each in said["cgroups"]:
+            Path(each).write_text("0\n")
+        _forget(said["kept"])
+        for command in said["commands"]:
+            _do(*command)
+        for file, text in said["written"].items():
+            Path(file).write_text(text)
+        names: dict[int, str] = {}
+        for name, daemon in said["daemons"].items():
+            _await(daemon.get("after"), names)
+            names[_started(daemon)] = name
+        Path(said["ready"]).touch()
+        while True:
+            _reap(names)
+    except OSError as error:
+        print(error, flush=True)
+        return 1
+
+
+def _do(*command: str) -> None:
+    """Run a command; raise OSError with its words if it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OSError(f"{Path(command[0]).name} failed: {' '.join(done.stderr.split())}")
+
+
+def _reap(names: dict[int, str], options: int = 0) -> None:
+    """Take note of a process that has ended; raise OSError if it is one of the daemons."""
+    pid, status = os.waitpid(-1, options)
+    if pid in names:
+        raise OSError(f"{names[pid]} has ended: {os.waitstatus_to_exitcode(status)}")
 
 
 def _forget(kept: list[str]) -> None:
@@ -53,23 +71,28 @@ def _forget(kept: list[str]) -> None:
     Some paths are not configurable: containerd's shims listen under /run, CNI's plugins and the kubelet write
     to /var/lib and /var/log.
     """
-    subprocess.run(["mount", "--make-rshared", "/"], check=True)
-    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
+    _do("mount", "--make-rshared", "/")
+    _do("mount", "-t", "tmpfs", "tmpfs", "/run")
     for folder in kept:
         over = Path("/run/rehearsal") / folder.strip("/").replace("/", "-")
         for name in ("upper", "work"):
             (over / name).mkdir(parents=True)
         layers = f"lowerdir={folder},upperdir={over / 'upper'},workdir={over / 'work'}"
-        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, folder], check=True)
+        _do("mount", "-t", "overlay", "overlay", "-o", layers, folder)
+
+
+def _await(path: str | None, names: dict[int, str]) -> None:
+    """Wait until a Unix socket answers, if one is named; raise OSError if it does not, or a daemon ends."""
+    deadline = time.monotonic() + _LONGEST
+    while path and not _answers(path):
+        _reap(names, os.WNOHANG)
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"nothing answers at {path}")
+        time.sleep(0.05)
 
 
 def _started(daemon: dict[str, Any]) -> int:
-    """Start a daemon when what it needs answers; return its process ID."""
-    deadline = time.monotonic() + _LONGEST
-    while daemon.get("after") and not _answers(daemon["after"]):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"nothing answers at {daemon['after']}")
-        time.sleep(0.05)
+    """Start a daemon; return its process ID."""
     with Path(daemon["log"]).open("ab") as log:
         return subprocess.Popen(daemon["argv"], stdout=log, stderr=log, stdin=subprocess.DEVNULL).pid
 

@@ -10,6 +10,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +33,12 @@ _PLUGIN_FOLDERS = ("/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni")
 _SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _COVERED = ("/run", "/var/lib", "/var/log")
 CGROUPS = Path("/sys/fs/cgroup")
+_CONTROLLERS = {"cpu", "memory", "pids"}
+"""Those without which the kubelet starts no pod, in cgroup v2."""
+_DEEPEST = Path("node", "kubelet", "device-plugins", "kubelet.sock")
+"""Of the Unix sockets in a rehearsal's folder, the one whose path is longest."""
+_LONGEST = 107
+"""Bytes of a Unix socket's path, on Linux."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +82,41 @@ def find(folder: Path) -> Machine:
             f"a real node needs {', '.join(missing)}: apt-get install {' '.join(PACKAGES)}, "
             "or leave --real-node out"
         )
+    _see_to_the_folder(folder)
+    _namespaces(found)
+    return Machine(found, plugins[0], _unified())
+
+
+def snapshotter(folder: Path, programs: Mapping[str, str]) -> str:
+    """Return how containerd can keep images in a folder: `overlayfs`, or else `native`, which copies them.
+
+    A file system that is an overlay itself, as in a container, or a network's, cannot be a layer that is
+    written to. Mounts say so, and nothing else does; this one ends with its own namespace.
+
+    Raises:
+        OSError: if the folder cannot be written.
+    """
+    with tempfile.TemporaryDirectory(prefix="overlay-", dir=folder) as scratch:
+        layers = {name: Path(scratch) / name for name in ("lowerdir", "upperdir", "workdir", "merged")}
+        for each in layers.values():
+            each.mkdir()
+        merged = str(layers.pop("merged"))
+        options = ",".join(f"{name}={path}" for name, path in layers.items())
+        mount = [programs["mount"], "-t", "overlay", "overlay", "-o", options, merged]
+        command = [programs["unshare"], "--mount", "--propagation=private", *mount]
+        done = subprocess.run(command, capture_output=True, check=False)
+    return "native" if done.returncode else "overlayfs"
+
+
+def _see_to_the_folder(folder: Path) -> None:
+    """Raise RehearsalError if a node cannot have its data in a folder."""
     for covered in _COVERED:
         if folder.resolve().is_relative_to(covered):
             raise RehearsalError(
                 f"a real node cannot have its data under {covered}: set TMPDIR to a folder elsewhere"
             )
-    _namespaces(found)
-    return Machine(found, plugins[0], _unified())
+    if len(os.fsencode(folder / _DEEPEST)) > _LONGEST:
+        raise RehearsalError(f"the paths of sockets in {folder} are too long: set TMPDIR to a shorter one")
 
 
 def _namespaces(found: dict[str, str]) -> None:
@@ -108,4 +144,11 @@ def _unified() -> bool:
             f"a real node needs to make cgroups, and {there} cannot be written: "
             "run it outside a container or in a privileged one, or leave --real-node out"
         )
+    if unified:
+        handed = set((there / "cgroup.subtree_control").read_text().split())
+        if missing := sorted(_CONTROLLERS - handed):
+            raise RehearsalError(
+                f"a real node needs the cgroup controllers {', '.join(missing)}, which {there} does not hand "
+                "down: run it outside a container, or leave --real-node out"
+            )
     return unified

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import re
 import shutil
 import socket
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from rehearsal import last_words
 from rehearsal.cluster import programs
 from rehearsal.cluster.controlplane import ControlPlane
 from rehearsal.cluster.joining import Joining
@@ -62,20 +64,23 @@ class RealNode:
         self._folder = folder
         self._guardian = guardian
         self._on_phase = on_phase
-        self._credentials = credentials.make(folder / "pki")
-        self._settings = Settings(
-            folder=folder,
-            name=NAME,
-            cgroup=f"/rehearsal-{os.getpid()}-{folder.parent.name}",
-            plugins=self._machine.plugins,
-            snapshotter="overlayfs",
-            client_authority=self._credentials.certificate,
-        )
-        self._images = Store(self._machine.programs["ctr"], self._settings.containerd_socket, images)
-        self._placement = Placement(NAME, self._images.load)
         self._network: Network | None = None
         self._cluster: ControlPlane | None = None
         self._processes: list[Process] = []
+        try:
+            self._credentials = credentials.make(folder / "pki")
+            self._settings = Settings(
+                folder=folder,
+                name=NAME,
+                cgroup=f"/rehearsal-{os.getpid()}-{folder.parent.name}",
+                plugins=self._machine.plugins,
+                snapshotter=machine.snapshotter(folder, self._machine.programs),
+                client_authority=self._credentials.certificate,
+            )
+            self._images = Store(self._machine.programs["ctr"], self._settings.containerd_socket, images)
+            self._placement = Placement(NAME, self._images.load)
+        except OSError as error:
+            raise self._hindered(error) from None
 
     @property
     def joining(self) -> Joining:
@@ -112,13 +117,23 @@ class RealNode:
             _introduce(cluster)
             self._wait("kubelet", lambda: _resolves(cluster))
         except OSError as error:
-            raise RehearsalError(f"the real node cannot start in {self._folder}: {error}") from None
+            raise self._hindered(error) from None
+
+    def check(self) -> None:
+        """Do nothing if everything that the node consists of is alive.
+
+        Raises:
+            RehearsalError: if something has ended; with its own last words.
+        """
+        for process in self._processes:
+            if process.ended.is_set():
+                raise RehearsalError(f"the real node has ended: {self._last_words(process.name)}")
 
     def stop(self) -> None:
-        """Stop everything on the node, pods included, without asking any of them."""
+        """Stop everything on the node, pods included, without asking any of them; once more does nothing."""
         self._placement.close()
-        for process in reversed(self._processes):
-            process.stop(2.0)
+        while self._processes:
+            self._processes.pop().stop(2.0)
         if self._network is not None:
             self._network.close()
             self._network = None
@@ -157,13 +172,13 @@ class RealNode:
         Raises:
             OSError: if there is no such Service, or nobody listens.
         """
-        host, _, port = address.rpartition(":")
+        host, _, port = address.partition(":")
         name, namespace, *_ = [*host.split("."), ""]
         if self._cluster is None:
             raise ConnectionRefusedError("the real node is not up")
         path = f"/api/v1/namespaces/{namespace}/services/{name}"
         found = json.loads(self._cluster.request("GET", path))
-        return self.connect(found["spec"]["clusterIP"], int(port), _PATIENCE)
+        return self.connect(found["spec"]["clusterIP"], int(port or 80), _PATIENCE)
 
     def _write(self, cluster: ControlPlane) -> None:
         """Write the configuration of all programs."""
@@ -184,11 +199,13 @@ class RealNode:
 
     def _enter(self, ours: dict[str, list[str]]) -> Process:
         """Start the node's first process, and return it when the node's programs are started."""
-        made = cgroups.make(self._settings.cgroup.strip("/"), unified=self._machine.unified)
-        self._guardian.keep_cgroups(made)
+        unified = self._machine.unified
+        places = cgroups.places(self._settings.cgroup.strip("/"), unified=unified)
+        self._guardian.keep_cgroups(places)
+        cgroups.make(places, unified=unified)
         ready = self._folder / "entered"
         said = {
-            "cgroups": [str(each / "node" / "cgroup.procs") for each in made],
+            "cgroups": [str(each / "node" / "cgroup.procs") for each in places],
             "kept": [each for each in ("/var/lib", "/var/log") if Path(each).is_dir()],
             "commands": self._links(),
             "written": {"/proc/sys/net/ipv4/ip_forward": "1"},
@@ -253,12 +270,29 @@ class RealNode:
                 return
             time.sleep(0.05)
         ended = [each.name for each in self._processes if each.ended.is_set()]
-        words = [line for each in dict.fromkeys([*ended, name]) for line in self._words(each)]
-        raise RehearsalError(f"the real node did not come up: {' '.join(words)[-400:]}")
+        raise RehearsalError(
+            f"the real node did not come up ({self._last_words(*ended[:1] or [name])}): mend that, or leave "
+            "--real-node out"
+        )
 
-    def _words(self, name: str) -> list[str]:
+    def _last_words(self, name: str) -> str:
+        """Return the last words of a program; those of a daemon if the node has ended with it."""
+        text = self._text(name)
+        if ended := re.findall(r"(?m)^(\S+) has ended: ", text):
+            name = f"{ended[-1]} has ended"
+            text = self._text(ended[-1])
+        return f"{name}: {last_words.telling(text, self._folder, 'it said nothing')}"
+
+    def _text(self, name: str) -> str:
+        """Return what a program has said."""
         path = Path(self._log(name))
-        return path.read_text(errors="replace").splitlines()[-2:] if path.exists() else []
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def _hindered(self, error: OSError) -> RehearsalError:
+        return RehearsalError(
+            f"the real node cannot start in {self._folder}: {error}: free disk space, set TMPDIR to a folder "
+            "elsewhere, or leave --real-node out"
+        )
 
 
 def _tell_of_disk(cluster: ControlPlane, free: int) -> None:

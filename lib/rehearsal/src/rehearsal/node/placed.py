@@ -29,12 +29,16 @@ def table(cluster: Cluster) -> Table:
     found = json.loads(cluster.request("GET", "/api/v1/pods"))["items"]
     real = [pod for pod in found if pod["spec"].get("nodeName") == NAME]
     counted = Counter(
-        each["image"]
+        image
         for pod in real
-        for each in [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
+        for image in {
+            each["image"] for each in [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
+        }
     )
     shown = Table("Image", "Pods", "Here it is", box=None, pad_edge=False, header_style="")
     for image, count in sorted(counted.items()):
-        shown.add_row(image, str(count), RECIPES[image_name(image)].made_of)
+        recipe = RECIPES.get(image_name(image))
+        # A pod may name its node itself, whatever the scheduler thinks.
+        shown.add_row(image, str(count), recipe.made_of if recipe else "nothing: it cannot be made")
     shown.add_row("all others", str(len(found) - len(real)), "played: nothing runs in these pods")
     return shown

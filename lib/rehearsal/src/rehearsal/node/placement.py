@@ -13,8 +13,12 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from rehearsal.errors import RehearsalError
+
 Runs = Callable[[str], bool]
-"""Returns whether the node has an image, by its reference; it may take some seconds to get it there."""
+"""Returns whether the node has an image, by its reference; it may take some seconds to get it there.
+
+Raises RehearsalError if it cannot be got there."""
 
 
 class Placement:
@@ -47,11 +51,15 @@ class Placement:
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, name="placement", daemon=True).start()
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), name="placement", daemon=True
+        )
+        self._thread.start()
 
     def close(self) -> None:
-        """Answer no more."""
+        """Answer no more; once more does nothing."""
         self._server.shutdown()
+        self._thread.join()
         self._server.server_close()
 
     @property
@@ -70,7 +78,12 @@ class Placement:
         names: list[str] = asked.get("NodeNames") or []
         if self._node not in names:
             return {"NodeNames": names}
-        if all(self._runs(image) for image in _images(asked["Pod"])):
+        try:
+            runs = all(self._runs(image) for image in _images(asked["Pod"]))
+        except RehearsalError as error:
+            # It becomes an event of the pod, and the scheduler asks again.
+            return {"Error": str(error)}
+        if runs:
             return {"NodeNames": [self._node]}
         return {
             "NodeNames": [name for name in names if name != self._node],

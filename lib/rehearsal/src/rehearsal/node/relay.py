@@ -57,6 +57,8 @@ def _passing(
             writer.close()
             return
         await asyncio.gather(_pass_on(reader, far_writer), _pass_on(far_reader, writer))
+        for each in (writer, far_writer):
+            each.close()
 
     return passing
 

@@ -86,7 +86,7 @@ class Stores:
             connection.request(method, target, body, headers)
             with connection.getresponse() as answer:
                 return Passed(answer.status, answer.getheaders(), answer.read())
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             logger.info("%s: %s", headers.get("host"), error)
             raise Refusal(502, "") from None
         finally:

@@ -9,6 +9,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+from rehearsal import last_words
 from rehearsal.cluster import build
 from rehearsal.cluster.build import Progress
 from rehearsal.errors import RehearsalError
@@ -42,9 +43,17 @@ def archive(name: str, recipe: Recipe, on_progress: Progress = lambda _: None) -
         scratch = Path(tempfile.mkdtemp(prefix="making-", dir=target.parent))
         # The guardian deletes the folder, whatever happens to us.
         with Guardian(scratch):
-            _write(name, recipe, scratch, writer).replace(target)
+            try:
+                _write(name, recipe, scratch, writer).replace(target)
+            except (OSError, RehearsalError) as error:
+                if last_words.is_full(str(error), scratch):
+                    raise OSError(f"no space is left for {target.parent}") from None
+                raise
     except OSError as error:
-        raise RehearsalError(f"the image {name} cannot be made: {error}") from None
+        raise RehearsalError(
+            f"the image {name} cannot be made: {error}: free disk space, set XDG_CACHE_HOME to a folder "
+            "elsewhere, or leave --real-node out"
+        ) from None
     return target
 
 
@@ -65,7 +74,8 @@ def _write(name: str, recipe: Recipe, scratch: Path, writer: Path) -> Path:
     command = [writer, f"rehearsal/{name}:made", layer, config, out]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RehearsalError(f"the image {name} cannot be made: {done.stderr.strip()[-300:]}")
+        words = " ".join(done.stderr.split())[-300:]
+        raise RehearsalError(f"the image {name} cannot be made: {words}: leave --real-node out")
     return out
 
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from rehearsal import last_words
 from rehearsal.cluster.build import Progress
 from rehearsal.errors import RehearsalError
 from rehearsal.network.playing import image_name
@@ -29,6 +30,7 @@ class Store:
     def __init__(self, ctr: str, socket: Path, names: Iterable[str]):
         self.names = {*ALWAYS, *names}
         """The images that there are."""
+        self._folder = socket.parent
         self._command = [ctr, "--address", str(socket), "--namespace", "k8s.io"]
         self._archives: dict[str, Path] = {}
         self._loaded: set[str] = set()
@@ -61,18 +63,20 @@ class Store:
         command: Sequence[str] = [*self._command, *words]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise RehearsalError(f"containerd refuses an image: {done.stderr.strip()[-300:]}")
+            said = last_words.telling(done.stderr, self._folder, f"exit status {done.returncode}")
+            raise RehearsalError(f"containerd refuses an image: {said}")
 
 
 def _full(reference: str) -> str:
-    """Return a reference as containerd's clients write it: with a registry and a tag.
+    """Return a reference as containerd looks it up: with a registry, and with a tag or a digest.
 
-    Facts: github.com/distribution/reference v0.6, normalize.go.
+    Facts: github.com/distribution/reference v0.6, normalize.go; `ParseDockerRef` drops a tag beside a digest.
     """
-    first, slash, _ = reference.partition("/")
-    if not slash:
-        reference = f"docker.io/library/{reference}"
-    elif "." not in first and ":" not in first and first != "localhost":
-        reference = f"docker.io/{reference}"
-    last = reference.rpartition("/")[2]
-    return reference if ":" in last or "@" in last else f"{reference}:latest"
+    name, at, digest = reference.partition("@")
+    first, slash, rest = name.partition("/")
+    if not slash or not ("." in first or ":" in first or first == "localhost"):
+        first, rest = "docker.io", name
+    if first == "docker.io" and "/" not in rest:
+        rest = f"library/{rest}"
+    path, _, tag = rest.partition(":")
+    return f"{first}/{path}@{digest}" if at else f"{first}/{path}:{tag or 'latest'}"
