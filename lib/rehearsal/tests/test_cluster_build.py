@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -5,6 +6,7 @@ import sys
 import textwrap
 import threading
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -194,6 +196,57 @@ def test_a_folder_that_is_no_envtest_folder_is_named(cache, assets):
     folder = assets("kubectl")
     with pytest.raises(RehearsalError, match=f"KUBEBUILDER_ASSETS names {folder}, which has no etcd in it"):
         programs.locate()
+
+
+@pytest.fixture
+def lacking(tmp_path, monkeypatch):
+    """A program that uses a module which lacks a file; the module is in a folder that serves modules."""
+    module, version = "example.com/lacking", "v1.0.0"
+    served = tmp_path / "proxy" / "example.com" / "lacking" / "@v"
+    served.mkdir(parents=True)
+    (served / f"{version}.info").write_text(json.dumps({"Version": version}))
+    (served / f"{version}.mod").write_text(f"module {module}\n\ngo 1.26\n")
+    with zipfile.ZipFile(served / f"{version}.zip", "w") as archive:
+        archive.writestr(f"{module}@{version}/go.mod", f"module {module}\n\ngo 1.26\n")
+        archive.writestr(f"{module}@{version}/main.go", "package main\n\nfunc main() { println(words()) }\n")
+    monkeypatch.setenv("GOPROXY", (tmp_path / "proxy").as_uri())
+    monkeypatch.setenv("GONOSUMDB", "*")
+    source = tmp_path / "source"
+    (source / "missing").mkdir(parents=True)
+    (source / "go.mod").write_text(f"module ours\n\ngo 1.26\n\nrequire {module} {version}\n")
+    (source / "go.sum").write_text("")
+    (source / "missing" / "words.go").write_text(
+        'package main\n\nfunc words() string { return "made whole" }\n'
+    )
+    return build.Program(
+        "whole", "a program", source, module, 1, "", "leave it out", completed=f"{module}@{version}"
+    )
+
+
+def test_a_module_is_completed_with_the_files_that_it_lacks(cache, go, lacking, monkeypatch):
+    monkeypatch.setenv("PATH", str(go))
+    made = build.built(lacking)
+    assert subprocess.run([made], capture_output=True, text=True, check=True).stderr == "made whole\n"
+    assert sorted(path.name for path in cache.iterdir()) == ["build.lock", made.name]
+
+
+def test_other_files_that_a_module_lacks_are_another_program(cache, lacking):
+    before = build._fingerprint(lacking.source)
+    (lacking.source / "missing" / "words.go").write_text("package main\n")
+    assert build._fingerprint(lacking.source) != before
+
+
+def test_a_module_that_cannot_be_had_for_completing_is_told(cache, go, lacking, monkeypatch):
+    monkeypatch.setenv("PATH", str(go))
+    monkeypatch.setenv("GOPROXY", "off")
+    with pytest.raises(RehearsalError) as caught:
+        build.built(lacking)
+    said = str(caught.value)
+    assert said.startswith("a program could not be built with go1.")
+    assert "module lookup disabled by GOPROXY=off" in said
+    assert said.endswith("leave it out")
+    assert "\n" not in said
+    assert [path.name for path in cache.iterdir()] == ["build.lock"]
 
 
 def test_the_sources_ship_with_the_package():

@@ -168,3 +168,34 @@ def test_an_idle_guardian_uses_no_time():
 def ticks(pid: int) -> int:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
+
+
+def test_cgroups_go_with_those_below_them_when_the_rehearsal_is_killed(tmp_path):
+    made = [tmp_path / "memory" / "ours", tmp_path / "cpu" / "ours"]
+    for each in made:
+        (each / "pods" / "one").mkdir(parents=True)
+        (each / "node").mkdir()
+    program = REHEARSAL.replace(
+        "    guardian.spawn",
+        "    guardian.keep_cgroups([folder.parent / each / 'ours' for each in ('memory', 'cpu', 'never')])\n"
+        "    guardian.spawn",
+    )
+    command = [sys.executable, "-c", program, tmp_path / "run", tmp_path, FAMILY, "60"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        family_of(tmp_path)
+        assert all((each / "pods" / "one").is_dir() for each in made)
+        process.kill()
+    eventually(lambda: not any(each.exists() for each in made))
+    assert all(each.parent.is_dir() for each in made)
+
+
+def test_a_cgroup_that_stays_busy_keeps_nothing_from_ending(tmp_path):
+    busy, other = tmp_path / "busy", tmp_path / "other"
+    for each in (busy, other):
+        each.mkdir()
+    (busy / "process").touch()
+    run = tmp_path / "run"
+    run.mkdir()
+    with Guardian(run) as guardian:
+        guardian.keep_cgroups([busy, other])
+    assert (busy.exists(), other.exists(), run.exists()) == (True, False, False)

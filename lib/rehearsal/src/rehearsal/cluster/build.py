@@ -132,11 +132,7 @@ def _build(program: Program, target: Path, on_progress: Progress) -> None:
             shutil.copytree(program.source, scratch / "source")
             output = _compile(program, go, scratch, guardian, on_progress)
             if not (scratch / program.name).exists():
-                raise RehearsalError(
-                    f"{program.title} could not be built with {toolchain.version(go)} "
-                    f"({_reason(output)}): connect to the Go module proxy once, or free disk space, "
-                    f"or {program.ways_out}"
-                )
+                raise _failure(program, go, output)
             (scratch / program.name).replace(target)
     except OSError as error:
         raise RehearsalError(
@@ -145,10 +141,13 @@ def _build(program: Program, target: Path, on_progress: Progress) -> None:
         ) from None
 
 
-def _reason(output: list[str]) -> str:
-    """Return the compiler's last error line: earlier lines say the same."""
+def _failure(program: Program, go: Path, output: list[str]) -> RehearsalError:
+    """Return what to say of a failed build, with the last error line of Go: earlier lines say the same."""
     telling = [line for line in output if ": " in line] or output or ["no output"]
-    return telling[-1][:300]
+    return RehearsalError(
+        f"{program.title} could not be built with {toolchain.version(go)} ({telling[-1][:300]}): "
+        f"connect to the Go module proxy once, or free disk space, or {program.ways_out}"
+    )
 
 
 def _compile(
@@ -161,7 +160,7 @@ def _compile(
     flags += ["-tags", program.tags] if program.tags else []
     environment = toolchain.environment() | {"GOTMPDIR": str(temporary)}
     if program.completed:
-        _complete(program.completed, go, scratch / "source", environment)
+        _complete(program, go, scratch / "source", environment)
     compiling = guardian.spawn(
         [go, "build", *flags, program.package], log=log, cwd=scratch / "source", env=environment
     )
@@ -175,18 +174,25 @@ def _compile(
     return log.read_text().splitlines()
 
 
-def _complete(module: str, go: Path, source: Path, environment: dict[str, str]) -> None:
-    """Have the build use a copy of a module with the files that it lacks; raises OSError if there is none."""
+def _complete(program: Program, go: Path, source: Path, environment: dict[str, str]) -> None:
+    """Have the build use a copy of a module with the files that it lacks.
+
+    Raises:
+        RehearsalError: if the module cannot be had.
+        OSError: if it cannot be copied.
+    """
 
     def said(*words: str) -> str:
         done = subprocess.run(
             [go, *words], cwd=source, env=environment, capture_output=True, text=True, check=False
         )
         if done.returncode:
-            raise OSError(done.stderr.strip()[-300:])
+            # With -json Go tells of errors in what it prints.
+            reason = json.loads(done.stdout)["Error"] if done.stdout else done.stderr
+            raise _failure(program, go, reason.splitlines())
         return done.stdout
 
-    there = json.loads(said("mod", "download", "-json", module))["Dir"]
+    there = json.loads(said("mod", "download", "-json", program.completed))["Dir"]
     copy = source / "completed"
     shutil.copytree(there, copy, copy_function=shutil.copyfile)
     for folder in (copy, *copy.rglob("*/")):
@@ -194,7 +200,7 @@ def _complete(module: str, go: Path, source: Path, environment: dict[str, str]) 
     shutil.copytree(source / "missing", copy, dirs_exist_ok=True)
     # Go would otherwise look for packages of ours there.
     shutil.rmtree(source / "missing")
-    said("mod", "edit", f"-replace={module}=./{copy.name}")
+    said("mod", "edit", f"-replace={program.completed}=./{copy.name}")
 
 
 def _linker_flags() -> str:
