@@ -16,22 +16,6 @@ from rehearsal.node import machine
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
 
 
-@pytest.fixture
-def able(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine that has everything, in a folder: programs, plugins and cgroups of version 1."""
-    for folder, names in (("bin", machine.PROGRAMS), ("cni", machine.PLUGINS)):
-        (tmp_path / folder).mkdir()
-        for name in names:
-            (tmp_path / folder / name).touch(0o755)
-    (tmp_path / "cgroups" / "memory").mkdir(parents=True)
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.setattr(machine, "_SYSTEM", str(tmp_path / "sbin"))
-    monkeypatch.setattr(machine, "_PLUGIN_FOLDERS", (str(tmp_path / "none"), str(tmp_path / "cni")))
-    monkeypatch.setattr(machine, "CGROUPS", tmp_path / "cgroups")
-    return tmp_path
-
-
 def unified(able: Path, handed: str) -> None:
     """Give the machine cgroup v2."""
     (able / "cgroups" / "cgroup.controllers").write_text("cpu memory pids\n")

@@ -118,6 +118,8 @@ class Stage:
             if isinstance(self.cluster, ControlPlane):
                 socket = self.folder / "network.sock"
                 self._network = Network(socket, self.cluster, PROGRAMS, self._outside, self.node)
+            if self.node is not None:
+                self.node.prepare()
             self.cluster.start()
             if self.node is not None and isinstance(self.cluster, ControlPlane):
                 self.node.start(self.cluster)

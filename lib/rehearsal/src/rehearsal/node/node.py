@@ -67,6 +67,7 @@ class RealNode:
         self._network: Network | None = None
         self._cluster: ControlPlane | None = None
         self._processes: list[Process] = []
+        self._ours: dict[str, list[str]] = {}
         try:
             self._credentials = credentials.make(folder / "pki")
             self._settings = Settings(
@@ -94,19 +95,28 @@ class RealNode:
             self._folder / "volumes",
         )
 
+    def prepare(self) -> None:
+        """Make the programs and images that the cache does not have; it may take long, once.
+
+        Raises:
+            RehearsalError: if one cannot be made.
+        """
+        self._ours = programs.locate(("kubelet", "kube-proxy"), self._on_phase)
+        self._images.make(self._on_phase)
+
     def start(self, cluster: ControlPlane) -> None:
         """Start the node; return when it is ready, and so is the cluster's DNS.
 
         Raises:
             RehearsalError: if it does not; with the last words of what failed.
         """
-        ours = programs.locate(("kubelet", "kube-proxy"), self._on_phase)
-        self._images.make(self._on_phase)
+        if not self._ours:
+            self.prepare()
         self._on_phase("starting the real node")
         try:
             self._write(cluster)
             self._cluster = cluster
-            process = self._enter(ours)
+            process = self._enter()
             self._network = Network(process.pid)
             way = f"in:{NODE_ADDRESS}:{API_PORT}=127.0.0.1:{cluster.url.rpartition(':')[2]}"
             self._spawn("relay", [sys.executable, "-m", relay.__name__, str(process.pid), way])
@@ -197,7 +207,7 @@ class RealNode:
             path.write_text(yaml.safe_dump(said))
             path.chmod(0o600)
 
-    def _enter(self, ours: dict[str, list[str]]) -> Process:
+    def _enter(self) -> Process:
         """Start the node's first process, and return it when the node's programs are started."""
         unified = self._machine.unified
         places = cgroups.places(self._settings.cgroup.strip("/"), unified=unified)
@@ -209,7 +219,7 @@ class RealNode:
             "kept": [each for each in ("/var/lib", "/var/log") if Path(each).is_dir()],
             "commands": self._links(),
             "written": {"/proc/sys/net/ipv4/ip_forward": "1"},
-            "daemons": self._daemons(ours),
+            "daemons": self._daemons(),
             "ready": str(ready),
         }
         path = self._folder / "inside.json"
@@ -233,8 +243,8 @@ class RealNode:
             [ip, "route", "add", "10.96.0.0/16", "dev", "node0"],
         ]
 
-    def _daemons(self, ours: dict[str, list[str]]) -> dict[str, Any]:
-        folder = self._folder
+    def _daemons(self) -> dict[str, Any]:
+        folder, ours = self._folder, self._ours
         kubelet = [
             f"--config={folder / 'kubelet.yaml'}",
             f"--kubeconfig={folder / 'kubelet.kubeconfig'}",
