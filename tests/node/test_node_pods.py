@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 
 from rehearsal.cluster.controlplane import ControlPlane
+from rehearsal.errors import RehearsalError
 from rehearsal.guardian import Guardian
 from rehearsal.network.proxy import Network
+from rehearsal.node import machine
 from rehearsal.node.name import NAME
 from rehearsal.node.node import RealNode
 from rehearsal.patience import until
@@ -251,6 +253,35 @@ def test_two_stand_side_by_side(platform: Platform, tmp_path: Path, guardian: Gu
             [*platform.command, "get", "pod", "alone"], capture_output=True, text=True, check=False
         )
         assert "not found" in said.stderr
+
+
+def test_a_node_that_copies_its_images_runs_pods_and_one_that_ends_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "snapshotter", lambda folder, programs: "native")
+    with Guardian() as guardian, Platform(tmp_path, guardian) as other:
+        assert other.output("copied", "echo hello; mount | head -n 1 | grep -v overlay").startswith("hello\n")
+        other.node.check()
+        os.kill(_process_of(tmp_path / "node" / "containerd.log"), signal.SIGKILL)
+
+        def told() -> str:
+            try:
+                other.node.check()
+            except RehearsalError as error:
+                return str(error)
+            return ""
+
+        assert until(told).startswith("the real node has ended: containerd has ended: ")
+
+
+def _process_of(log: Path) -> int:
+    """Return the first process that writes to a log: the program itself, before those that it starts."""
+    writing: list[int] = []
+    for each in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (each / "fd" / "1").readlink() == log:
+                writing.append(int(each.name))
+    return min(writing)
 
 
 KEEPS = """

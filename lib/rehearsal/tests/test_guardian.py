@@ -185,7 +185,7 @@ def test_cgroups_go_with_those_below_them_when_the_rehearsal_is_killed(tmp_path)
         family_of(tmp_path)
         assert all((each / "pods" / "one").is_dir() for each in made)
         process.kill()
-    eventually(lambda: not any(each.exists() for each in made))
+    eventually(lambda: not any(each.exists() for each in made), within=30)
     assert all(each.parent.is_dir() for each in made)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from rehearsal import last_words
 from rehearsal.cluster import programs
 from rehearsal.errors import RehearsalError
 from rehearsal.guardian import Guardian
@@ -47,6 +48,9 @@ class Cluster:
     """A cluster in which everything that a node waits for has already happened."""
 
     url = "https://127.0.0.1:1"
+
+    def check(self) -> None:
+        """Find nothing that has ended."""
 
     def kubeconfig(self, token: str, namespace: str, *, server: str) -> dict[str, Any]:
         return {"clusters": [{"cluster": {"server": server}}]}
@@ -160,6 +164,26 @@ def test_containerd_that_dies_at_the_start_has_the_last_word(run: Maker) -> None
 def test_a_program_that_cannot_be_started_is_named(run: Maker) -> None:
     with pytest.raises(RehearsalError, match=r"did not come up \(inside: .*Exec format error"):
         run("nothing that runs").start()
+
+
+def test_a_disk_that_gets_full_is_told_at_once(run: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    rehearsal = run(LISTENS)
+    monkeypatch.setattr(last_words, "LEAST_SPACE", 1 << 60)
+    with pytest.raises(RehearsalError, match=r"no space is left for .*: free some, or set TMPDIR"):
+        rehearsal.start()
+
+
+def test_a_control_plane_that_ends_meanwhile_is_told(run: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(cluster: Cluster) -> None:
+        raise RehearsalError("etcd has ended: it is broken")
+
+    def request(cluster: Cluster, method: str, path: str) -> bytes:
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    monkeypatch.setattr(Cluster, "check", check)
+    monkeypatch.setattr(Cluster, "request", request)
+    with pytest.raises(RehearsalError, match=r"^etcd has ended: it is broken$"):
+        run(LISTENS).start()
 
 
 def test_a_cgroup_that_cannot_be_made_is_told(run: Maker, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from rehearsal.node.configuration import DNS_ADDRESS, DOMAIN
 
+IMAGE = "registry.k8s.io/coredns/coredns:v1.15.0"
 _NAME, _NAMESPACE = "coredns", "kube-system"
 _LABELS = {"k8s-app": "kube-dns"}
 _CONFIGURATION = f"""
@@ -64,7 +65,7 @@ def _metadata(name: str) -> dict[str, Any]:
 def _deployment() -> dict[str, Any]:
     container = {
         "name": "coredns",
-        "image": "registry.k8s.io/coredns/coredns:v1.15.0",
+        "image": IMAGE,
         "imagePullPolicy": "IfNotPresent",
         "args": ["-conf", "/etc/coredns/Corefile"],
         "ports": [

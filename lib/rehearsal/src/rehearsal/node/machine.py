@@ -35,7 +35,7 @@ _COVERED = ("/run", "/var/lib", "/var/log")
 CGROUPS = Path("/sys/fs/cgroup")
 _CONTROLLERS = {"cpu", "memory", "pids"}
 """Those without which the kubelet starts no pod, in cgroup v2."""
-_DEEPEST = Path("node", "kubelet", "device-plugins", "kubelet.sock")
+_DEEPEST = Path("node", "kubelet", "pod-resources", "kubelet.sock")
 """Of the Unix sockets in a rehearsal's folder, the one whose path is longest."""
 _LONGEST = 107
 """Bytes of a Unix socket's path, on Linux."""

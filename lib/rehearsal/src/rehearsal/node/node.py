@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
 import os
@@ -121,7 +122,8 @@ class RealNode:
             way = f"in:{NODE_ADDRESS}:{API_PORT}=127.0.0.1:{cluster.url.rpartition(':')[2]}"
             self._spawn("relay", [sys.executable, "-m", relay.__name__, str(process.pid), way])
             self._wait("containerd", lambda: self._settings.containerd_socket.exists())
-            self._images.load(PAUSE)
+            for image in (PAUSE, dns.IMAGE):
+                self._images.load(image)
             self._wait("kubelet", lambda: _ready(cluster))
             _tell_of_disk(cluster, shutil.disk_usage(self._folder).free)
             _introduce(cluster)
@@ -273,11 +275,20 @@ class RealNode:
         return process
 
     def _wait(self, name: str, done: Callable[[], object]) -> None:
-        """Wait for something; raise RehearsalError with the last words of a program if it takes too long."""
+        """Wait for something.
+
+        Raises:
+            RehearsalError: with the last words of a program, if it takes too long, or cannot come any more.
+        """
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline and not any(each.ended.is_set() for each in self._processes):
-            if done():
-                return
+            with contextlib.suppress(OSError):  # not there yet
+                if done():
+                    return
+            if self._cluster is not None:
+                self._cluster.check()
+            if last_words.is_full("", self._folder):
+                break
             time.sleep(0.05)
         ended = [each.name for each in self._processes if each.ended.is_set()]
         raise RehearsalError(
@@ -355,11 +366,8 @@ def _path(each: dict[str, Any]) -> str:
 
 
 def _ready(cluster: ControlPlane) -> bool:
-    """Return whether the node is ready, and nothing keeps pods away from it any more."""
-    try:
-        node = json.loads(cluster.request("GET", f"/api/v1/nodes/{NAME}"))
-    except OSError:
-        return False
+    """Return whether the node is ready, and nothing keeps pods away; raises OSError if nobody knows yet."""
+    node = json.loads(cluster.request("GET", f"/api/v1/nodes/{NAME}"))
     states = {each["type"]: each["status"] for each in node["status"].get("conditions", [])}
     return states.get("Ready") == "True" and not node["spec"].get("taints")
 

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from typing import Protocol
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from rehearsal.network.playing import image_name
 from rehearsal.node.images.recipes import RECIPES
@@ -35,10 +35,14 @@ def table(cluster: Cluster) -> Table:
             each["image"] for each in [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
         }
     )
-    shown = Table("Image", "Pods", "Here it is", box=None, pad_edge=False, header_style="")
+    placed = [pod for pod in found if pod["spec"].get("nodeName")]
+    image = Column("Image", overflow="fold")
+    shown = Table(image, "Pods", "Here it is", box=None, pad_edge=False, header_style="")
     for image, count in sorted(counted.items()):
         recipe = RECIPES.get(image_name(image))
         # A pod may name its node itself, whatever the scheduler thinks.
         shown.add_row(image, str(count), recipe.made_of if recipe else "nothing: it cannot be made")
-    shown.add_row("all others", str(len(found) - len(real)), "played: nothing runs in these pods")
+    shown.add_row("all others", str(len(placed) - len(real)), "played: nothing runs in these pods")
+    if waiting := len(found) - len(placed):
+        shown.add_row("no node yet", str(waiting), "the scheduler has not placed these pods")
     return shown
