@@ -24,7 +24,7 @@ from rehearsal.node.name import NAME
 from rehearsal.node.node import RealNode
 from rehearsal.patience import until
 
-from .conftest import machine_state
+from .conftest import machine_state, short_folder
 
 SHELL = "registry.example/tools/busybox:1"
 
@@ -97,10 +97,8 @@ def before() -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def platform(
-    before: dict[str, object], tmp_path_factory: pytest.TempPathFactory, guardian: Guardian
-) -> Iterator[Platform]:
-    with Platform(tmp_path_factory.mktemp("real"), guardian) as platform:
+def platform(before: dict[str, object], guardian: Guardian) -> Iterator[Platform]:
+    with short_folder() as folder, Platform(folder, guardian) as platform:
         yield platform
 
 
@@ -245,8 +243,8 @@ def _local_route(address: str) -> bool:
     return said.returncode == 0 and " via " not in said.stdout
 
 
-def test_two_stand_side_by_side(platform: Platform, tmp_path: Path, guardian: Guardian) -> None:
-    with Platform(tmp_path, guardian) as other:
+def test_two_stand_side_by_side(platform: Platform, short_path: Path, guardian: Guardian) -> None:
+    with Platform(short_path, guardian) as other:
         other.run("alone", "sleep infinity")
         other.kubectl("wait", "--for=condition=Ready", "pod/alone", "--timeout=60s")
         said = subprocess.run(
@@ -256,13 +254,13 @@ def test_two_stand_side_by_side(platform: Platform, tmp_path: Path, guardian: Gu
 
 
 def test_a_node_that_copies_its_images_runs_pods_and_one_that_ends_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machine, "snapshotter", lambda folder, programs: "native")
-    with Guardian() as guardian, Platform(tmp_path, guardian) as other:
+    with Guardian() as guardian, Platform(short_path, guardian) as other:
         assert other.output("copied", "echo hello; mount | head -n 1 | grep -v overlay").startswith("hello\n")
         other.node.check()
-        os.kill(_process_of(tmp_path / "node" / "containerd.log"), signal.SIGKILL)
+        os.kill(_process_of(short_path / "node" / "containerd.log"), signal.SIGKILL)
 
         def told() -> str:
             try:
@@ -300,18 +298,18 @@ with Guardian(folder) as guardian, Platform(folder, guardian) as platform:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=lambda each: each.name)
 def test_nothing_is_left_when_it_is_killed(
-    tmp_path: Path, before: dict[str, object], number: signal.Signals
+    short_path: Path, before: dict[str, object], number: signal.Signals
 ) -> None:
-    now, folder = machine_state(), tmp_path / "run"
+    now, folder = machine_state(), short_path / "run"
     folder.mkdir()
     root = Path(__file__).parents[2]
     paths = os.pathsep.join(map(str, (root, root / "tests")))
-    log = tmp_path / "log"
+    log = short_path / "log"
     with log.open("w") as output:
         run = subprocess.Popen(
             [sys.executable, "-c", KEEPS, folder], env=os.environ | {"PYTHONPATH": paths}, stderr=output
         )
-        until(lambda: (tmp_path / "up").exists() or run.poll() is not None, within=120)
+        until(lambda: (short_path / "up").exists() or run.poll() is not None, within=120)
         assert run.poll() is None, log.read_text()
         run.send_signal(number)
         run.wait(60)
