@@ -40,7 +40,8 @@ def able(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for folder, names in (("bin", machine.PROGRAMS), ("cni", machine.PLUGINS)):
         (tmp_path / folder).mkdir()
         for name in names:
-            (tmp_path / folder / name).touch(0o755)
+            (tmp_path / folder / name).write_text("#!/bin/sh\n")
+            (tmp_path / folder / name).chmod(0o755)
     (tmp_path / "cgroups" / "memory").mkdir(parents=True)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))

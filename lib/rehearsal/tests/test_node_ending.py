@@ -58,7 +58,7 @@ class Cluster:
     def apply(self, path: str, body: bytes) -> bytes:
         return body
 
-    def request(self, method: str, path: str) -> bytes:
+    def request(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> bytes:
         ready = {"conditions": [{"type": "Ready", "status": "True"}], "readyReplicas": 1}
         return json.dumps({"status": ready, "spec": {}}).encode()
 
@@ -177,7 +177,7 @@ def test_a_control_plane_that_ends_meanwhile_is_told(run: Maker, monkeypatch: py
     def check(cluster: Cluster) -> None:
         raise RehearsalError("etcd has ended: it is broken")
 
-    def request(cluster: Cluster, method: str, path: str) -> bytes:
+    def request(cluster: Cluster, *_: object) -> bytes:
         raise ConnectionRefusedError(111, "Connection refused")
 
     monkeypatch.setattr(Cluster, "check", check)

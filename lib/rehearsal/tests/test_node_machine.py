@@ -65,6 +65,10 @@ def _read_only(able: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
 
 
+def _few_rights(able: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (able / "bin" / "unshare").write_text("#!/bin/sh\necho 'unshare failed: not permitted' >&2\nexit 1\n")
+
+
 def _few_controllers(able: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     unified(able, "memory\n")
 
@@ -78,6 +82,7 @@ def _few_controllers(able: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (_without_plugins, "a real node needs the CNI plugins: apt-get install .*"),
         (_without_cgroups, "a real node needs to make cgroups, and .*/memory cannot be written: run it .*"),
         (_read_only, "a real node needs to make cgroups, and .*/memory cannot be written: run it .*"),
+        (_few_rights, r"a real node needs to make namespaces \(unshare failed: not permitted\): run it .*"),
         (_few_controllers, "a real node needs the cgroup controllers cpu, pids, which .*: run it outside .*"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from pathlib import Path
 
 import pytest
@@ -14,25 +15,27 @@ from rehearsal.node.images.parts import DebianFiles, GoProgram
 from rehearsal.node.images.recipes import RECIPES
 
 PROGRAM = Program("tiny", "a tiny program", Path("/nowhere"), ".", 1, "", "leave --real-node out")
-APT = """#!/bin/sh
-[ -n "$FAILS" ] && echo "W: something" >&2 && echo "E: $FAILS" >&2 && exit 100
-[ "$3" = download ] && shift 4
-for name in "$@"; do echo "$name" > "$name.deb"; done
+MMDEBSTRAP = """#!/bin/sh
+[ -n "$FAILS" ] && echo "W: something" >&2 && echo "E: $FAILS" >&2 && exit 25
+for target in "$@"; do :; done
+mkdir -p tree/bin tree/dev && touch tree/dev/null && echo "$TMPDIR" > tree/temporary
+for word in "$@"; do
+    case "$word" in --include=*) for name in $(echo "${word#*=}" | tr , " "); do echo "$name" > "tree/bin/$name"; done;; esac
+done
+tar -cf "$target" -C tree . && rm -r tree
 """
-DPKG = """#!/bin/sh
-mkdir -p "$3/bin" && cp "$2" "$3/bin/"
-"""
+"""Makes an archive of a file for each package, and of a device."""
 
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of programs in the place of apt and dpkg: a package is a file of its own name."""
+    """A folder with a program in the place of mmdebstrap, on a Debian."""
     folder = tmp_path / "programs"
     folder.mkdir()
-    for name, text in (("apt-get", APT), ("dpkg-deb", DPKG)):
-        (folder / name).write_text(text)
-        (folder / name).chmod(0o755)
+    (folder / "mmdebstrap").write_text(MMDEBSTRAP)
+    (folder / "mmdebstrap").chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(platform, "freedesktop_os_release", lambda: {"VERSION_CODENAME": "bookworm"})
     return folder
 
 
@@ -60,7 +63,11 @@ def test_a_program_goes_where_the_real_image_has_it(
 def test_packages_are_unpacked_and_have_further_names(root: Path, programs: Path) -> None:
     part = DebianFiles(("one", "two"), (("bin/sh", "one"), ("/usr/bin/env", "/bin/two")))
     part.write(root)
-    assert (root / "bin" / "two.deb").read_text() == "two\n"
+    assert (root / "bin" / "two").read_text() == "two\n"
+    # What it leaves when it is killed goes with what is made.
+    assert (root / "temporary").read_text() == f"{root.parent}\n"
+    # The runtime makes devices.
+    assert not (root / "dev").exists()
     assert (root / "bin" / "sh").readlink() == Path("one")
     assert (root / "usr" / "bin" / "env").readlink() == Path("/bin/two")
     # Nothing of what was downloaded is beside the image.
@@ -85,9 +92,19 @@ def test_packages_that_cannot_be_downloaded_are_told(
     assert [each.name for each in root.parent.iterdir()] == ["root"]
 
 
-def test_a_machine_without_apt_is_told(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
-    with pytest.raises(RehearsalError, match=r"^apt-get is not here, so one cannot be downloaded: connect"):
+def test_a_machine_without_the_program_is_told(
+    root: Path, programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(root))
+    with pytest.raises(
+        RehearsalError, match=r"^mmdebstrap is not here, so one cannot be downloaded: connect .*"
+    ):
+        DebianFiles(("one",)).write(root)
+
+
+def test_a_machine_that_is_no_debian_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "freedesktop_os_release", lambda: {"ID": "arch"})
+    with pytest.raises(RehearsalError, match=r"^images of Debian packages are made on Debian or Ubuntu only"):
         DebianFiles(("one",)).write(root)
 
 

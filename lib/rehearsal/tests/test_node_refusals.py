@@ -19,7 +19,7 @@ from rehearsal.node.images.parts import DebianFiles, GoProgram
 from rehearsal.node.images.recipes import IMAGE_WRITER, Recipe
 
 Refused = Callable[[], str]
-APT = '#!/bin/sh\necho "E: Unable to locate package no-such-package" >&2\nexit 100\n'
+MMDEBSTRAP = '#!/bin/sh\necho "E: Unable to locate package no-such-package" >&2\nexit 100\n'
 
 
 @pytest.fixture
@@ -95,8 +95,7 @@ def test_where_the_nodes_own_folder_cannot_be_written(
 @pytest.fixture
 def made_of(able: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Recipe], None]:
     """Have the node need one image, of a recipe, and everything else be in the cache."""
-    (able / "bin" / "apt-get").write_text(APT)
-    (able / "bin" / "apt-get").chmod(0o755)
+    (able / "bin" / "mmdebstrap").write_text(MMDEBSTRAP)
 
     def built(program: build.Program, on_progress: object = None) -> Path:
         if program is not IMAGE_WRITER:

@@ -108,7 +108,12 @@ def _suite() -> str:
 
 
 def _run(command: list[str], folder: Path, otherwise: str) -> None:
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
+    # What a program leaves that is killed then goes with what is made.
+    environment = os.environ | {
+        "DEBIAN_FRONTEND": "noninteractive",
+        "LC_ALL": "C",
+        "TMPDIR": str(folder.parent),
+    }
     try:
         done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, check=False
