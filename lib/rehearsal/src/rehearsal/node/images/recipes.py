@@ -77,7 +77,7 @@ RECIPES: Mapping[str, Recipe] = {
     ),
     "minio": Recipe(
         (GoProgram(MINIO, "/usr/bin/minio"),),
-        "github.com/minio/minio, as programs/minio/go.mod pins it",
+        "github.com/minio/minio",
         {"Entrypoint": ["minio"], "Env": [_PATH]},
     ),
     "charmed-mysql": Recipe(
@@ -143,7 +143,7 @@ RECIPES: Mapping[str, Recipe] = {
                 "/bin/argoexec",
             ),
         ),
-        f"{_ARGO} v4.0.5, and a file for Linux that it lacks",
+        f"{_ARGO} v4.0.5, with a file for Linux that it lacks",
         {"Entrypoint": ["argoexec"], "Env": [_PATH]},
     ),
 }
