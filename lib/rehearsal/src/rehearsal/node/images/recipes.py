@@ -59,6 +59,12 @@ _ARGO = "github.com/argoproj/argo-workflows/v4"
 MINIO = _go("minio", "MinIO", 1300, package="github.com/minio/minio")
 """MinIO is under the AGPL: it is built where it runs, and never given away with anything of ours."""
 
+_SHELL = Recipe(
+    (DebianFiles(("busybox-static",), tuple((f"bin/{name}", "busybox") for name in _APPLETS.split())),),
+    "Debian's busybox-static",
+    {"Cmd": ["sh"], "Env": [_PATH]},
+)
+
 RECIPES: Mapping[str, Recipe] = {
     "pause": Recipe(
         (GoProgram(_go("pause", "what holds pods open", 60), "/pause"),),
@@ -70,11 +76,8 @@ RECIPES: Mapping[str, Recipe] = {
         "github.com/coredns/coredns v1.15.0",
         {"Entrypoint": ["/coredns"], "WorkingDir": "/", "User": "65532:65532"},
     ),
-    "busybox": Recipe(
-        (DebianFiles(("busybox-static",), tuple((f"bin/{name}", "busybox") for name in _APPLETS.split())),),
-        "Debian's busybox-static",
-        {"Cmd": ["sh"], "Env": [_PATH]},
-    ),
+    "busybox": _SHELL,
+    "alpine": _SHELL,
     "minio": Recipe(
         (GoProgram(MINIO, "/usr/bin/minio"),),
         "github.com/minio/minio",
@@ -113,6 +116,22 @@ RECIPES: Mapping[str, Recipe] = {
             ),
         )
     },
+    "training-operator": Recipe(
+        (
+            GoProgram(
+                _go(
+                    "training-operator",
+                    "the training operator",
+                    900,
+                    package="github.com/kubeflow/training-operator/cmd/training-operator.v1",
+                    folder="training",
+                ),
+                "/manager",
+            ),
+        ),
+        "github.com/kubeflow/training-operator v1.8.1",
+        {"Entrypoint": ["/manager"], "Env": [_PATH]},
+    ),
     "workflow-controller": Recipe(
         (
             GoProgram(
