@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fcntl
 import os
 import secrets
 import shutil
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import uv
 
+from rehearsal.cluster import build
 from rehearsal.guardian import Guardian
 
 MLFLOW = ("mlflow==3.17.2", "boto3", "pymysql")
@@ -32,12 +34,18 @@ def free_port() -> int:
         return found.getsockname()[1]
 
 
-def install(package: str) -> None:
-    """Install a Debian package, without what it only recommends; this takes root."""
+def install(*packages: str) -> None:
+    """Install Debian packages, without what they only recommend; this takes root.
+
+    Tests that run side by side wait for each other, since apt does not.
+    """
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    subprocess.run(["apt-get", "update", "-qq"], check=True, env=environment)
-    command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", package]
-    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+    with (build.cache() / "apt.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run(["apt-get", "update", "-qq"], check=True, env=environment)
+        options = ["-y", "-qq", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"]
+        command = ["apt-get", "install", *options, *packages]
+        subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
 
 
 def python_with(packages: Sequence[str], target: Path) -> Path:

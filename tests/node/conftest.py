@@ -38,8 +38,7 @@ def packages() -> None:
     try:
         machine.find(Path("/tmp"))
     except RehearsalError:
-        for package in machine.PACKAGES:
-            servers.install(package)
+        servers.install(*machine.PACKAGES)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -94,7 +94,9 @@ def _await(path: str | None, names: dict[int, str]) -> None:
 def _started(daemon: dict[str, Any]) -> int:
     """Start a daemon; return its process ID."""
     with Path(daemon["log"]).open("ab") as log:
-        return subprocess.Popen(daemon["argv"], stdout=log, stderr=log, stdin=subprocess.DEVNULL).pid
+        process = subprocess.Popen(daemon["argv"], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    process.returncode = 0  # _reap() reaps it by its process ID
+    return process.pid
 
 
 def _answers(path: str) -> bool:
