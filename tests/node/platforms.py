@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 import subprocess
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -31,7 +32,7 @@ class Platform:
     def kubectl(self, *words: str, given: str | None = None) -> str:
         done = subprocess.run(
             [self.stage.bin / "kubectl", *words],
-            env=self.stage.environment,
+            env=os.environ | self.stage.environment,  # without HOME, kubectl keeps its cache in this folder
             input=given,
             capture_output=True,
             text=True,
@@ -42,6 +43,22 @@ class Platform:
 
     def get(self, *words: str) -> dict[str, Any]:
         return json.loads(self.kubectl("get", *words, "-o", "json"))
+
+    def run(self, document: dict[str, Any], within: float) -> dict[str, Any]:
+        """Make a job of some kind, and return its status when it has succeeded."""
+        self.kubectl("create", "-f", "-", given=json.dumps(document))
+        kind, metadata = document["kind"].lower(), document["metadata"]
+
+        def status() -> dict[str, Any]:
+            return self.get(kind, metadata["name"], "-n", metadata["namespace"]).get("status", {})
+
+        def ended() -> set[str]:
+            conditions = status().get("conditions", [])
+            return {each["type"] for each in conditions if each["status"] == "True"} & {"Succeeded", "Failed"}
+
+        until(ended, status, within=within)
+        assert ended() == {"Succeeded"}, status()
+        return status()
 
     def key(self, namespace: str) -> tuple[str, str]:
         """Return a profile's key of the object store."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -66,19 +65,9 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 
 def test_eight_trials_find_the_best_one(platform: Platform) -> None:
-    platform.kubectl("create", "-f", "-", given=json.dumps(experiment("valley", TRIAL)))
-
-    def status() -> dict[str, Any]:
-        return platform.get("experiment", "valley", "-n", "ada").get("status", {})
-
-    def ended() -> set[str]:
-        conditions = status().get("conditions", [])
-        return {each["type"] for each in conditions if each["status"] == "True"} & {"Succeeded", "Failed"}
-
-    until(ended, status, within=240)
-    assert ended() == {"Succeeded"}, status()
-    assert status()["trialsSucceeded"] == 8
-    best = status()["currentOptimalTrial"]
+    status = platform.run(experiment("valley", TRIAL), within=240)
+    assert status["trialsSucceeded"] == 8
+    best = status["currentOptimalTrial"]
     found = {each["name"]: float(each["value"]) for each in best["parameterAssignments"]}
     (metric,) = best["observation"]["metrics"]
     assert float(metric["min"]) == pytest.approx((found["x"] - 0.3) ** 2 + found["w"] ** 2, abs=1e-4)

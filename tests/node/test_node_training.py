@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,17 +45,7 @@ def test_each_pod_has_its_rank_and_reaches_the_master_by_name(platform: Platform
         "metadata": {"name": "ranks", "namespace": "ada"},
         "spec": {"pytorchReplicaSpecs": {"Master": replicas(1), "Worker": replicas(1)}},
     }
-    platform.kubectl("create", "-f", "-", given=json.dumps(job))
-
-    def status() -> dict[str, Any]:
-        return platform.get("pytorchjob", "ranks", "-n", "ada").get("status", {})
-
-    def ended() -> set[str]:
-        conditions = status().get("conditions", [])
-        return {each["type"] for each in conditions if each["status"] == "True"} & {"Succeeded", "Failed"}
-
-    until(ended, status, within=180)
-    assert ended() == {"Succeeded"}, status()
+    platform.run(job, within=180)
     pods = platform.get("pods", "-n", "ada", "-l", "training.kubeflow.org/job-name=ranks")["items"]
     assert {pod["spec"]["nodeName"] for pod in pods} == {NAME}
     said = {
